@@ -1,0 +1,17 @@
+//! The native half of Wormhole: it carries the bytes that TypeScript decides about.
+//!
+//! `export/` holds the only `extern "C"` functions; everything else is plain Rust. See
+//! `docs/design/native-seam.md` for the contract with `src/native/`.
+
+pub mod chunk;
+pub mod error;
+pub mod export;
+pub mod handles;
+pub mod io;
+pub mod net;
+pub mod op;
+pub mod queue;
+pub mod transfer;
+
+/// Version of the seam's symbols, operations and record layouts; `src/native/library.ts` holds the same number.
+pub const ABI_VERSION: u32 = 1;

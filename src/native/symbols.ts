@@ -1,0 +1,17 @@
+/**
+ * Every symbol of the native library, by export module; `scripts/check_ffi.ts` compares them with
+ * the `extern "C"` functions in `ffi/src/export/`.
+ */
+export const SYMBOLS = {
+  // export/queue.rs
+  wh_abi_version: { parameters: [], result: "u32" },
+  wh_queue_open: { parameters: ["u32", "buffer"], result: "i64" },
+  wh_queue_submit: {
+    parameters: ["u32", "u32", "buffer", "usize", "buffer", "usize", "buffer"],
+    result: "i64",
+  },
+  wh_queue_wait: { parameters: ["u32", "buffer", "usize"], result: "i64", nonblocking: true },
+  wh_queue_cancel: { parameters: ["u32", "u32"], result: "void" },
+  wh_queue_wake: { parameters: ["u32"], result: "void" },
+  wh_queue_close: { parameters: ["u32"], result: "void" },
+} as const satisfies Deno.ForeignLibraryInterface;
