@@ -1,0 +1,71 @@
+import type { ErrorCode } from "../base/errors.ts";
+
+/** How a link's bytes travel. */
+export type TransportKind = "memory" | "tcp" | "quic";
+
+/** What a link has measured so far. */
+export interface LinkStats {
+  /** Smoothed round-trip time; 0 while nothing was measured. */
+  readonly rttMs: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** `ip:port` of the other end as it is now. */
+  readonly remote: string;
+  /** Packets found lost; absent where the kernel keeps it to itself (TCP). */
+  readonly lostPackets?: number;
+}
+
+/**
+ * One encrypted link whose other end proved that it holds `peerKey`'s secret.
+ *
+ * Whether that key is the wanted one is session's question; see {@linkcode PeerConnection}.
+ */
+export interface Link extends AsyncDisposable {
+  readonly kind: TransportKind;
+  /** `ip:port` of the other end when the link was made; "memory" for a memory link. */
+  readonly remote: string;
+  /** 32 bytes, Ed25519 public key. */
+  readonly peerKey: Uint8Array;
+  /** Handle of the connection in the native library, for the transfer engine. */
+  readonly native: number;
+
+  /**
+   * Sends one control frame (at most {@linkcode MAX_CONTROL_FRAME_BYTES}) after all earlier ones;
+   * resolves once the link has taken it, which is how it pushes back.
+   *
+   * @throws {WormholeError} LIMIT_EXCEEDED when too long; CLOSED when closed here; CONNECTION_LOST when gone;
+   * the peer's code when the peer closed with one.
+   */
+  send(frame: Uint8Array): Promise<void>;
+
+  /**
+   * Gives the next control frame; undefined once the peer has closed cleanly. One call at a time.
+   * An aborted call loses no frame.
+   *
+   * @throws {WormholeError} CLOSED when closed here; CONNECTION_LOST when gone; LIMIT_EXCEEDED when the
+   * peer's frame is too long; the peer's code when the peer closed with one.
+   */
+  recv(options?: { signal?: AbortSignal }): Promise<Uint8Array | undefined>;
+
+  /** Prepares `streams` bulk streams; both ends call it with the same number before bulk data flows. */
+  bulk(streams: number, options?: { signal?: AbortSignal }): Promise<void>;
+
+  stats(): Promise<LinkStats>;
+
+  /** Closes both directions; without `code` the peer sees a clean end. Idempotent. */
+  close(code?: ErrorCode): Promise<void>;
+}
+
+/** Cap on one control frame, so that a peer cannot make us allocate more; contracts §2. */
+export const MAX_CONTROL_FRAME_BYTES = 1024 * 1024;
+
+declare const AUTHENTICATED: unique symbol;
+
+/**
+ * A link to the very machine that the person meant: the code's PAKE (or a ticket, or a known peer)
+ * vouched for its key. Only session mints one (`session/authenticated.ts`), and features accept nothing
+ * less, so an unauthenticated link is a type error.
+ */
+export interface PeerConnection extends Link {
+  readonly [AUTHENTICATED]: true;
+}
