@@ -1,0 +1,181 @@
+import { isIP } from "node:net";
+import { WormholeError } from "../base/errors.ts";
+
+/** Transports that an address can be dialled with. */
+export type DialTransport = "tcp" | "quic";
+
+/** One address to try. */
+export interface Hint {
+  readonly transport: DialTransport;
+  /** IPv4 or IPv6 literal, without brackets or zone; names are never looked up on a peer's word. */
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+}
+
+/** Cap on a peer's hints; a machine has a handful of addresses, and each hint costs us a dial. */
+export const MAX_HINTS = 32;
+
+/** Longest text of an IPv6 address (RFC 4291 §2.2, with an embedded IPv4 one). */
+const MAX_HOST_LENGTH = 45;
+
+/**
+ * Gives the hints in a peer's decoded list. Hints with an unknown transport are left out, since a newer
+ * peer may know more of them.
+ *
+ * @throws {WormholeError} LIMIT_EXCEEDED for more than {@linkcode MAX_HINTS}; PROTOCOL when one is malformed.
+ */
+export function parseHints(value: unknown): Hint[] {
+  if (!Array.isArray(value)) throw malformed("it is no list");
+  if (value.length > MAX_HINTS) {
+    throw new WormholeError(
+      "LIMIT_EXCEEDED",
+      `Cannot use the peer's addresses: it sent ${value.length}, the limit is ${MAX_HINTS}`,
+    );
+  }
+  const hints = value.map(parseHint).filter((hint) => hint !== undefined);
+  return [...new Map(hints.map((hint) => [hintText(hint), hint])).values()];
+}
+
+/** Gives `host:port` as addresses are written, with brackets around IPv6. */
+export function hostPort({ host, port }: { host: string; port: number }): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Gives a hint as people read it, such as `quic 192.0.2.1:4433`. */
+export function hintText(hint: Hint): string {
+  return `${hint.transport} ${hostPort(hint)}`;
+}
+
+/**
+ * Takes `ip:port` or `[ip]:port` apart.
+ *
+ * @throws {WormholeError} INVALID_ARGUMENT when it is neither.
+ */
+export function parseHostPort(text: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || !(port <= 65535)) {
+    throw new WormholeError("INVALID_ARGUMENT", `Cannot read the address "${text}": it is not host:port`);
+  }
+  return { host, port };
+}
+
+/**
+ * Gives the addresses that a peer may reach this machine at: what is bound, with `0.0.0.0` and `::` replaced by
+ * the machine's own `addresses`; loopback last, for a peer on this very machine. At most {@linkcode MAX_HINTS}.
+ */
+export function localHints(
+  bound: { readonly tcp: readonly string[]; readonly quic: readonly string[] },
+  addresses: readonly string[],
+): Hint[] {
+  const own = addresses.filter((host) => isIP(host) !== 0 && !isLinkLocalV6(host));
+  const hosts = [...own.filter((host) => !isLoopback(host)), "127.0.0.1", "::1"];
+  const ports = {
+    quic: bound.quic.map(parseHostPort).filter(({ port }) => port > 0),
+    tcp: bound.tcp.map(parseHostPort).filter(({ port }) => port > 0),
+  };
+  const hints = new Map<string, Hint>();
+  const add = (hint: Hint) => hints.set(hintText(hint), hint);
+  for (const transport of ["quic", "tcp"] as const) {
+    for (const { host, port } of ports[transport]) {
+      if (!isUnspecified(host)) add({ transport, host, port });
+    }
+  }
+  for (const host of hosts) {
+    for (const transport of ["quic", "tcp"] as const) {
+      for (const { host: any, port } of ports[transport]) {
+        if (isUnspecified(any) && isIP(any) === isIP(host)) add({ transport, host, port });
+      }
+    }
+  }
+  return capped([...hints.values()]);
+}
+
+/** Puts the addresses that share the longest prefix with one of `own` first (RFC 6724 §5, rule 9); stable. */
+export function orderHints(hints: readonly Hint[], own: readonly string[]): Hint[] {
+  const ownBits = own.filter((host) => isIP(host) !== 0 && !isLoopback(host)).map(addressBits);
+  const score = (host: string) => {
+    if (isLoopback(host)) return -1;
+    const bits = addressBits(host);
+    return Math.max(0, ...ownBits.map((other) => commonPrefix(bits, other) / bits.length));
+  };
+  const scores = new Map(hints.map((hint) => [hint.host, score(hint.host)]));
+  return [...hints].sort((a, b) => scores.get(b.host)! - scores.get(a.host)!);
+}
+
+/** Tells whether `host` is an address of this very machine (127.0.0.0/8, ::1). */
+export function isLoopback(host: string): boolean {
+  return isIP(host) === 4 ? host.startsWith("127.") : addressBits(host) === addressBits("::1");
+}
+
+function parseHint(value: unknown): Hint | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed("one is no map");
+  const field = (name: string) =>
+    value instanceof Map ? value.get(name) : (value as Record<string, unknown>)[name];
+  const transport = field("transport"), host = field("host"), port = field("port");
+  if (typeof transport !== "string" || transport.length > 32) throw malformed("one has no transport");
+  if (transport !== "tcp" && transport !== "quic") return undefined;
+  if (typeof host !== "string" || host.length > MAX_HOST_LENGTH || host.includes("%") || isIP(host) === 0) {
+    throw malformed("one has no IP address");
+  }
+  if (isUnspecified(host) || isMulticast(host)) throw malformed("one is not the address of a machine");
+  if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65535) {
+    throw malformed("one has no port");
+  }
+  return { transport, host, port };
+}
+
+function malformed(state: string): WormholeError {
+  return new WormholeError("PROTOCOL", `Cannot use the peer's addresses: ${state}`);
+}
+
+/** Keeps at most {@linkcode MAX_HINTS}, and of a long list still its last ones, which are loopback. */
+function capped(hints: Hint[]): Hint[] {
+  if (hints.length <= MAX_HINTS) return hints;
+  const local = hints.filter((hint) => isLoopback(hint.host));
+  return [...hints.filter((hint) => !isLoopback(hint.host)).slice(0, MAX_HINTS - local.length), ...local]
+    .slice(0, MAX_HINTS);
+}
+
+function isUnspecified(host: string): boolean {
+  return /^0*$/.test(addressBits(host));
+}
+
+function isMulticast(host: string): boolean {
+  const bits = addressBits(host);
+  return host === "255.255.255.255" || bits.startsWith(bits.length === 32 ? "1110" : "11111111");
+}
+
+/** fe80::/10 means nothing without the zone, which is this machine's own affair. */
+function isLinkLocalV6(host: string): boolean {
+  return isIP(host) === 6 && (host.includes("%") || addressBits(host).startsWith("1111111010"));
+}
+
+function commonPrefix(a: string, b: string): number {
+  if (a.length !== b.length) return 0;
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  return at;
+}
+
+/** Gives an IP literal's 32 or 128 bits as "0" and "1"; `host` has passed `isIP`. */
+function addressBits(host: string): string {
+  if (isIP(host) === 4) return host.split(".").map((part) => bits(Number(part), 8)).join("");
+  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(host);
+  const text = dotted
+    ? dotted[1]! +
+      [[2, 3], [4, 5]].map(([high, low]) => (Number(dotted[high!]) * 256 + Number(dotted[low!])).toString(16))
+        .join(":")
+    : host;
+  const [head = "", tail] = text.split("::");
+  const before = head === "" ? [] : head.split(":");
+  const after = tail === undefined || tail === "" ? [] : tail.split(":");
+  const zeros = Array<string>(8 - before.length - after.length).fill("0");
+  return [...before, ...zeros, ...after].map((group) => bits(parseInt(group, 16), 16)).join("");
+}
+
+function bits(value: number, width: number): string {
+  return value.toString(2).padStart(width, "0");
+}
