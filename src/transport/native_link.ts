@@ -64,10 +64,16 @@ export class NativeLink implements Link {
   async stats(): Promise<LinkStats> {
     this.#assertOpen("measure the link to");
     const stats = await this.#queue.call<
-      { rtt_us: number; bytes_sent: number; bytes_received: number; remote: string; lost_packets?: number }
+      {
+        rtt_us?: number | null;
+        bytes_sent: number;
+        bytes_received: number;
+        remote: string;
+        lost_packets?: number | null;
+      }
     >("net.stats", { connection: this.native });
     return {
-      rttMs: stats.rtt_us / 1000,
+      rttMs: (stats.rtt_us ?? 0) / 1000,
       bytesSent: stats.bytes_sent,
       bytesReceived: stats.bytes_received,
       remote: stats.remote,
