@@ -1,0 +1,78 @@
+/**
+ * The limits that everything off the wire meets before it is used, with unit and reason.
+ * `spec/*.md` states them; both sides enforce them on what they receive and keep to them in what they send.
+ */
+
+/** Bytes of one control frame: 1 MiB, caps what a peer makes us allocate. */
+export const MAX_FRAME_BYTES = 1024 * 1024;
+
+/** Nesting of CBOR items in a message: the deepest of ours has 4, the rest is room for later minor versions. */
+export const MAX_DEPTH = 8;
+
+/** CBOR items in one message: 1000 roots or failures of 8 items each fit twice; caps decoding time. */
+export const MAX_ITEMS = 16_384;
+
+/** Bytes of one file name: what Linux, macOS and NTFS (in units) can store. */
+export const MAX_NAME_BYTES = 255;
+
+/** Bytes of a symlink's target: Linux `PATH_MAX`. */
+export const MAX_TARGET_BYTES = 4096;
+
+/** Directories above an entry: no tool makes deeper trees on purpose, and every level costs the receiver an open. */
+export const MAX_PATH_DEPTH = 512;
+
+/** Bytes of an entry's whole path: 16 times `PATH_MAX`, since we open directory by directory. */
+export const MAX_PATH_BYTES = 64 * 1024;
+
+/** Directories in one manifest: 8 Mi, about 400 MiB of directory table in the receiver. */
+export const MAX_DIRECTORIES = 8 * 1024 * 1024;
+
+/** Bytes of all directory names in one manifest: 256 MiB, what the receiver's directory table may hold. */
+export const MAX_DIRECTORY_NAME_BYTES = 256 * 1024 * 1024;
+
+/** Entries in one manifest: 2^30, well inside the u32 ids. */
+export const MAX_ENTRIES = 2 ** 30;
+
+/** Entries in one manifest page: 4096, about 110 KiB of columns and up to 1 MiB with names. */
+export const MAX_PAGE_ENTRIES = 4096;
+
+/** Bytes of one page's columns that a sender may make: leaves 64 KiB of a control frame for the rest. */
+export const MAX_PAGE_BYTES = MAX_FRAME_BYTES - 64 * 1024;
+
+/** Pages that may be granted ahead: 64, caps what a receiver can have in flight. */
+export const MAX_PAGE_WINDOW = 64;
+
+/** Bytes of one file: 2^53 - 1 (8 PiB), so that every size is an exact number in both languages. */
+export const MAX_FILE_BYTES = Number.MAX_SAFE_INTEGER;
+
+/** Roots that an offer lists; further ones are only counted. */
+export const MAX_OFFER_ROOTS = 1000;
+
+/** Bytes of an offered text: 960 KiB, so that the offer fits a control frame. */
+export const MAX_TEXT_BYTES = 960 * 1024;
+
+/** Abilities in one message and bytes of an ability's name or text value. */
+export const MAX_ABILITIES = 64;
+/** Bytes of an ability's name or of its value when that is text or bytes. */
+export const MAX_ABILITY_BYTES = 256;
+
+/** Bytes of the peer's program name and version. */
+export const MAX_AGENT_BYTES = 128;
+
+/** Bulk streams of one connection. */
+export const MAX_BULK_STREAMS = 256;
+
+/** Runs or ranges in one request: 32 Ki, 640 KiB of columns. */
+export const MAX_REQUEST_RUNS = 32 * 1024;
+
+/** Chunks that one manifest_response describes: 16 Ki (48 bytes each), 64 GiB of file. */
+export const MAX_RESPONSE_CHUNKS = 16 * 1024;
+
+/** Bytes of a have bitmap: 256 KiB, 8 TiB of file in 4 MiB chunks. */
+export const MAX_HAVE_BYTES = 256 * 1024;
+
+/** Failed entries that `done` lists; further ones are only counted. */
+export const MAX_LISTED_FAILURES = 1000;
+
+/** Bytes of a whole-file chunk: the unit of `have` and of verification. */
+export const CHUNK_BYTES = 4 * 1024 * 1024;
