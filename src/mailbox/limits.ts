@@ -1,0 +1,70 @@
+/** What one mailbox server lets its clients use; every field caps memory, disk or guessing. */
+export interface MailboxLimits {
+  /** How long a nameplate waits for its second side, and how long a used one stays blocked. */
+  codeTtlMs: number;
+  /** How long a mailbox lives after its last event once nobody is connected to it. */
+  mailboxTtlMs: number;
+  /** How long a connection may stay without saying who it is (`bind`). */
+  bindTimeoutMs: number;
+  /** Longest frame a client may send, in bytes of UTF-8. */
+  messageBytes: number;
+  /** Most messages in one mailbox. */
+  messagesPerMailbox: number;
+  /** Most bytes of message bodies in one mailbox (as the hex text that is stored). */
+  bytesPerMailbox: number;
+  /** Most bytes of message bodies in all mailboxes together. */
+  totalBytes: number;
+  /** Most open connections. */
+  connections: number;
+  /** Most open connections from one address. */
+  connectionsPerAddress: number;
+  /** Most nameplates, used ones that are still blocked included. */
+  nameplates: number;
+  /** Most mailboxes. */
+  mailboxes: number;
+  /** Most mailboxes that one address may have begun and not ended. */
+  mailboxesPerAddress: number;
+  /** How many `claim`, `allocate` and `list` an address may send at once… */
+  claimBurst: number;
+  /** …and how many per minute after that: what makes trying out nameplates slow. */
+  claimsPerMinute: number;
+  /** How many other messages a connection may send at once, and per second after that. */
+  messageBurst: number;
+  messagesPerSecond: number;
+  /** How many mistakes (malformed or misplaced messages) end a connection. */
+  mistakes: number;
+}
+
+/** Limits of a hub for the public. */
+export const DEFAULT_LIMITS: Readonly<MailboxLimits> = Object.freeze({
+  codeTtlMs: 60 * 60_000,
+  mailboxTtlMs: 60 * 60_000,
+  bindTimeoutMs: 30_000,
+  messageBytes: 64 * 1024,
+  messagesPerMailbox: 100,
+  bytesPerMailbox: 1024 * 1024,
+  totalBytes: 256 * 1024 * 1024,
+  connections: 4_000,
+  connectionsPerAddress: 64,
+  nameplates: 50_000,
+  mailboxes: 20_000,
+  mailboxesPerAddress: 64,
+  claimBurst: 12,
+  claimsPerMinute: 12,
+  messageBurst: 200,
+  messagesPerSecond: 20,
+  mistakes: 8,
+});
+
+/** Limits of the mailbox that a sender runs for one code. */
+export const SINGLE_CODE_LIMITS: Readonly<MailboxLimits> = Object.freeze({
+  ...DEFAULT_LIMITS,
+  totalBytes: 2 * 1024 * 1024,
+  connections: 64,
+  connectionsPerAddress: 16,
+  nameplates: 1,
+  mailboxes: 1,
+});
+
+/** Longest application id, side and phase, in UTF-16 units. */
+export const MAX_NAME_LENGTH = 128;

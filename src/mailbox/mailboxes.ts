@@ -1,0 +1,271 @@
+import { WormholeError } from "../base/errors.ts";
+import type { MailboxLimits } from "./limits.ts";
+import type { MailboxState, MailboxStore, Nameplate, StoredMessage, StoreTotals } from "./store.ts";
+
+/** Ranges that nameplates are drawn from, shortest first: what is short is quick to say. */
+const NAMEPLATE_RANGES = [[1, 99], [100, 999], [1_000, 9_999], [10_000, 99_999], [100_000, 999_999]] as const;
+
+/** Random tries in one range before it counts as full; 16 misses leave a range under nine tenths full in 4 of 5 cases. */
+const NAMEPLATE_TRIES = 16;
+
+/** One side of an application, as a `bind` names it. */
+export interface Party {
+  appId: string;
+  side: string;
+}
+
+/** What {@linkcode Mailboxes} is made with. */
+export interface MailboxesOptions {
+  store: MailboxStore;
+  limits: MailboxLimits;
+  random: (byteLength: number) => Uint8Array;
+}
+
+/**
+ * The rules of nameplates and mailboxes over a store: who may join, how much may be kept, when it ends.
+ *
+ * Invariant: a nameplate or mailbox never has a third side, and a nameplate that ended stays blocked for
+ * `codeTtlMs`, so an old code cannot meet a new pair.
+ */
+export class Mailboxes {
+  readonly #store: MailboxStore;
+  readonly #limits: MailboxLimits;
+  readonly #random: (byteLength: number) => Uint8Array;
+  readonly #totals: StoreTotals;
+
+  constructor({ store, limits, random }: MailboxesOptions) {
+    this.#store = store;
+    this.#limits = limits;
+    this.#random = random;
+    // Counted once: counting again at each message would cost a scan of the table.
+    this.#totals = store.totals();
+  }
+
+  /** What is kept now. */
+  get totals(): Readonly<StoreTotals> {
+    return this.#totals;
+  }
+
+  /**
+   * Draws a free nameplate and claims it.
+   *
+   * @throws {WormholeError} HUB_REFUSED when the server is full.
+   */
+  allocate(party: Party, nowMs: number): Nameplate {
+    for (const [low, high] of NAMEPLATE_RANGES) {
+      for (let tries = 0; tries < NAMEPLATE_TRIES; tries++) {
+        const name = String(low + this.#below(high - low + 1));
+        if (this.#store.nameplate(party.appId, name) === undefined) return this.#create(party, name, nowMs);
+      }
+    }
+    throw new WormholeError("HUB_REFUSED", "no short code is free now");
+  }
+
+  /**
+   * Joins the nameplate `name`, making it when it is new and `mustExist` is false; the same side may claim again.
+   *
+   * @throws {WormholeError} CODE_NOT_FOUND, CODE_EXPIRED, CODE_USED or CODE_CROWDED; HUB_REFUSED when full.
+   */
+  claim(party: Party, { name, mustExist }: { name: string; mustExist: boolean }, nowMs: number): Nameplate {
+    const found = this.#store.nameplate(party.appId, name);
+    if (found === undefined) {
+      if (mustExist) throw new WormholeError("CODE_NOT_FOUND", "nobody offers this code");
+      return this.#create(party, name, nowMs);
+    }
+    if (found.state === "expired") throw new WormholeError("CODE_EXPIRED", "this code has expired");
+    if (found.state === "used" || found.released.includes(party.side)) {
+      throw new WormholeError("CODE_USED", "reclaimed");
+    }
+    if (found.sides.includes(party.side)) return found;
+    if (found.sides.length >= 2) throw new WormholeError("CODE_CROWDED", "crowded");
+    const mailbox = this.#store.mailbox(found.mailbox);
+    if (mailbox === undefined) throw new WormholeError("CODE_USED", "reclaimed");
+    found.sides.push(party.side);
+    this.#store.transaction(() => {
+      this.#store.putNameplate(found);
+      this.#join(mailbox, party, nowMs);
+    });
+    return found;
+  }
+
+  /** Gives up `name` for a side; the nameplate is used up when all its sides did. Unknown ones are no failure. */
+  release(party: Party, name: string, nowMs: number): void {
+    const nameplate = this.#store.nameplate(party.appId, name);
+    if (nameplate?.state !== "open" || !nameplate.sides.includes(party.side)) return;
+    if (!nameplate.released.includes(party.side)) nameplate.released.push(party.side);
+    if (nameplate.released.length === nameplate.sides.length) end(nameplate, "used", nowMs);
+    this.#store.putNameplate(nameplate);
+  }
+
+  /**
+   * Checks that a side may use a mailbox, and counts it in.
+   *
+   * @throws {WormholeError} CODE_NOT_FOUND when there is no such mailbox, CODE_CROWDED for a third side,
+   * CODE_USED for a side that closed it before.
+   */
+  open(party: Party, id: string, nowMs: number): StoredMessage[] {
+    const mailbox = this.#mailbox(party, id);
+    if (mailbox.closed.includes(party.side)) throw new WormholeError("CODE_USED", "reclaimed");
+    if (!mailbox.sides.includes(party.side) && mailbox.sides.length >= 2) {
+      throw new WormholeError("CODE_CROWDED", "crowded");
+    }
+    this.#join(mailbox, party, nowMs);
+    return this.#store.messages(id);
+  }
+
+  /**
+   * Keeps a message of a side that has opened the mailbox.
+   *
+   * @throws {WormholeError} CODE_NOT_FOUND when the mailbox ended; LIMIT_EXCEEDED when it or the server is full.
+   */
+  add(party: Party, id: string, message: StoredMessage): void {
+    const mailbox = this.#mailbox(party, id);
+    const { length } = message.body;
+    const { messagesPerMailbox, bytesPerMailbox, totalBytes } = this.#limits;
+    if (mailbox.messageCount >= messagesPerMailbox || mailbox.byteLength + length > bytesPerMailbox) {
+      throw new WormholeError("LIMIT_EXCEEDED", "the mailbox is full");
+    }
+    if (this.#totals.byteLength + length > totalBytes) {
+      throw new WormholeError("LIMIT_EXCEEDED", "the server is full");
+    }
+    mailbox.messageCount++;
+    mailbox.byteLength += length;
+    mailbox.updatedMs = message.receivedMs;
+    this.#store.transaction(() => {
+      this.#store.addMessage(id, message);
+      this.#store.putMailbox(mailbox);
+    });
+    this.#totals.byteLength += length;
+  }
+
+  /** Ends a side's use of a mailbox; true when that deleted it. */
+  close(party: Party, id: string, nowMs: number): boolean {
+    const mailbox = this.#store.mailbox(id);
+    if (mailbox === undefined || mailbox.appId !== party.appId || !mailbox.sides.includes(party.side)) {
+      return false;
+    }
+    if (!mailbox.closed.includes(party.side)) mailbox.closed.push(party.side);
+    mailbox.updatedMs = nowMs;
+    if (mailbox.closed.length === mailbox.sides.length) {
+      this.#delete(mailbox, "used", nowMs);
+      return true;
+    }
+    this.#store.putMailbox(mailbox);
+    return false;
+  }
+
+  /** Names of open nameplates of an application. */
+  list(appId: string): string[] {
+    return this.#store.openNameplates(appId, 1_000);
+  }
+
+  /**
+   * Ends what is overdue; gives the ids of mailboxes that are gone, and why. Mailboxes for which `inUse` holds
+   * live on unless nobody ever came.
+   */
+  expire(nowMs: number, inUse: (mailbox: string) => boolean): { mailbox: string; lonely: boolean }[] {
+    const gone: { mailbox: string; lonely: boolean }[] = [];
+    const { codeTtlMs, mailboxTtlMs } = this.#limits;
+    this.#store.transaction(() => {
+      const before = nowMs - codeTtlMs;
+      for (const nameplate of this.#store.staleNameplates({ openMs: before, endedMs: before })) {
+        if (nameplate.state !== "open") {
+          this.#store.deleteNameplate(nameplate.appId, nameplate.name);
+          this.#totals.nameplates--;
+          continue;
+        }
+        const lonely = nameplate.sides.length < 2;
+        end(nameplate, lonely ? "expired" : "used", nowMs);
+        this.#store.putNameplate(nameplate);
+        const mailbox = lonely ? this.#store.mailbox(nameplate.mailbox) : undefined;
+        if (mailbox === undefined) continue;
+        this.#delete(mailbox, "expired", nowMs);
+        gone.push({ mailbox: mailbox.id, lonely });
+      }
+      for (const mailbox of this.#store.staleMailboxes(nowMs - mailboxTtlMs)) {
+        if (inUse(mailbox.id)) {
+          this.#store.putMailbox({ ...mailbox, updatedMs: nowMs });
+          continue;
+        }
+        this.#delete(mailbox, "expired", nowMs);
+        gone.push({ mailbox: mailbox.id, lonely: false });
+      }
+    });
+    return gone;
+  }
+
+  #create(party: Party, name: string, nowMs: number): Nameplate {
+    if (
+      this.#totals.nameplates >= this.#limits.nameplates || this.#totals.mailboxes >= this.#limits.mailboxes
+    ) {
+      throw new WormholeError("HUB_REFUSED", "too many codes are open");
+    }
+    const id = this.#random(16).toHex();
+    const sides = [party.side];
+    const nameplate: Nameplate = {
+      appId: party.appId,
+      name,
+      mailbox: id,
+      state: "open",
+      sides,
+      released: [],
+      createdMs: nowMs,
+      endedMs: 0,
+    };
+    this.#store.transaction(() => {
+      this.#store.putNameplate(nameplate);
+      this.#store.putMailbox({
+        id,
+        appId: party.appId,
+        nameplate: name,
+        sides,
+        closed: [],
+        updatedMs: nowMs,
+        messageCount: 0,
+        byteLength: 0,
+      });
+    });
+    this.#totals.nameplates++;
+    this.#totals.mailboxes++;
+    return nameplate;
+  }
+
+  #join(mailbox: MailboxState, party: Party, nowMs: number): void {
+    if (!mailbox.sides.includes(party.side)) mailbox.sides.push(party.side);
+    mailbox.updatedMs = nowMs;
+    this.#store.putMailbox(mailbox);
+  }
+
+  #mailbox(party: Party, id: string): MailboxState {
+    const mailbox = this.#store.mailbox(id);
+    if (mailbox === undefined || mailbox.appId !== party.appId) {
+      throw new WormholeError("CODE_NOT_FOUND", "there is no such mailbox");
+    }
+    return mailbox;
+  }
+
+  #delete(mailbox: MailboxState, state: "used" | "expired", nowMs: number): void {
+    this.#store.transaction(() => {
+      this.#store.deleteMailbox(mailbox.id);
+      const nameplate = this.#store.nameplate(mailbox.appId, mailbox.nameplate);
+      if (nameplate?.mailbox === mailbox.id && nameplate.state === "open") {
+        end(nameplate, state, nowMs);
+        this.#store.putNameplate(nameplate);
+      }
+    });
+    this.#totals.mailboxes--;
+    this.#totals.byteLength -= mailbox.byteLength;
+  }
+
+  /** Draws a number below `bound` (at most 2^20) with a bias under 2^-28. */
+  #below(bound: number): number {
+    let value = 0;
+    for (const byte of this.#random(6)) value = value * 256 + byte;
+    return value % bound;
+  }
+}
+
+function end(nameplate: Nameplate, state: "used" | "expired", nowMs: number): void {
+  nameplate.state = state;
+  nameplate.endedMs = nowMs;
+}
