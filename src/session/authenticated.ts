@@ -1,23 +1,87 @@
-import { WormholeError } from "../base/errors.ts";
-import type { Link, PeerConnection } from "../transport/connection.ts";
+import { type ErrorCode, WormholeError } from "../base/errors.ts";
+import type { Link, LinkStats, PeerConnection, TransportKind } from "../transport/connection.ts";
 
 /**
  * Mints a {@linkcode PeerConnection} from a link whose key is `expectedKey` (32 bytes, vouched for by a PAKE,
- * a ticket or the list of known peers).
+ * a ticket or the list of known peers). It owns the link and `endpoint`, which closes after it.
  *
  * @throws {WormholeError} PEER_UNAUTHENTICATED when the link belongs to another key.
  */
-export function authenticated(link: Link, expectedKey: Uint8Array): PeerConnection {
+export function authenticated(
+  link: Link,
+  expectedKey: Uint8Array,
+  { endpoint }: { endpoint?: AsyncDisposable } = {},
+): PeerConnection {
   if (!sameKey(link.peerKey, expectedKey)) {
     throw new WormholeError(
       "PEER_UNAUTHENTICATED",
       `Cannot trust "${link.remote}": it is another machine than the one that was paired`,
     );
   }
-  return link as PeerConnection;
+  // The brand has no value; this is the one place that may claim it.
+  return new AuthenticatedLink(link, endpoint) as Link as PeerConnection;
 }
 
 /** Tells whether two public keys are equal; keys are public, so the time taken may tell. */
 export function sameKey(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === 32 && b.length === 32 && a.every((byte, at) => byte === b[at]);
+}
+
+class AuthenticatedLink implements Link {
+  readonly #link: Link;
+  readonly #endpoint: AsyncDisposable | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(link: Link, endpoint: AsyncDisposable | undefined) {
+    this.#link = link;
+    this.#endpoint = endpoint;
+  }
+
+  get kind(): TransportKind {
+    return this.#link.kind;
+  }
+
+  get remote(): string {
+    return this.#link.remote;
+  }
+
+  get peerKey(): Uint8Array {
+    return this.#link.peerKey;
+  }
+
+  get native(): number {
+    return this.#link.native;
+  }
+
+  send(frame: Uint8Array): Promise<void> {
+    return this.#link.send(frame);
+  }
+
+  recv(options?: { signal?: AbortSignal }): Promise<Uint8Array | undefined> {
+    return this.#link.recv(options);
+  }
+
+  bulk(streams: number, options?: { signal?: AbortSignal }): Promise<void> {
+    return this.#link.bulk(streams, options);
+  }
+
+  stats(): Promise<LinkStats> {
+    return this.#link.stats();
+  }
+
+  close(code?: ErrorCode): Promise<void> {
+    return this.#closing ??= this.#close(code);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(code: ErrorCode | undefined): Promise<void> {
+    try {
+      await this.#link.close(code);
+    } finally {
+      await this.#endpoint?.[Symbol.asyncDispose]();
+    }
+  }
 }

@@ -1,5 +1,5 @@
+import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
-import { wait } from "./abortable.ts";
 import type { Link } from "./connection.ts";
 import { DialRace, type RaceAction, type RaceEvent } from "./dial_race.ts";
 import { type Hint, hintText, isLoopback } from "./hints.ts";
@@ -12,8 +12,7 @@ export interface DialOptions {
   /** Makes one link, or rejects; aborting its signal ends it. */
   readonly dial: (hint: Hint, options: { signal: AbortSignal }) => Promise<Link>;
   readonly signal?: AbortSignal;
-  /** Waits `ms`; a simulated clock in tests. */
-  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly clock?: Pick<Clock, "sleep">;
 }
 
 /**
@@ -24,7 +23,7 @@ export interface DialOptions {
  */
 export function dialFirst(
   hints: readonly Hint[],
-  { dial, signal, wait: pause = wait }: DialOptions,
+  { dial, signal, clock = systemClock }: DialOptions,
 ): Promise<Link> {
   if (signal?.aborted) return Promise.reject(signal.reason);
   const race = new DialRace(hints);
@@ -66,7 +65,7 @@ export function dialFirst(
         case "dial":
           return void attempt(action.hint);
         case "timer":
-          return void pause(action.ms, cancel.signal).then(
+          return void clock.sleep(action.ms, { signal: cancel.signal }).then(
             () => handle({ type: "timer", timer: action.timer }),
             () => {}, // Cancelled with the race.
           );
@@ -110,14 +109,17 @@ function connectFailed(failures: readonly Failure[]): WormholeError {
   return new WormholeError(
     "CONNECT_FAILED",
     `Cannot connect to the other machine: none of its addresses answered; tried ${named.join(", ")}`,
-    { cause: failures[0]!.error },
+    // That somebody refused our key says the most: it may be about to let us in.
+    {
+      cause:
+        (failures.find(({ error }) => isWormholeError(error, "PEER_UNAUTHENTICATED")) ?? failures[0]!).error,
+    },
   );
 }
 
-/** Gives the last part of `Cannot <verb> "x": <state>`. */
+/** Gives the last part of `Cannot <verb> <x>: <state>`. */
 function state(error: unknown): string {
   if (isWormholeError(error, "TIMEOUT")) return "no answer";
-  if (isWormholeError(error, "PEER_UNAUTHENTICATED")) return "another machine answered";
   const message = error instanceof Error ? error.message : String(error);
-  return /^Cannot .*?": (.*)$/s.exec(message)?.[1] ?? message;
+  return /^Cannot .*?: (.*)$/s.exec(message)?.[1] ?? message;
 }

@@ -22,18 +22,20 @@ class Simulation {
     this.#behaviours = behaviours;
   }
 
-  wait = (ms: number, signal: AbortSignal): Promise<void> =>
-    new Promise((resolve, reject) => {
-      this.#timers.push({ at: this.now + ms, fire: resolve });
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
+  readonly clock = {
+    sleep: (ms: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> =>
+      new Promise((resolve, reject) => {
+        this.#timers.push({ at: this.now + ms, fire: resolve });
+        signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+      }),
+  };
 
   dial = async (hint: Hint, { signal }: { signal: AbortSignal }): Promise<Link> => {
     const name = hintText(hint);
     const { at = Infinity, fails, rttMs = 50 } = this.#behaviours[name] ?? {};
     this.#say(`dial ${name}`);
     signal.addEventListener("abort", () => this.#say(`cancel ${name}`), { once: true });
-    await this.wait(at, signal);
+    await this.clock.sleep(at, { signal });
     if (fails) throw fails;
     return {
       kind: hint.transport,
@@ -71,7 +73,10 @@ function hints(...texts: string[]): Hint[] {
   });
 }
 
-const REFUSED = new WormholeError("CONNECT_FAILED", 'Cannot connect to "10.0.0.1:1": connection refused');
+const REFUSED = new WormholeError(
+  "CONNECT_FAILED",
+  "Cannot connect to 10.0.0.1:1 over tcp: connection refused",
+);
 const BOTH = ["quic 10.0.0.1:1", "tcp 10.0.0.1:1"];
 
 Deno.test("dialFirst() dials all transports at once and cancels the rest when the best answers", async () => {
@@ -135,7 +140,13 @@ Deno.test("dialFirst() starts the next address after 150 ms, or at once after a 
 
 Deno.test("dialFirst() names what was tried when nothing answers", async () => {
   const simulation = new Simulation({
-    "quic 10.0.0.1:1": { at: 9, fails: new WormholeError("TIMEOUT", 'Cannot dial "10.0.0.1:1": timed out') },
+    "quic 10.0.0.1:1": {
+      at: 9,
+      fails: new WormholeError(
+        "TIMEOUT",
+        "Cannot connect to 10.0.0.1:1 over quic: no answer within 15000 ms",
+      ),
+    },
     "tcp 10.0.0.1:1": { at: 1, fails: REFUSED },
   });
   const error = await assertRejects(
@@ -157,9 +168,11 @@ Deno.test("dialFirst() cancels and closes everything when aborted", async () => 
   const simulation = new Simulation({ "quic 10.0.0.1:1": { at: 2, rttMs: 1 } });
   const dialling = dialFirst(hints(...BOTH), {
     ...simulation,
-    wait: (ms, signal) => {
-      if (ms === 50) controller.abort(new Error("enough"));
-      return simulation.wait(ms, signal);
+    clock: {
+      sleep: (ms, options) => {
+        if (ms === 50) controller.abort(new Error("enough"));
+        return simulation.clock.sleep(ms, options);
+      },
     },
     signal: controller.signal,
   });
@@ -177,7 +190,7 @@ Deno.test("dialFirst() closes a link that answers after the race is over", async
   const late = { close: () => (closed.resolve(), Promise.resolve()), stats: () => Promise.reject(REFUSED) };
   const simulation = new Simulation({ "quic 10.0.0.1:1": { at: 1 } });
   const link = await simulation.run(dialFirst(hints(...BOTH), {
-    wait: simulation.wait,
+    clock: simulation.clock,
     dial: (hint, options) =>
       hint.transport === "quic" ? simulation.dial(hint, options) : new Promise((resolve) => answer = resolve),
   }));

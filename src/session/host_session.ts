@@ -1,0 +1,62 @@
+import { WormholeError } from "../base/errors.ts";
+import { formatCode } from "../pairing/code.ts";
+import type { PeerConnection } from "../transport/connection.ts";
+import { Endpoint } from "../transport/endpoint.ts";
+import { authenticated } from "./authenticated.ts";
+import { withDeadline } from "./deadline.ts";
+import { introduce } from "./introduce.ts";
+import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
+import { acceptSelected } from "./selection.ts";
+
+/** Options of {@linkcode hostSession}. */
+export interface HostSessionOptions extends SessionOptions {
+  /** Opens the place to meet under a new code. */
+  readonly meet: (options: { signal?: AbortSignal }) => Promise<Meeting>;
+}
+
+/**
+ * Makes a code, waits for whoever has it, and gives the connection that it makes; the sender's part.
+ *
+ * The connection owns this side's endpoint: closing it frees the port.
+ *
+ * @throws {WormholeError} ADDRESS_IN_USE, what `meet` throws, CODE_WRONG and its kin, REFUSED, and CONNECT_FAILED when
+ * the paired machine makes no connection in time.
+ */
+export async function hostSession({ meet, ...options }: HostSessionOptions): Promise<PeerConnection> {
+  const { queue, identity, transports, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+  const { onEvent, clock, signal } = options;
+  // Both take a moment, and neither needs the other.
+  const opening = Endpoint.open(queue, { seed: identity.seed, transports, port, signal });
+  opening.catch(() => {}); // Its failure is met below, after the meeting is there to be disposed.
+  try {
+    await using meeting = await meet({ signal });
+    onEvent?.({ type: "code", code: formatCode(meeting.code) });
+    const endpoint = await opening;
+    const peer = await introduce(meeting, { ...options, role: "sender", hints: await endpoint.hints() });
+    await endpoint.allow(peer.key);
+    const link = await withDeadline(
+      (signal) => acceptSelected(endpoint, { peerKey: peer.key, signal }),
+      { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs), clock, signal },
+    );
+    const connection = authenticated(link, peer.key, { endpoint });
+    onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
+    return connection;
+  } catch (error) {
+    const endpoint = await opening.catch(() => undefined);
+    await endpoint?.close();
+    throw error;
+  }
+}
+
+function noConnection(ms: number): (cause: unknown) => WormholeError {
+  return (cause) =>
+    new WormholeError(
+      "CONNECT_FAILED",
+      "Cannot connect to the other machine: the two machines found each other, but no direct connection came " +
+        `about within ${
+          Math.round(ms / 1000)
+        } s; a firewall on this machine may block incoming connections, ` +
+        "or the two are in networks that do not reach each other",
+      { cause },
+    );
+}

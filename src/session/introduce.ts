@@ -1,0 +1,48 @@
+import { WormholeError } from "../base/errors.ts";
+import { pair } from "../pairing/pake.ts";
+import type { Hint } from "../transport/hints.ts";
+import {
+  decodeIntroduction,
+  encodeIntroduction,
+  type Introduction,
+  PROTOCOL_VERSION,
+} from "./introduction.ts";
+import type { Meeting, SessionOptions } from "./options.ts";
+
+/**
+ * Swaps introductions with whoever has the same code and, where a side wants it, has the verifiers compared.
+ *
+ * @throws {WormholeError} what `pair` throws; REFUSED when a person says that the verifiers differ;
+ * VERSION_UNSUPPORTED, PROTOCOL or LIMIT_EXCEEDED for the peer's introduction.
+ */
+export async function introduce(
+  meeting: Meeting,
+  { role, hints, ...options }: SessionOptions & { role: "sender" | "receiver"; hints: readonly Hint[] },
+): Promise<Introduction> {
+  const { identity, agent, abilities = {}, confirm, crypto, onEvent, signal } = options;
+  const pairing = await pair(meeting.mailbox, {
+    code: meeting.code,
+    appId: meeting.appId,
+    introduction: encodeIntroduction({
+      version: PROTOCOL_VERSION,
+      key: identity.publicKey,
+      hints,
+      abilities,
+      agent,
+    }),
+    crypto,
+    role,
+    signal,
+    onPeer: () => onEvent?.({ type: "found" }),
+    ...(confirm && {
+      confirm: async (verifier: string) => {
+        onEvent?.({ type: "verifier", verifier });
+        if (await confirm(verifier, { signal })) return;
+        throw new WormholeError("REFUSED", "Cannot go on: the verifiers were not confirmed to be the same");
+      },
+    }),
+  });
+  const peer = decodeIntroduction(pairing.introduction);
+  onEvent?.({ type: "connecting", agent: peer.agent });
+  return peer;
+}

@@ -1,0 +1,107 @@
+import { type Clock, systemClock } from "../base/clock.ts";
+import { isWormholeError, WormholeError } from "../base/errors.ts";
+import type { Link, PeerConnection } from "../transport/connection.ts";
+import { dialFirst } from "../transport/dial.ts";
+import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
+import { type Hint, hintText, orderHints } from "../transport/hints.ts";
+import { authenticated } from "./authenticated.ts";
+import { withDeadline } from "./deadline.ts";
+import { introduce } from "./introduce.ts";
+import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
+import { select } from "./selection.ts";
+
+/** Pause before another try when the other machine did not know our key yet. */
+const RETRY_MS = 100;
+
+/** Options of {@linkcode joinSession}. */
+export interface JoinSessionOptions extends SessionOptions {
+  /** Goes to where the code's other side waits. */
+  readonly meet: (options: { signal?: AbortSignal }) => Promise<Meeting>;
+  /** IP address under which the person said that the other machine is found; dialled besides its own hints. */
+  readonly peerHost?: string;
+}
+
+/**
+ * Meets whoever made the code and connects to it; the receiver's part.
+ *
+ * The connection owns this side's endpoint.
+ *
+ * @throws {WormholeError} what `meet` throws, CODE_WRONG and its kin, REFUSED, and CONNECT_FAILED naming what was tried.
+ */
+export async function joinSession(
+  { meet, peerHost, ...options }: JoinSessionOptions,
+): Promise<PeerConnection> {
+  const { queue, identity, transports, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+  const { onEvent, clock = systemClock, signal } = options;
+  onEvent?.({ type: "looking" });
+  const opening = Endpoint.open(queue, { seed: identity.seed, transports, port, signal });
+  opening.catch(() => {}); // Its failure is met below, after the meeting is there to be disposed.
+  try {
+    await using meeting = await meet({ signal });
+    const peer = await introduce(meeting, { ...options, role: "receiver", hints: [] });
+    const endpoint = await opening;
+    const hints = addresses(peer.hints, { peerHost, own: await machineAddresses(queue) })
+      .filter((hint) => transports.includes(hint.transport));
+    const link = await withDeadline(
+      (signal) => connect(endpoint, { hints, peerKey: peer.key, clock, signal }),
+      { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs, hints), clock, signal },
+    );
+    const connection = authenticated(link, peer.key, { endpoint });
+    onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
+    return connection;
+  } catch (error) {
+    const endpoint = await opening.catch(() => undefined);
+    await endpoint?.close();
+    throw error;
+  }
+}
+
+/** Dials until the other machine agrees on a link: it may learn our key a moment after we learned its. */
+async function connect(
+  endpoint: Endpoint,
+  { hints, peerKey, clock, signal }: {
+    hints: Hint[];
+    peerKey: Uint8Array;
+    clock: Clock;
+    signal: AbortSignal;
+  },
+): Promise<Link> {
+  const dial = (hint: Hint, { signal }: { signal: AbortSignal }) => endpoint.dial(hint, { peerKey, signal });
+  for (;;) {
+    let link: Link | undefined;
+    try {
+      link = await dialFirst(hints, { dial, clock, signal });
+      await select(link, { signal });
+      return link;
+    } catch (error) {
+      await link?.close().catch(() => {}); // It is of no use either way; why is in `error`.
+      if (!mayYetLetUsIn(error)) throw error;
+    }
+    await clock.sleep(RETRY_MS, { signal });
+  }
+}
+
+function mayYetLetUsIn(error: unknown): boolean {
+  return isWormholeError(error, "PEER_UNAUTHENTICATED", "CONNECTION_LOST") ||
+    isWormholeError(error, "CONNECT_FAILED") && isWormholeError(error.cause, "PEER_UNAUTHENTICATED");
+}
+
+/** Gives what to dial, best first: the address that the person gave, with each of the peer's ports, then the peer's. */
+function addresses(
+  hints: readonly Hint[],
+  { peerHost, own }: { peerHost: string | undefined; own: readonly string[] },
+): Hint[] {
+  const given = peerHost === undefined ? [] : hints.map((hint) => ({ ...hint, host: peerHost }));
+  const all = [...given, ...orderHints(hints, own)];
+  return [...new Map(all.map((hint) => [hintText(hint), hint])).values()];
+}
+
+function noConnection(ms: number, hints: readonly Hint[]): (cause: unknown) => WormholeError {
+  return (cause) =>
+    new WormholeError(
+      "CONNECT_FAILED",
+      "Cannot connect to the other machine: the two machines found each other, but no direct connection came " +
+        `about within ${Math.round(ms / 1000)} s; tried ${hints.map(hintText).join(", ")}`,
+      { cause },
+    );
+}

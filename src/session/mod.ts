@@ -1,0 +1,11 @@
+/**
+ * Turns a code into an authenticated connection: brings rendezvous, pairing and transport together and mints the
+ * only {@linkcode PeerConnection}s there are. It never moves files and never prints.
+ *
+ * Order of things, for both sides: open the endpoint and the meeting at once; pair under the code, which swaps
+ * sealed introductions (`introduction.ts`); the host lets the peer's key in and accepts; the joining side races the
+ * host's addresses and selects one link (`selection.ts`); all else is closed. Spec: `src/wire/spec/pairing.md`.
+ */
+export { hostSession, type HostSessionOptions } from "./host_session.ts";
+export { joinSession, type JoinSessionOptions } from "./join_session.ts";
+export { CONNECT_TIMEOUT_MS, type Meeting, type SessionEvent, type SessionOptions } from "./options.ts";

@@ -1,0 +1,104 @@
+/**
+ * How both ends agree on one of the links that a race made: the dialling side sends {@linkcode SELECTED} as the
+ * first control frame of the link that won and closes the others; the listening side takes the link on which
+ * that frame arrives and sends the same back. The answer costs a round trip and buys certainty: until it comes,
+ * the dialling side cannot know that its key was accepted (TLS 1.3 and QUIC let it finish first).
+ */
+import { isWormholeError, WormholeError } from "../base/errors.ts";
+import type { Link } from "../transport/connection.ts";
+import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
+import { isMap } from "../wire/fields.ts";
+import { sameKey } from "./authenticated.ts";
+
+/** The frame that selects a link: the CBOR map `{selected: true}`; later versions may add fields. */
+export const SELECTED: Uint8Array = encodeCbor({ selected: true });
+
+/** Links that may wait for their selection; a race makes a handful, and more than that is an attack or a bug. */
+const MAX_WAITING_LINKS = 64;
+
+/** What makes links for {@linkcode acceptSelected}: an endpoint. */
+export interface Acceptor {
+  accept(options: { signal?: AbortSignal }): Promise<Link>;
+}
+
+/**
+ * Gives the link that the holder of `peerKey` selects; closes every other one.
+ *
+ * @throws {WormholeError} PROTOCOL when something else arrives first; what `acceptor` throws.
+ */
+export async function acceptSelected(
+  acceptor: Acceptor,
+  { peerKey, signal }: { peerKey: Uint8Array; signal?: AbortSignal },
+): Promise<Link> {
+  const stop = new AbortController();
+  const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const waiting = new Set<Link>();
+  let chosen: Link | undefined;
+  const selected = Promise.withResolvers<Link>();
+  const judge = async (link: Link) => {
+    waiting.add(link);
+    try {
+      const frame = await link.recv({ signal: ends });
+      if (frame === undefined) return; // It lost the race at the other end.
+      assertSelected(frame);
+      if (chosen) return; // No second link may be told that it is the one.
+      chosen = link;
+      await link.send(SELECTED);
+      waiting.delete(link);
+      selected.resolve(link);
+    } catch (error) {
+      if (chosen === link) chosen = undefined;
+      if (isWormholeError(error, "PROTOCOL", "LIMIT_EXCEEDED")) selected.reject(error);
+      // Any other failure ends this link only: another one may still be selected.
+      else if (!isWormholeError(error) && !ends.aborted) selected.reject(error);
+    } finally {
+      if (waiting.delete(link)) await discard(link);
+    }
+  };
+  const acceptAll = async () => {
+    for (;;) {
+      const link = await acceptor.accept({ signal: ends });
+      if (stop.signal.aborted || waiting.size >= MAX_WAITING_LINKS) await discard(link);
+      else if (sameKey(link.peerKey, peerKey)) judge(link);
+      else await discard(link, "REFUSED");
+    }
+  };
+  acceptAll().catch(selected.reject);
+  try {
+    return await selected.promise;
+  } finally {
+    stop.abort();
+    await Promise.all(Array.from(waiting, (link) => discard(link)));
+  }
+}
+
+/**
+ * Tells the listening side that this is the link to use, and waits until it agrees.
+ *
+ * @throws {WormholeError} CONNECTION_LOST when it closes the link instead; what the link fails with.
+ */
+export async function select(link: Link, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  await link.send(SELECTED);
+  const answer = await link.recv({ signal });
+  if (answer === undefined) {
+    throw new WormholeError(
+      "CONNECTION_LOST",
+      `Cannot use the connection to "${link.remote}": the other machine closed it`,
+    );
+  }
+  assertSelected(answer);
+}
+
+function assertSelected(frame: Uint8Array): void {
+  const value = decodeCbor(frame);
+  if (isMap(value) && value.selected === true) return;
+  throw new WormholeError(
+    "PROTOCOL",
+    "Cannot use the connection: the other machine sent something else before it selected it",
+  );
+}
+
+/** A link that was not chosen carries nothing, so how its end goes matters to nobody. */
+async function discard(link: Link, code?: "REFUSED"): Promise<void> {
+  await link.close(code).catch(() => {});
+}

@@ -1,0 +1,117 @@
+import { assertEquals, assertRejects } from "../../src/base/testing.ts";
+import { NativeQueue } from "../../src/native/queue.ts";
+import { dialFirst } from "../../src/transport/dial.ts";
+import { Endpoint } from "../../src/transport/endpoint.ts";
+import type { DialTransport } from "../../src/transport/hints.ts";
+import { memoryPair } from "../../src/transport/memory.ts";
+import { type LinkedPair, transportCompliance } from "./transport.ts";
+
+const seed = () => crypto.getRandomValues(new Uint8Array(32));
+
+async function memory(): Promise<LinkedPair> {
+  const queue = NativeQueue.open();
+  const [a, b] = await memoryPair(queue);
+  const nobody = new Uint8Array(32);
+  return {
+    a,
+    b,
+    keyOfA: nobody,
+    keyOfB: nobody,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([a.close(), b.close()]);
+      await queue.close();
+    },
+  };
+}
+
+/** Two endpoints of this process on loopback. */
+async function endpoints(transport: DialTransport) {
+  const queue = NativeQueue.open();
+  const [dialler, listener] = await Promise.all(
+    [1, 2].map(() => Endpoint.open(queue, { seed: seed(), transports: [transport] })),
+  ) as [Endpoint, Endpoint];
+  const hints = (await listener.hints()).filter(({ host }) => host === "127.0.0.1");
+  return {
+    dialler,
+    listener,
+    hint: hints[0]!,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([dialler.close(), listener.close()]);
+      await queue.close();
+    },
+  };
+}
+
+async function linked(transport: DialTransport): Promise<LinkedPair> {
+  const ends = await endpoints(transport);
+  const { dialler, listener, hint } = ends;
+  await listener.allow(dialler.publicKey);
+  const [a, b] = await Promise.all([
+    dialler.dial(hint, { peerKey: listener.publicKey }),
+    listener.accept(),
+  ]);
+  return {
+    a,
+    b,
+    keyOfA: dialler.publicKey,
+    keyOfB: listener.publicKey,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([a.close(), b.close()]);
+      await ends[Symbol.asyncDispose]();
+    },
+  };
+}
+
+transportCompliance("memory", memory);
+transportCompliance("tcp", () => linked("tcp"));
+transportCompliance("quic", () => linked("quic"));
+
+for (const transport of ["tcp", "quic"] as const) {
+  Deno.test(`${transport} endpoint refuses a key that was not allowed`, async () => {
+    await using ends = await endpoints(transport);
+    const { dialler, listener, hint } = ends;
+    await listener.allow(seed());
+    await assertRejects(async () => {
+      const link = await dialler.dial(hint, { peerKey: listener.publicKey });
+      // TLS 1.3 lets the dialling side finish before the listening side has checked its key.
+      await link.recv();
+      throw new Error("the link was usable");
+    }, undefined).then((error) => assertEquals(error.message === "the link was usable", false));
+  });
+
+  Deno.test(`${transport} endpoint does not link to another key than the wanted one`, async () => {
+    await using ends = await endpoints(transport);
+    const { dialler, listener, hint } = ends;
+    await listener.allow(dialler.publicKey);
+    await assertRejects(() => dialler.dial(hint, { peerKey: dialler.publicKey }));
+  });
+
+  Deno.test(`${transport} endpoint loses no link when an accept is aborted`, async () => {
+    await using ends = await endpoints(transport);
+    const { dialler, listener, hint } = ends;
+    await listener.allow(dialler.publicKey);
+    const controller = new AbortController();
+    const accepting = listener.accept({ signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await assertRejects(() => accepting, undefined, "enough");
+    await using link = await dialler.dial(hint, { peerKey: listener.publicKey });
+    await using accepted = await listener.accept();
+    await link.send(new Uint8Array([1]));
+    assertEquals(await accepted.recv(), new Uint8Array([1]));
+  });
+}
+
+Deno.test("dialFirst() links over real sockets, past addresses that do not answer", async () => {
+  await using ends = await endpoints("tcp");
+  const { dialler, listener, hint } = ends;
+  await listener.allow(dialler.publicKey);
+  const refused = { ...hint, host: "127.0.0.2", port: 1 };
+  const [link, accepted] = await Promise.all([
+    dialFirst([refused, hint], {
+      dial: (hint, { signal }) => dialler.dial(hint, { peerKey: listener.publicKey, signal }),
+    }),
+    listener.accept(),
+  ]);
+  assertEquals(link.kind, "tcp");
+  await Promise.all([link.close(), accepted.close()]);
+});
