@@ -47,15 +47,17 @@ export async function offer(
   const senderPerson = await sandbox.person("sender", { runtime: shared ?? "of-sender" });
   const receiver = await sandbox.person("receiver", { runtime: shared ?? "of-receiver" });
   const hub = typeof meeting === "object" ? ["--hub", meeting.hub] : [];
-  const sender = start(["send", "--json", ...hub, ...options.send ?? [], ...what], {
+  const port = meeting === "peer" ? freePort() : undefined;
+  const listen = port === undefined ? [] : ["--port", String(port)];
+  const sender = start(["send", "--json", ...hub, ...listen, ...options.send ?? [], ...what], {
     person: senderPerson,
     cwd: options.cwd,
     stdin: options.stdin,
     prefix: options.senderPrefix,
   });
   try {
-    const { code, port } = await sender.event("code");
-    const find = meeting === "peer" ? ["--peer", `127.0.0.1:${port}`] : hub;
+    const { code } = await sender.event("code");
+    const find = port === undefined ? hub : ["--peer", `127.0.0.1:${port}`];
     const dispose = () => sender[Symbol.asyncDispose]();
     return { sender, code, find, receiver, senderPerson, [Symbol.asyncDispose]: dispose };
   } catch (error) {
@@ -142,6 +144,12 @@ export async function startHub(sandbox: Sandbox, args: readonly string[] = []): 
 
 /** Gives arguments of `send` with which 64 MiB of noise take many seconds, so that tests find it under way. */
 export const SLOWLY = ["--compress", "always", "--compression-level", "19", "--streams", "1"] as const;
+
+/** Gives a TCP port that was free just now; for what must be told a port and cannot say one itself. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return (listener.addr as Deno.NetAddr).port;
+}
 
 function lastEvents({ events }: Ending): string {
   return events.slice(-4).map((event) => JSON.stringify(event)).join("\n");

@@ -1,6 +1,16 @@
 /** How the two find each other, and every way in which they do not. */
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
-import { accept, assertFailed, assertTransfers, offer, run, Sandbox, start, startHub } from "./harness.ts";
+import {
+  accept,
+  assertFailed,
+  assertTransfers,
+  freePort,
+  offer,
+  run,
+  Sandbox,
+  start,
+  startHub,
+} from "./harness.ts";
 
 Deno.test("recv finds the sender by --peer", async () => {
   await using sandbox = await Sandbox.create();
@@ -186,11 +196,6 @@ Deno.test("send --words makes longer codes", async () => {
 function otherWord(code: string): string {
   const [nameplate, first, second] = code.split("-");
   return `${nameplate}-${first}-${second === "zulu" ? "tiger" : "zulu"}`;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
 }
 
 async function namesIn(dir: string): Promise<string[]> {

@@ -13,9 +13,7 @@ for (const transport of ["tcp", "quic"] as const) {
     const { receiver } = await assertTransfers(sandbox, [source], into, { send: ["--transport", transport] });
     await assertSameTree(`${into}/tree`, source);
     assertEquals(await namesIn(into), ["tree"], "nothing beside the tree is left");
-    const kinds = receiver.events.filter(({ event }) => event === "connected").map(({ transport }) =>
-      transport
-    );
+    const kinds = receiver.events.filter(({ event }) => event === "peer").map(({ transport }) => transport);
     assertTrue(kinds.includes(transport), `connected by ${kinds}`);
   });
 
