@@ -1,0 +1,9 @@
+/** Decisions about bytes: compress or not, and how. Pure; never touches the bytes themselves. */
+export {
+  chooseCodec,
+  type Codec,
+  type CodecChoice,
+  type CompressionMode,
+  type CompressionState,
+  isIncompressible,
+} from "./compression.ts";
