@@ -1,0 +1,191 @@
+import { duration, hostAndPort, oneOf, path, text, wholeNumber } from "../../config/values.ts";
+import { HUB_FLAG, TRANSPORT_FLAG, VERIFY_FLAG } from "../common_flags.ts";
+import { any, command, list, maybe, option, toggle } from "../definition.ts";
+
+const CODE_FROM_ENVIRONMENT =
+  "A code on the command line can be seen by other people on this machine (ps); the variable WORMHOLE_CODE and " +
+  "the prompt cannot.";
+
+/** `wormhole send`. */
+export const SEND = command({
+  name: "send",
+  pending: true,
+  summary: "send files, folders or text",
+  description:
+    "Shows a short code. Whoever types it at the other machine, with wormhole recv CODE, gets what you send, " +
+    "encrypted on the way and checked on arrival. A code works once.\n\n" +
+    "Folders are sent whole. - stands for standard input.\n\n" + CODE_FROM_ENVIRONMENT,
+  positionals: {
+    path: any(path("PATH"), { help: "File or folder to send; - for standard input." }),
+  },
+  flags: {
+    text: option(text("TEXT"), { group: "What is sent", help: "Send this text instead of files." }),
+    name: option(text("NAME"), {
+      group: "What is sent",
+      help: "Name that standard input gets at the other side.",
+    }),
+    exclude: list(text("GLOB"), {
+      group: "What is sent",
+      help: "Leave out what matches GLOB; may be given many times.",
+    }),
+    ignoreFiles: toggle({
+      group: "What is sent",
+      help: "Leave out what .gitignore, .ignore and .wormholeignore files say.",
+    }),
+    words: option(wholeNumber(1, 8), {
+      group: "Code",
+      help: "Words in the code; every word makes it 256 times harder to guess.",
+      fallback: 2,
+    }),
+    code: option(text("CODE"), {
+      group: "Code",
+      help: "Use this code instead of a new one; agree on it privately.",
+      env: "WORMHOLE_CODE",
+    }),
+    qr: toggle({ group: "Code", help: "Also show the code as a QR code." }),
+    copy: toggle({ group: "Code", help: "Also copy the code to the clipboard." }),
+    verify: VERIFY_FLAG,
+    hub: HUB_FLAG,
+    transport: TRANSPORT_FLAG,
+    port: option(wholeNumber(0, 65535, "PORT"), {
+      group: "Connection",
+      help: "Local port for direct connections; 0 takes any free one.",
+      config: "port",
+    }),
+    timeout: option(duration(1000, 7 * 86_400_000), {
+      group: "Connection",
+      help: "Give up when nobody has come after TIME.",
+    }),
+    streams: option(wholeNumber(1, 256), {
+      group: "Speed",
+      help: "Most parallel streams.",
+      config: "maxStreams",
+    }),
+    compress: option(oneOf(["auto", "always", "never"], "WHEN"), {
+      group: "Speed",
+      help: "Compress always, never, or auto: where it pays off.",
+      fallback: "auto",
+    }),
+    compressionLevel: option(wholeNumber(1, 19), {
+      group: "Speed",
+      help: "zstd level from 1 (fast) to 19 (small).",
+      config: "compressionLevel",
+    }),
+  },
+  examples: [
+    { line: "wormhole send holiday.mp4", help: "Send a file" },
+    {
+      line: "wormhole send --exclude '*.tmp' photos notes.txt",
+      help: "Send a folder and a file, without *.tmp",
+    },
+    { line: "tar c . | wormhole send --name site.tar -", help: "Send standard input" },
+    { line: "wormhole send --text 'see you at eight'", help: "Send a few words" },
+    { line: "wormhole send --words 4 --verify secrets.kdbx", help: "Send something precious" },
+  ],
+});
+
+/** `wormhole recv`. */
+export const RECV = command({
+  name: "recv",
+  pending: true,
+  summary: "receive what somebody sends",
+  description:
+    "Asks for the code when none is given; Tab completes its words. Shows what is offered before anything is " +
+    "written.\n\n" +
+    "Existing files are never replaced without asking: without a terminal, give --overwrite, --rename or " +
+    "--skip.\n\n" + CODE_FROM_ENVIRONMENT,
+  positionals: {
+    code: maybe(text("CODE"), {
+      help: "The code that send shows, such as 7-guitarist-zulu.",
+      env: "WORMHOLE_CODE",
+    }),
+  },
+  flags: {
+    output: option(path("DIR", "directory"), {
+      short: "o",
+      group: "What is written",
+      help: "Write into DIR instead of the current folder.",
+    }),
+    yes: toggle({ short: "y", group: "What is written", help: "Accept the offer without asking." }),
+    only: list(text("GLOB"), {
+      group: "What is written",
+      help: "Take only what matches GLOB; may be given many times.",
+    }),
+    stdout: toggle({
+      group: "What is written",
+      help: "Write a single file or text to standard output.",
+      conflicts: ["output"],
+    }),
+    overwrite: toggle({
+      group: "Existing files",
+      help: "Replace them.",
+      conflicts: ["rename", "skip"],
+    }),
+    rename: toggle({
+      group: "Existing files",
+      help: "Keep them and give the new ones another name.",
+      conflicts: ["skip"],
+    }),
+    skip: toggle({ group: "Existing files", help: "Keep them and leave the new ones out." }),
+    verify: VERIFY_FLAG,
+    peer: option(hostAndPort(), {
+      group: "Connection",
+      help: "Go straight to the sender at this address.",
+      conflicts: ["hub"],
+    }),
+    hub: HUB_FLAG,
+    transport: TRANSPORT_FLAG,
+    timeout: option(duration(1000, 7 * 86_400_000), {
+      group: "Connection",
+      help: "Give up when the sender is not found after TIME.",
+    }),
+  },
+  examples: [
+    { line: "wormhole recv", help: "Type the code at a prompt" },
+    { line: "wormhole recv 7-guitarist-zulu", help: "Receive into the current folder" },
+    { line: "wormhole recv --yes --rename -o inbox 7-guitarist-zulu", help: "Receive from a script" },
+    { line: "wormhole recv --only '*.jpg' 7-guitarist-zulu", help: "Take a part of what is offered" },
+    { line: "wormhole recv --stdout 7-guitarist-zulu | tar x", help: "Receive into a pipe" },
+  ],
+});
+
+/** `wormhole hub`. */
+export const HUB = command({
+  name: "hub",
+  pending: true,
+  summary: "run a hub through which machines find each other",
+  description:
+    "A hub passes sealed messages between two machines that were given the same code; it learns neither the code's " +
+    "words nor what is sent. Point machines at it with --hub, WORMHOLE_SIGNAL_SERVER or " +
+    "wormhole config set signal_server URL.",
+  positionals: {},
+  flags: {
+    listen: option(hostAndPort({ anyPort: true }), {
+      group: "Service",
+      help: "Address to listen on.",
+      fallback: "0.0.0.0:4000",
+    }),
+    database: option(path("FILE"), {
+      group: "Service",
+      help: "Keep mailboxes in FILE so that they outlive a restart; in memory otherwise.",
+    }),
+    codeTtl: option(duration(60_000, 7 * 86_400_000), {
+      group: "Service",
+      help: "Time after which an unused code expires.",
+      fallback: 3_600_000,
+    }),
+    rateLimit: option(wholeNumber(1, 1_000_000), {
+      group: "Service",
+      help: "Most connections per minute from one address.",
+      fallback: 60,
+    }),
+    welcome: option(text("TEXT"), { group: "Service", help: "A line that is shown to whoever connects." }),
+  },
+  examples: [
+    { line: "wormhole hub", help: "Run a hub on port 4000" },
+    {
+      line: "wormhole hub --listen '[::]:8000' --database /var/lib/wormhole/hub.db",
+      help: "Run it for long",
+    },
+  ],
+});

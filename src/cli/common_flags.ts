@@ -1,0 +1,45 @@
+import { LOG_LEVELS } from "../base/log.ts";
+import { oneOf, path } from "../config/values.ts";
+import { hubUrl } from "../config/values.ts";
+import { count, option, toggle } from "./definition.ts";
+
+const GROUP = "Output and logs";
+
+/** Flags that every command has. */
+export const COMMON_FLAGS = {
+  json: toggle({
+    group: GROUP,
+    help: "Write one JSON object per line and event to standard output (docs/json.md).",
+    conflicts: ["quiet"],
+  }),
+  quiet: toggle({ short: "q", group: GROUP, help: "Show only what was asked for and errors." }),
+  verbose: count({ short: "v", group: GROUP, help: "Log more; -vv and -vvv still more." }),
+  logLevel: option(oneOf(LOG_LEVELS, "LEVEL"), {
+    group: GROUP,
+    help: "How much is logged: error, warn, info, debug or trace.",
+    config: "logLevel",
+  }),
+  logJson: toggle({ group: GROUP, help: "Log as JSON lines." }),
+  logFile: option(path("FILE"), { group: GROUP, help: "Append the log to FILE instead of standard error." }),
+  help: toggle({ short: "h", group: GROUP, help: "Show this help." }),
+};
+
+/** The flag that names the hub, the same in every command that meets a peer. */
+export const HUB_FLAG = option(hubUrl, {
+  group: "Connection",
+  help: "Meet through this hub instead of on the local network.",
+  config: "signalServer",
+});
+
+/** The flag that picks how bytes travel. */
+export const TRANSPORT_FLAG = option(oneOf(["auto", "tcp", "quic"], "KIND"), {
+  group: "Connection",
+  help: "How bytes travel: tcp, quic, or auto for whichever is faster.",
+  fallback: "auto",
+});
+
+/** The flag that shows a value for both people to compare. */
+export const VERIFY_FLAG = toggle({
+  group: "Security",
+  help: "Show a verifier that both people compare before anything is sent.",
+});

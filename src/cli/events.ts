@@ -1,0 +1,160 @@
+import type { ErrorCode } from "../base/errors.ts";
+
+/**
+ * What commands tell, once; `--json` writes each as one line, a person gets sentences and a progress line.
+ *
+ * The fields are a promise to scripts, written down in docs/json.md: they may grow, never change. Sizes are
+ * bytes, times ms, names as in the offer (`\udcXX` for a byte that is not UTF-8).
+ */
+export type OutputEvent =
+  | CodeEvent
+  | VerifierEvent
+  | PeerEvent
+  | OfferEvent
+  | ProgressEvent
+  | FileFailedEvent
+  | TextEvent
+  | ListeningEvent
+  | SettingEvent
+  | CheckEvent
+  | WarningEvent
+  | DoneEvent
+  | ErrorEvent;
+
+/** The code that the other person needs. */
+export interface CodeEvent {
+  readonly event: "code";
+  readonly code: string;
+  /** Hub through which the code is found; null: the local network. */
+  readonly hub: string | null;
+  /** When it expires, ISO 8601; null: when this program ends. */
+  readonly expires_at: string | null;
+}
+
+/** The value that both people compare. */
+export interface VerifierEvent {
+  readonly event: "verifier";
+  readonly verifier: string;
+}
+
+/** A link to the other machine; again when the path in use changes. */
+export interface PeerEvent {
+  readonly event: "peer";
+  readonly transport: "quic" | "tcp" | "memory";
+  readonly path: "direct" | "relay";
+  /** `ip:port`. */
+  readonly remote: string;
+}
+
+/** What is sent or offered. */
+export interface OfferEvent {
+  readonly event: "offer";
+  readonly direction: "send" | "recv";
+  readonly kind: "files" | "text" | "stream";
+  /** The names at the top, not what is in folders. */
+  readonly names: readonly string[];
+  readonly files: number;
+  readonly directories: number;
+  /** null: not known before the end (standard input, or still being counted). */
+  readonly bytes: number | null;
+}
+
+/** How far it is; at most ten per second. */
+export interface ProgressEvent {
+  readonly event: "progress";
+  readonly bytes: number;
+  readonly bytes_total: number | null;
+  readonly files: number;
+  readonly files_total: number | null;
+  readonly bytes_per_second: number;
+  readonly eta_ms: number | null;
+  /** The file in work; null between files. */
+  readonly name: string | null;
+  readonly transport: "quic" | "tcp" | "memory";
+  readonly path: "direct" | "relay";
+}
+
+/** One entry that could not be sent or placed; the others go on. */
+export interface FileFailedEvent {
+  readonly event: "file_failed";
+  readonly name: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** A text that was received. */
+export interface TextEvent {
+  readonly event: "text";
+  readonly text: string;
+}
+
+/** A service that takes connections now. */
+export interface ListeningEvent {
+  readonly event: "listening";
+  readonly url: string;
+}
+
+/** One setting; `wormhole config show`. */
+export interface SettingEvent {
+  readonly event: "setting";
+  readonly name: string;
+  readonly value: string | number | boolean;
+  readonly source: "default" | "file" | "env" | "flag";
+}
+
+/** One finding of `wormhole doctor`. */
+export interface CheckEvent {
+  readonly event: "check";
+  readonly name: string;
+  readonly status: "ok" | "note" | "problem";
+  readonly text: string;
+  /** What to do about it; null when nothing. */
+  readonly advice: string | null;
+}
+
+/** Something that is wrong without ending the command. */
+export interface WarningEvent {
+  readonly event: "warning";
+  readonly message: string;
+}
+
+/** The end of a command that worked, for all or (`failed` > 0) for a part. */
+export interface DoneEvent {
+  readonly event: "done";
+  readonly direction: "send" | "recv";
+  readonly bytes: number;
+  /** Files that are there now, also those that were there before. */
+  readonly files: number;
+  readonly skipped: number;
+  readonly failed: number;
+  readonly duration_ms: number;
+  /** Bytes of file data that crossed the network; less than `bytes` where content was known or compressed. */
+  readonly bytes_on_wire: number;
+  /** Folder that was written into; null when sending and for standard output. */
+  readonly destination: string | null;
+}
+
+/** The end of a command that failed. */
+export interface ErrorEvent {
+  readonly event: "error";
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** What to do next. */
+  readonly advice: string;
+  /** The exit code that follows. */
+  readonly exit: number;
+}
+
+/** Takes what a command tells and shows it in one way; commands know no other way to speak. */
+export interface Output {
+  /** Shows one event. */
+  emit(event: OutputEvent): void;
+  /** Writes what the command was asked for (help, a page, a path) to standard output as it is. */
+  print(text: string): void;
+  /** Keeps what is on the screen in order while something else (a prompt, the log) writes to it. */
+  pause(): void;
+  /** Lets the progress line come back. */
+  resume(): void;
+  /** Takes the progress line away; nothing is shown after this. */
+  close(): void;
+}

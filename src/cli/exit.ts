@@ -1,0 +1,141 @@
+import { type ErrorCode, WormholeError } from "../base/errors.ts";
+
+/** Exit codes with their meaning; docs/exit_codes.md is made from this table. */
+export const EXIT_CODES = {
+  0: "Everything worked.",
+  1: "The program itself failed: a bug, a missing library, something this system cannot do.",
+  2: "The command line or the settings are wrong.",
+  3: "The code is wrong, expired, used or not known.",
+  4: "The other machine or the hub cannot be reached, was lost or does not answer.",
+  5: "The other side refused or cancelled.",
+  6: "A file or disk of this machine: not found, no permission, no space, read-only, changed while read.",
+  7: "A part was transferred; some entries failed and were named.",
+  8: "The other side broke the protocol or sent damaged or dangerous data; nothing of that was kept.",
+  130: "Interrupted with Ctrl-C (128 + signal number; 143 for a termination, 141 for a closed pipe).",
+} as const;
+
+/** One of {@linkcode EXIT_CODES}. */
+export type ExitCode = keyof typeof EXIT_CODES;
+
+interface Outcome {
+  readonly exit: ExitCode;
+  /** One sentence: what to do next. */
+  readonly advice: string;
+}
+
+const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
+  INTERNAL: { exit: 1, advice: "This is a fault in Wormhole; please report it with the output of -vvv." },
+  INVALID_ARGUMENT: { exit: 2, advice: "Correct it and start the command again." },
+  UNSUPPORTED: { exit: 1, advice: "Run wormhole doctor to see what this machine can do." },
+  CANCELLED: { exit: 5, advice: "Ask the other person why, and start again with a new code." },
+  CLOSED: { exit: 1, advice: "Start the command again." },
+  TIMEOUT: {
+    exit: 4,
+    advice: "Check that the other side is still running and try again, with a longer --timeout.",
+  },
+  NATIVE_LIBRARY: {
+    exit: 1,
+    advice: "Build the library again with scripts/build, or install Wormhole again.",
+  },
+  CONFIG_INVALID: { exit: 2, advice: "Correct the value; wormhole config path says where the file is." },
+  USAGE: { exit: 2, advice: "Run wormhole help to see what there is." },
+  INTERRUPTED: { exit: 130, advice: "Start the command again when you like." },
+  NOT_FOUND: { exit: 6, advice: "Check the spelling of the path." },
+  ALREADY_EXISTS: { exit: 6, advice: "Choose another name, or remove what is there." },
+  PERMISSION_DENIED: { exit: 6, advice: "Change the permissions, or choose a folder that is yours." },
+  NO_SPACE: { exit: 6, advice: "Free some space, or receive into another disk with --output." },
+  READ_ONLY: { exit: 6, advice: "Choose a folder on a disk that can be written, with --output." },
+  IS_DIRECTORY: { exit: 6, advice: "Give the path of a file, not of a folder." },
+  NOT_DIRECTORY: { exit: 6, advice: "Give the path of a folder, not of a file." },
+  IO: { exit: 6, advice: "Check the disk; the system's log may say more." },
+  NAME_TOO_LONG: { exit: 6, advice: "Use a shorter name, or receive into a folder that is less deep." },
+  PATH_ESCAPES: { exit: 8, advice: "Do not trust what was sent; nothing outside the folder was touched." },
+  SOURCE_CHANGED: { exit: 6, advice: "Send it again when nothing writes to it any more." },
+  TOO_MANY_OPEN_FILES: { exit: 6, advice: "Raise the limit with ulimit -n, or close other programs." },
+  CONNECT_FAILED: {
+    exit: 4,
+    advice:
+      "Check that both machines are on the same network or use the same --hub, and that no firewall is between.",
+  },
+  CONNECTION_LOST: {
+    exit: 4,
+    advice: "Check the network and send again; what has arrived is not sent twice.",
+  },
+  PEER_UNAUTHENTICATED: {
+    exit: 8,
+    advice: "Somebody else may have answered: make a new code and compare the verifier with --verify.",
+  },
+  ADDRESS_IN_USE: { exit: 4, advice: "Choose another port, or end the program that uses this one." },
+  PEER_FROZEN: {
+    exit: 4,
+    advice: "Look at the other machine: it may be asleep or overloaded; then send again.",
+  },
+  PROTOCOL: {
+    exit: 8,
+    advice: "Install the same version on both machines; if they are the same, report it.",
+  },
+  LIMIT_EXCEEDED: {
+    exit: 8,
+    advice: "The other side asked for more than is allowed; do not trust it blindly.",
+  },
+  CORRUPT: { exit: 8, advice: "Send again; if it comes back, check the memory and disk of both machines." },
+  VERSION_UNSUPPORTED: { exit: 8, advice: "Update Wormhole on the machine with the older version." },
+  HOSTILE_NAME: { exit: 8, advice: "Do not trust what was sent; such names are made to do harm." },
+  REFUSED: { exit: 5, advice: "Ask the other person, and send again with a new code." },
+  PARTIAL: {
+    exit: 7,
+    advice: "Correct what was named above and send again; what has arrived is not sent twice.",
+  },
+  DESTINATION_EXISTS: {
+    exit: 6,
+    advice: "Say what to do with existing files: --overwrite, --rename or --skip.",
+  },
+  CODE_INVALID: {
+    exit: 3,
+    advice: "Check the code: a number and words with dashes, such as 7-guitarist-zulu.",
+  },
+  CODE_WRONG: { exit: 3, advice: "A code ends after one wrong guess: let the sender make a new one." },
+  CODE_EXPIRED: { exit: 3, advice: "Let the sender make a new code." },
+  CODE_USED: { exit: 3, advice: "A code works once: let the sender make a new one." },
+  CODE_NOT_FOUND: {
+    exit: 3,
+    advice: "Check the number, that the sender still waits, and that both use the same network or --hub.",
+  },
+  CODE_CROWDED: { exit: 3, advice: "Somebody else tried this code: let the sender make a new one." },
+  HUB_UNREACHABLE: {
+    exit: 4,
+    advice: "Check the hub's address and the network, or leave out --hub on a local network.",
+  },
+  HUB_REFUSED: { exit: 4, advice: "Wait a minute and try again, or use another hub." },
+};
+
+/** Number of each signal that ends the program in an orderly way (POSIX). */
+export const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
+
+/** One of {@linkcode SIGNAL_NUMBERS}. */
+export type EndingSignal = keyof typeof SIGNAL_NUMBERS;
+
+/** The reason with which everything stops on a signal. */
+export class Interrupted extends WormholeError {
+  constructor(readonly signal: EndingSignal) {
+    super("INTERRUPTED", signal === "SIGINT" ? "interrupted" : `interrupted by ${signal}`);
+  }
+}
+
+/** Gives the exit code for whatever a command threw. */
+export function exitCode(error: unknown): number {
+  if (error instanceof Interrupted) return 128 + SIGNAL_NUMBERS[error.signal];
+  return OUTCOMES[asFailure(error).code].exit;
+}
+
+/** Gives one plain sentence that says what to do next. */
+export function advice(error: unknown): string {
+  return OUTCOMES[asFailure(error).code].advice;
+}
+
+/** Gives `error` as the failure that is shown: what is no WormholeError is a fault of the program. */
+export function asFailure(error: unknown): WormholeError {
+  if (error instanceof WormholeError) return error;
+  const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return new WormholeError("INTERNAL", `Cannot go on: ${reason}`, { cause: error });
+}

@@ -1,0 +1,83 @@
+import type { CheckEvent, DoneEvent, OfferEvent, OutputEvent } from "./events.ts";
+import { counted, formatDuration, formatRate, formatSize } from "./format.ts";
+import { safe } from "./safe.ts";
+import type { Styles } from "./terminal.ts";
+
+/** Names of an offer that are listed; the rest is counted. */
+const MAX_LISTED_NAMES = 8;
+
+/** Gives the sentences for an event, without a last line break; nothing in them can harm a terminal. */
+export function humanText(event: OutputEvent, styles: Styles): string {
+  switch (event.event) {
+    case "code":
+      return codeText(safe(event.code), { hub: event.hub, styles });
+    case "verifier":
+      return `Verifier: ${styles.bold(safe(event.verifier))}\nBoth people must see the same.`;
+    case "peer":
+      return styles.dim(`Connected over ${event.transport}, ${event.path}, to ${safe(event.remote)}.`);
+    case "offer":
+      return offerText(event);
+    case "file_failed":
+      return `${styles.yellow("failed:")} ${safe(event.message)}`;
+    case "text":
+      return "";
+    case "listening":
+      return `Listening on ${styles.bold(safe(event.url))}. Ctrl-C ends it.`;
+    case "setting":
+      return `${safe(event.name)} = ${safe(JSON.stringify(event.value))}  # ${event.source}`;
+    case "check":
+      return checkText(event, styles);
+    case "warning":
+      return `${styles.yellow("warning:")} ${safe(event.message)}`;
+    case "done":
+      return doneText(event);
+    case "error":
+      return `${styles.red("error:")} ${safe(event.message)}\n${safe(event.advice)}`;
+    case "progress":
+      return "";
+  }
+}
+
+/** Gives what an offer contains in one phrase: "3 files in 1 folder, 1.20 GiB". */
+export function contentsText({ kind, files, directories, bytes }: OfferEvent): string {
+  const total = bytes === null ? "size not known yet" : formatSize(bytes);
+  if (kind === "text") return `a text, ${total}`;
+  if (kind === "stream") return `a stream, ${total}`;
+  const parts = [counted(files, "file")];
+  if (directories > 0) parts.push(counted(directories, "folder"));
+  return `${parts.join(" and ")}, ${total}`;
+}
+
+function codeText(code: string, { hub, styles }: { hub: string | null; styles: Styles }): string {
+  const through = hub ? ` --hub ${safe(hub)}` : "";
+  return `Code: ${styles.bold(code)}\nOn the other machine: wormhole recv${through} ${code}`;
+}
+
+function offerText(event: OfferEvent): string {
+  const verb = event.direction === "send" ? "Sending" : "Offered";
+  const names = event.names.slice(0, MAX_LISTED_NAMES).map((name) => `  ${safe(name)}`);
+  const more = event.names.length - names.length;
+  if (more > 0) names.push(`  and ${more} more`);
+  return [`${verb}: ${contentsText(event)}`, ...(event.kind === "text" ? [] : names)].join("\n");
+}
+
+function doneText(event: DoneEvent): string {
+  const { bytes, bytes_on_wire: wire, duration_ms: ms } = event;
+  const verb = event.direction === "send" ? "Sent" : "Received";
+  const speed = ms > 0 ? `, ${formatRate(bytes / (ms / 1000))}` : "";
+  const place = event.destination === null ? "" : ` into ${safe(event.destination)}`;
+  const saved = bytes > 0 && wire < bytes * 0.95 ? ` (${formatSize(wire)} over the network)` : "";
+  const whole = event.failed === 0 && event.skipped === 0 ? " (100%)" : "";
+  const parts = [`${verb} ${counted(event.files, "file")}, ${formatSize(bytes)}${whole}${saved}${place}`];
+  parts.push(`in ${ms < 1000 ? `${Math.round(ms)}ms` : formatDuration(ms)}${speed}.`);
+  if (event.skipped > 0) parts.push(`Left out: ${event.skipped}.`);
+  if (event.failed > 0) parts.push(`Failed: ${event.failed}.`);
+  return parts.join(" ");
+}
+
+function checkText({ status, name, text, advice }: CheckEvent, styles: Styles): string {
+  const mark =
+    { ok: styles.green("ok     "), note: styles.dim("note   "), problem: styles.red("problem") }[status];
+  const line = `${mark}  ${safe(name)}: ${safe(text)}`;
+  return advice === null ? line : `${line}\n         ${safe(advice)}`;
+}

@@ -1,0 +1,100 @@
+/** The three ways in which a command speaks: to a person, to a script, or hardly. */
+import type { Clock } from "../base/clock.ts";
+import type { Output, OutputEvent } from "./events.ts";
+import { humanText } from "./human.ts";
+import { ProgressLine } from "./progress_line.ts";
+import { safeText } from "./safe.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What an output writes through. */
+export interface OutputOptions {
+  readonly terminal: Terminal;
+  readonly clock: Clock;
+  /** Writes all of `text` to standard output. */
+  readonly stdout: (text: string) => void;
+  /** Standard output carries received data: everything else goes to standard error. */
+  readonly dataOnStdout?: boolean;
+}
+
+/** Gives the output that the flags ask for. */
+export function createOutput(
+  { json, quiet, ...options }: OutputOptions & { json: boolean; quiet: boolean },
+): Output {
+  return json ? jsonOutput(options) : quiet ? quietOutput(options) : humanOutput(options);
+}
+
+/** Sentences and a progress line on standard error; a received text, as it is wanted, on standard output. */
+export function humanOutput({ terminal, clock, stdout, dataOnStdout }: OutputOptions): Output {
+  const line = terminal.canRedraw
+    ? new ProgressLine({ write: terminal.write, columns: terminal.columns, clock })
+    : undefined;
+  return {
+    emit(event) {
+      if (event.event === "progress") {
+        line?.update(event);
+        return;
+      }
+      line?.pause();
+      const text = humanText(event, terminal.styles);
+      if (event.event === "text" && !dataOnStdout) stdout(receivedText(event.text, terminal));
+      else if (isAnswer(event) && !dataOnStdout) stdout(text + "\n");
+      else if (text !== "") terminal.write(text + "\n");
+      line?.resume();
+    },
+    print: stdout,
+    pause: () => line?.pause(),
+    resume: () => line?.resume(),
+    close: () => line?.close(),
+  };
+}
+
+/** Only what was asked for: the code, a text, an answer; and what went wrong. */
+export function quietOutput({ terminal, stdout, dataOnStdout }: OutputOptions): Output {
+  const answer = dataOnStdout ? terminal.write : stdout;
+  return {
+    emit(event) {
+      if (event.event === "code") answer(event.code + "\n");
+      else if (event.event === "verifier") terminal.write(humanText(event, terminal.styles) + "\n");
+      else if (event.event === "text") answer(receivedText(event.text, terminal));
+      else if (isAnswer(event)) answer(humanText(event, terminal.styles) + "\n");
+      else if (event.event === "error" || event.event === "file_failed") {
+        terminal.write(humanText(event, terminal.styles) + "\n");
+      }
+    },
+    print: stdout,
+    pause() {},
+    resume() {},
+    close() {},
+  };
+}
+
+/** One JSON object per line for every event, on standard output. */
+export function jsonOutput({ terminal, stdout, dataOnStdout }: OutputOptions): Output {
+  const write = dataOnStdout ? terminal.write : stdout;
+  return {
+    emit: (event) => write(jsonLine(event)),
+    print: stdout,
+    pause() {},
+    resume() {},
+    close() {},
+  };
+}
+
+/** Gives an event as one line of plain ASCII, so that no terminal and no decoder stumbles over a name. */
+export function jsonLine(event: OutputEvent): string {
+  const ascii = JSON.stringify(event).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0"),
+  );
+  return ascii + "\n";
+}
+
+function isAnswer({ event }: OutputEvent): boolean {
+  return event === "setting" || event === "check";
+}
+
+/** A text goes as it is into a pipe or file, without control characters to a terminal. */
+function receivedText(text: string, terminal: Terminal): string {
+  const shown = terminal.stdoutIsTerminal ? safeText(text) : text;
+  return shown.endsWith("\n") ? shown : shown + "\n";
+}

@@ -1,0 +1,72 @@
+/**
+ * Every command, once: parser, help, man page, completions and docs/cli.md are made from this table.
+ *
+ * A new command is a definition here, a module in `commands/` and a line in `wiring.ts`.
+ */
+import {
+  COMPLETIONS,
+  CONFIG_PATH,
+  CONFIG_SET,
+  CONFIG_SHOW,
+  DOCTOR,
+  HELP,
+  MAN,
+  VERSION,
+} from "./commands/definitions_help.ts";
+import { HUB, RECV, SEND } from "./commands/definitions_transfer.ts";
+import { COMMON_FLAGS } from "./common_flags.ts";
+import type { ArgsOf, Command, Flag } from "./definition.ts";
+
+/** Every command, in the order in which help shows them. */
+export const COMMANDS = [
+  SEND,
+  RECV,
+  HUB,
+  CONFIG_SHOW,
+  CONFIG_SET,
+  CONFIG_PATH,
+  DOCTOR,
+  COMPLETIONS,
+  MAN,
+  VERSION,
+  HELP,
+] as const satisfies readonly Command[];
+
+/** Name of one command. */
+export type CommandName = typeof COMMANDS[number]["name"];
+
+/** Values of the flags that every command has. */
+export type CommonArgs = {
+  readonly [K in keyof typeof COMMON_FLAGS]: typeof COMMON_FLAGS[K] extends Flag<infer T> ? T : never;
+};
+
+/** What a command gets from the command line. */
+export type CommandArgs<C> = ArgsOf<C> & CommonArgs;
+
+export type SendArgs = CommandArgs<typeof SEND>;
+export type RecvArgs = CommandArgs<typeof RECV>;
+export type HubArgs = CommandArgs<typeof HUB>;
+export type ConfigShowArgs = CommandArgs<typeof CONFIG_SHOW>;
+export type ConfigSetArgs = CommandArgs<typeof CONFIG_SET>;
+export type ConfigPathArgs = CommandArgs<typeof CONFIG_PATH>;
+export type DoctorArgs = CommandArgs<typeof DOCTOR>;
+export type CompletionsArgs = CommandArgs<typeof COMPLETIONS>;
+export type ManArgs = CommandArgs<typeof MAN>;
+export type VersionArgs = CommandArgs<typeof VERSION>;
+export type HelpArgs = CommandArgs<typeof HELP>;
+
+/** Exit codes and their meaning are in `exit.ts`; this is what all output of the table is headed with. */
+export const PROGRAM = {
+  name: "wormhole",
+  summary: "move files between machines, privately and checked",
+} as const;
+
+/** The commands that this version has. */
+export function visibleCommands(): Command[] {
+  return (COMMANDS as readonly Command[]).filter((command) => !command.pending);
+}
+
+/** Gives the flags of a command, its own first. */
+export function flagsOf(command: Command): Record<string, Flag> {
+  return { ...command.flags, ...COMMON_FLAGS };
+}

@@ -1,0 +1,32 @@
+import type { WormholeError } from "../base/errors.ts";
+import type { Context } from "./context.ts";
+import type { CommandName } from "./table.ts";
+
+/** How a command is found and what it needs. */
+export interface Wire {
+  /** Loads the command's module; only the one that runs is loaded. */
+  // deno-lint-ignore no-explicit-any -- the table ties a name to its arguments, this map cannot
+  readonly load: () => Promise<{ run(context: Context<any>): Promise<void> }>;
+  /** Runs even when config.toml is not valid; {@linkcode Context.settingsProblem} then says why. */
+  readonly withoutSettings?: boolean;
+}
+
+/** From a command's name to its code. */
+export const WIRING: Readonly<Record<CommandName, Wire>> = {
+  send: { load: () => import("./commands/send.ts") },
+  recv: { load: () => import("./commands/recv.ts") },
+  hub: { load: () => import("./commands/hub.ts") },
+  "config show": { load: () => import("./commands/config_show.ts") },
+  "config set": { load: () => import("./commands/config_set.ts"), withoutSettings: true },
+  "config path": { load: () => import("./commands/config_path.ts"), withoutSettings: true },
+  doctor: { load: () => import("./commands/doctor.ts"), withoutSettings: true },
+  completions: { load: () => import("./commands/completions.ts"), withoutSettings: true },
+  man: { load: () => import("./commands/man.ts"), withoutSettings: true },
+  version: { load: () => import("./commands/version.ts"), withoutSettings: true },
+  help: { load: () => import("./commands/help.ts"), withoutSettings: true },
+};
+
+/** Tells why a command may not run with these settings; undefined when it may. */
+export function settingsFault(wire: Wire, problem: WormholeError | undefined): WormholeError | undefined {
+  return wire.withoutSettings ? undefined : problem;
+}

@@ -1,0 +1,118 @@
+import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
+import { boolean, hubUrl, oneOf, path, size, type ValueType, wholeNumber } from "./values.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+/** Ways to read and write files that can be forced, for finding faults. */
+export const IO_BACKENDS = ["auto", "std", "uring"] as const;
+
+/** One of {@linkcode IO_BACKENDS}. */
+export type IoBackend = typeof IO_BACKENDS[number];
+
+/** Everything that can be set, validated; see {@linkcode SETTINGS} for what each means. */
+export interface Config {
+  /** Local port for direct connections; 0: any free one. */
+  readonly port: number;
+  /** Address of the hub; "" when there is none and machines find each other directly. */
+  readonly signalServer: string;
+  readonly cacheDir: string;
+  readonly logLevel: LogLevel;
+  /** Bytes per chunk of a large file. */
+  readonly bulkChunkSize: number;
+  readonly maxStreams: number;
+  readonly minStreams: number;
+  /** Bytes of memory for file data on its way. */
+  readonly bufferPoolSize: number;
+  /** zstd level. */
+  readonly compressionLevel: number;
+  /** Chunks that the index keeps in memory. */
+  readonly dedupIndexSize: number;
+  /** Use TCP only. */
+  readonly forceTcp: boolean;
+  readonly debugIo: IoBackend;
+}
+
+/** Name of one setting in TypeScript. */
+export type ConfigKey = keyof Config;
+
+/** How one setting is named, read and explained. */
+export interface Setting<T> {
+  /** Name in config.toml. */
+  readonly name: string;
+  /** Name of the environment variable. */
+  readonly env: string;
+  readonly type: ValueType<T>;
+  /** Its value when nobody sets it; undefined: worked out at run time (`cache_dir`). */
+  readonly fallback: T | undefined;
+  readonly help: string;
+}
+
+/** Every setting, in the order in which it is shown. */
+export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
+  port: setting(
+    "port",
+    wholeNumber(0, 65535, "PORT"),
+    0,
+    "Local port for direct connections; 0 takes any free one.",
+  ),
+  signalServer: setting(
+    "signal_server",
+    hubUrl,
+    "",
+    "Hub through which machines find each other; empty finds them on the local network.",
+  ),
+  cacheDir: setting(
+    "cache_dir",
+    path("DIR", "directory"),
+    undefined,
+    "Folder for what can be made again, such as the cache of file hashes.",
+  ),
+  logLevel: setting(
+    "log_level",
+    oneOf(LOG_LEVELS, "LEVEL"),
+    "warn",
+    "How much is logged: error, warn, info, debug or trace.",
+  ),
+  bulkChunkSize: setting("bulk_chunk_size", size(64 * KIB, 64 * MIB), 4 * MIB, "Chunk size for large files."),
+  maxStreams: setting("max_streams", wholeNumber(1, 256), 64, "Most parallel streams in one transfer."),
+  minStreams: setting("min_streams", wholeNumber(1, 256), 4, "Parallel streams that a transfer starts with."),
+  bufferPoolSize: setting(
+    "buffer_pool_size",
+    size(16 * MIB, 64 * GIB),
+    256 * MIB,
+    "Memory for file data on its way.",
+  ),
+  compressionLevel: setting(
+    "compression_level",
+    wholeNumber(1, 19),
+    3,
+    "zstd level from 1 (fast) to 19 (small), where compressing pays off.",
+  ),
+  dedupIndexSize: setting(
+    "dedup_index_size",
+    wholeNumber(1000, 1_000_000_000),
+    1_000_000,
+    "Chunks that the index of known content keeps in memory.",
+  ),
+  forceTcp: setting("force_tcp", boolean, false, "Use TCP only, never QUIC (UDP)."),
+  debugIo: setting(
+    "debug_io",
+    oneOf(IO_BACKENDS, "BACKEND"),
+    "auto",
+    "Forces how files are read and written: auto, std or uring.",
+  ),
+};
+
+/** The keys of {@linkcode SETTINGS}, in order. */
+export const CONFIG_KEYS = Object.keys(SETTINGS) as ConfigKey[];
+
+/** Gives the key whose name in config.toml is `name`. */
+export function keyNamed(name: string): ConfigKey | undefined {
+  return CONFIG_KEYS.find((key) => SETTINGS[key].name === name);
+}
+
+function setting<T>(name: string, type: ValueType<T>, fallback: T | undefined, help: string): Setting<T> {
+  return { name, env: `WORMHOLE_${name.toUpperCase()}`, type, fallback, help };
+}

@@ -1,0 +1,96 @@
+import { isWormholeError } from "../base/errors.ts";
+import { NativeQueue } from "../native/queue.ts";
+import { parseHubUrl } from "../pairing/hub_url.ts";
+import type { Finding, Surroundings } from "./mod.ts";
+
+/** Time that a hub gets to answer. */
+const HUB_TIMEOUT_MS = 5000;
+
+interface Endpoint {
+  readonly endpoint: number;
+  readonly tcp: readonly string[];
+  readonly quic: readonly string[];
+}
+
+/** Reports whether this machine can take direct connections over TCP and over UDP (QUIC). */
+export async function checkNetwork({ settings, signal }: Surroundings): Promise<Finding[]> {
+  await using queue = NativeQueue.open();
+  const findings = [await probe(queue, { kind: "tcp", name: "TCP", signal })];
+  if (settings.config.forceTcp) {
+    findings.push({ name: "UDP", status: "note", text: "not used: force_tcp is set" });
+  } else findings.push(await probe(queue, { kind: "quic", name: "UDP", signal }));
+  return findings;
+}
+
+async function probe(
+  queue: NativeQueue,
+  { kind, name, signal }: { kind: "tcp" | "quic"; name: string; signal?: AbortSignal },
+): Promise<Finding> {
+  try {
+    const { endpoint, tcp, quic } = await queue.call<Endpoint>("net.endpoint", {
+      secret_key: crypto.getRandomValues(new Uint8Array(32)),
+      bind: ["0.0.0.0:0"],
+      tcp: kind === "tcp",
+      quic: kind === "quic",
+    }, { signal });
+    await queue.call("net.close_endpoint", { endpoint });
+    const addresses = kind === "tcp" ? tcp : quic;
+    const at = addresses[0] ? `, as now at ${addresses[0]}` : "";
+    return { name, status: "ok", text: `connections can be taken${at}; a firewall may still be in between` };
+  } catch (error) {
+    if (isWormholeError(error, "UNSUPPORTED")) {
+      return { name, status: "note", text: "this library cannot take connections" };
+    }
+    return {
+      name,
+      status: kind === "tcp" ? "problem" : "note",
+      text: `no socket can be opened: ${error instanceof Error ? error.message : error}`,
+      advice: kind === "tcp"
+        ? "Check what forbids this program to listen."
+        : "Everything goes over TCP then.",
+    };
+  }
+}
+
+/** Reports whether the hub that is set answers. */
+export async function checkHub({ settings, signal }: Surroundings): Promise<Finding[]> {
+  const { signalServer } = settings.config;
+  if (signalServer === "") {
+    return [{
+      name: "hub",
+      status: "note",
+      text: "none is set; machines find each other on the local network",
+    }];
+  }
+  const timeout = AbortSignal.timeout(HUB_TIMEOUT_MS);
+  const state = await connect(
+    parseHubUrl(signalServer),
+    AbortSignal.any(signal ? [timeout, signal] : [timeout]),
+  );
+  signal?.throwIfAborted();
+  if (state === undefined) return [{ name: "hub", status: "ok", text: `${signalServer} answers` }];
+  return [{
+    name: "hub",
+    status: "problem",
+    text: `${signalServer} ${state}`,
+    advice: "Check the address (wormhole config set signal_server URL) and that the hub runs.",
+  }];
+}
+
+/** Opens a WebSocket and closes it again; gives what went wrong. */
+function connect(url: URL, signal: AbortSignal): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(url);
+    const end = (state: string | undefined) => {
+      signal.removeEventListener("abort", abort);
+      resolve(state);
+      try {
+        socket.close();
+      } catch { /* it never opened */ }
+    };
+    const abort = () => end(`does not answer within ${HUB_TIMEOUT_MS / 1000} s`);
+    signal.addEventListener("abort", abort, { once: true });
+    socket.onopen = () => end(undefined);
+    socket.onerror = (event) => end(`cannot be reached: ${(event as ErrorEvent).message}`);
+  });
+}
