@@ -10,7 +10,7 @@ import { acceptSelected } from "./selection.ts";
 
 /** Options of {@linkcode hostSession}. */
 export interface HostSessionOptions extends SessionOptions {
-  /** Opens the place to meet under a new code. */
+  /** Opens the place to meet under a new code: `openRendezvous`. */
   readonly meet: (options: { signal?: AbortSignal }) => Promise<Meeting>;
 }
 
@@ -30,7 +30,7 @@ export async function hostSession({ meet, ...options }: HostSessionOptions): Pro
   opening.catch(() => {}); // Its failure is met below, after the meeting is there to be disposed.
   try {
     await using meeting = await meet({ signal });
-    onEvent?.({ type: "code", code: formatCode(meeting.code) });
+    onEvent?.({ type: "code", code: formatCode(meeting.code), port: meeting.port });
     const endpoint = await opening;
     const peer = await introduce(meeting, { ...options, role: "sender", hints: await endpoint.hints() });
     await endpoint.allow(peer.key);

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import type { Link, PeerConnection } from "../transport/connection.ts";
@@ -15,9 +16,9 @@ const RETRY_MS = 100;
 
 /** Options of {@linkcode joinSession}. */
 export interface JoinSessionOptions extends SessionOptions {
-  /** Goes to where the code's other side waits. */
+  /** Goes to where the code's other side waits: `findRendezvous`. */
   readonly meet: (options: { signal?: AbortSignal }) => Promise<Meeting>;
-  /** IP address under which the person said that the other machine is found; dialled besides its own hints. */
+  /** Name or IP address that the person gave for the other machine; dialled before its own hints. */
   readonly peerHost?: string;
 }
 
@@ -40,7 +41,8 @@ export async function joinSession(
     await using meeting = await meet({ signal });
     const peer = await introduce(meeting, { ...options, role: "receiver", hints: [] });
     const endpoint = await opening;
-    const hints = addresses(peer.hints, { peerHost, own: await machineAddresses(queue) })
+    const given = peerHost === undefined ? [] : await addressesOf(peerHost);
+    const hints = addresses(peer.hints, { given, own: await machineAddresses(queue) })
       .filter((hint) => transports.includes(hint.transport));
     const link = await withDeadline(
       (signal) => connect(endpoint, { hints, peerKey: peer.key, clock, signal }),
@@ -86,14 +88,27 @@ function mayYetLetUsIn(error: unknown): boolean {
     isWormholeError(error, "CONNECT_FAILED") && isWormholeError(error.cause, "PEER_UNAUTHENTICATED");
 }
 
-/** Gives what to dial, best first: the address that the person gave, with each of the peer's ports, then the peer's. */
+/** Gives what to dial, best first: the given hosts with each of the peer's ports, then the peer's own addresses. */
 function addresses(
   hints: readonly Hint[],
-  { peerHost, own }: { peerHost: string | undefined; own: readonly string[] },
+  { given, own }: { given: readonly string[]; own: readonly string[] },
 ): Hint[] {
-  const given = peerHost === undefined ? [] : hints.map((hint) => ({ ...hint, host: peerHost }));
-  const all = [...given, ...orderHints(hints, own)];
+  const all = [
+    ...given.flatMap((host) => hints.map((hint) => ({ ...hint, host }))),
+    ...orderHints(hints, own),
+  ];
   return [...new Map(all.map((hint) => [hintText(hint), hint])).values()];
+}
+
+/** Looks up what the person gave; an address stands for itself. */
+async function addressesOf(host: string): Promise<string[]> {
+  if (isIP(host) !== 0) return [host];
+  const { lookup } = await import("node:dns/promises");
+  try {
+    return (await lookup(host, { all: true })).map(({ address }) => address);
+  } catch (cause) {
+    throw new WormholeError("CONNECT_FAILED", `Cannot look up "${host}": there is no such host`, { cause });
+  }
 }
 
 function noConnection(ms: number, hints: readonly Hint[]): (cause: unknown) => WormholeError {

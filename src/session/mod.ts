@@ -9,3 +9,17 @@
 export { hostSession, type HostSessionOptions } from "./host_session.ts";
 export { joinSession, type JoinSessionOptions } from "./join_session.ts";
 export { CONNECT_TIMEOUT_MS, type Meeting, type SessionEvent, type SessionOptions } from "./options.ts";
+export {
+  decodeIntroduction,
+  encodeIntroduction,
+  type Introduction,
+  PROTOCOL_VERSION,
+} from "./introduction.ts";
+export {
+  findRendezvous,
+  type FindRendezvousOptions,
+  type FoundRendezvous,
+  type OpenRendezvous,
+  openRendezvous,
+  type OpenRendezvousOptions,
+} from "./rendezvous.ts";

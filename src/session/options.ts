@@ -14,12 +14,14 @@ export interface Meeting extends AsyncDisposable {
   readonly code: Code;
   /** Whose codes these are; both sides have the same. */
   readonly appId: string;
+  /** Port of the sender's own mailbox, which `--peer` takes; none at a hub. */
+  readonly port?: number | undefined;
 }
 
 /** How far the making of a session is, for people and for `--json`. */
 export type SessionEvent =
-  /** The sender has a code to read out. */
-  | { readonly type: "code"; readonly code: string }
+  /** The sender has a code to read out; `port` is for `--peer`. */
+  | { readonly type: "code"; readonly code: string; readonly port: number | undefined }
   /** The receiver looks for the sender. */
   | { readonly type: "looking" }
   /** Somebody with the nameplate is there; nothing is known about it yet. */
