@@ -1,0 +1,82 @@
+import type { NativeQueue } from "../native/queue.ts";
+
+/** DNS-SD service type of a sender's mailbox (RFC 6763 §7); spec/pairing.md §5. */
+const SERVICE = "_wormhole._tcp.local.";
+
+/** Most addresses of one sender that are tried. */
+const MAX_ADDRESSES = 16;
+
+const NAMEPLATE = /^[1-9]\d{0,8}$/;
+
+/** What a sender tells this network: no name, nothing about what is sent. */
+export interface Announcement {
+  nameplate: string;
+  /** TCP port of the sender's mailbox. */
+  port: number;
+}
+
+/** A sender seen on this network. */
+export interface LanSender {
+  /** Differs between senders. */
+  instance: string;
+  nameplate: string;
+  port: number;
+  /** IP addresses, without those that only work with a zone. */
+  addresses: string[];
+}
+
+/** Makes senders known on the local network, and finds them. */
+export interface LanDiscovery {
+  /** Announces until disposed. @throws {WormholeError} IO when this machine has no network for it. */
+  announce(announcement: Announcement): Promise<AsyncDisposable>;
+  /** Gives senders as they are seen, the same one perhaps again, until `signal` aborts (the iteration then ends). */
+  browse(options: { signal: AbortSignal }): AsyncIterable<LanSender>;
+}
+
+/** Makes discovery by mDNS through the native library. */
+export function nativeLanDiscovery(queue: NativeQueue): LanDiscovery {
+  return {
+    async announce({ nameplate, port }) {
+      const instance = `wormhole-${crypto.getRandomValues(new Uint8Array(6)).toHex()}`;
+      const { announcement } = await queue.call<{ announcement: number }>("mdns.announce", {
+        service: SERVICE,
+        instance,
+        port,
+        txt: { nameplate },
+      });
+      return { [Symbol.asyncDispose]: () => queue.call("mdns.withdraw", { announcement }) };
+    },
+    async *browse({ signal }) {
+      const { browser } = await queue.call<{ browser: number }>("mdns.browse", { service: SERVICE });
+      try {
+        while (!signal.aborted) {
+          const sender = parseSender(await queue.call("mdns.next", { browser }, { signal }));
+          if (sender !== undefined) yield sender;
+        }
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      } finally {
+        await queue.call("mdns.stop", { browser });
+      }
+    },
+  };
+}
+
+/** Checks what some machine on the network announced; undefined when it is no sender of ours. */
+export function parseSender(value: unknown): LanSender | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { instance, port, addresses, txt } = value as Record<string, unknown>;
+  const nameplate = typeof txt === "object" && txt !== null && Object.hasOwn(txt, "nameplate")
+    ? (txt as Record<string, unknown>).nameplate
+    : undefined;
+  if (typeof instance !== "string" || typeof nameplate !== "string" || !NAMEPLATE.test(nameplate)) {
+    return undefined;
+  }
+  if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65535) return undefined;
+  if (!Array.isArray(addresses)) return undefined;
+  const usable = addresses.filter((each): each is string =>
+    typeof each === "string" && /^[0-9a-fA-F:.]{2,45}$/.test(each) && !/^fe[89ab]/i.test(each)
+  );
+  if (usable.length === 0) return undefined;
+  return { instance, nameplate, port, addresses: usable.slice(0, MAX_ADDRESSES) };
+}

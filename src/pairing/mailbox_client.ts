@@ -1,0 +1,326 @@
+import { type ErrorCode, WormholeError } from "../base/errors.ts";
+import { parseServerFrame, type ServerMessage } from "./server_message.ts";
+
+/** How a side says that its use of a mailbox ended. */
+export type Mood = "happy" | "lonely" | "scary" | "errory";
+
+/** A message of the other side. */
+export interface MailboxMessage {
+  side: string;
+  phase: string;
+  body: Uint8Array<ArrayBuffer>;
+}
+
+/** An opened mailbox, as the pairing protocol uses it. */
+export interface Mailbox {
+  /** This client's own side. */
+  readonly side: string;
+  /** Sends `body` under `phase` to the other side, now or when it comes. @throws {WormholeError} when the link is lost. */
+  add(phase: string, body: Uint8Array): void;
+  /** Gives the next message that is not an echo of this side's own. @throws {WormholeError} when there can be none. */
+  next(options?: { signal?: AbortSignal }): Promise<MailboxMessage>;
+  /** Ends this side's use of the mailbox; a lost link is no failure. */
+  close(mood: Mood): Promise<void>;
+}
+
+/** Options of {@linkcode MailboxClient.connect}. */
+export interface ConnectOptions {
+  /** Application that nameplates and mailboxes belong to. */
+  appId: string;
+  /** Random name of this client; drawn when it is left out. */
+  side?: string;
+  signal?: AbortSignal;
+  /** How long the server may take to answer; 15 s when left out. */
+  timeoutMs?: number;
+}
+
+/** Most messages and bytes of the other side that wait to be read. */
+const MAX_WAITING_MESSAGES = 200;
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+
+/** How long a closing link may take to say goodbye. */
+const CLOSE_MS = 1_000;
+
+interface Waiter {
+  types: readonly ServerMessage["type"][];
+  resolve(message: ServerMessage): void;
+  reject(reason: unknown): void;
+}
+
+/**
+ * One connection to a mailbox server, for one code.
+ *
+ * Spec: `src/wire/spec/mailbox.md` (magic-wormhole's server-protocol.md).
+ */
+export class MailboxClient implements Mailbox, AsyncDisposable {
+  readonly side: string;
+  readonly #url: URL;
+  readonly #socket: WebSocket;
+  readonly #timeoutMs: number;
+  readonly #inbox: MailboxMessage[] = [];
+  readonly #ended = Promise.withResolvers<void>();
+  #inboxBytes = 0;
+  #reply: Waiter | undefined;
+  #reader: { resolve(message: MailboxMessage): void; reject(reason: unknown): void } | undefined;
+  #failure: WormholeError | undefined;
+  #nameplate: string | undefined;
+  #motd: string | undefined;
+  #closed = false;
+
+  private constructor(url: URL, socket: WebSocket, { side, timeoutMs = 15_000 }: ConnectOptions) {
+    this.#url = url;
+    this.#socket = socket;
+    this.#timeoutMs = timeoutMs;
+    this.side = side ?? crypto.getRandomValues(new Uint8Array(8)).toHex();
+    socket.addEventListener("message", ({ data }) => this.#receive(data));
+    socket.addEventListener("error", (event) => {
+      const reason = event instanceof ErrorEvent ? event.message : "";
+      this.#fail(this.#unreachable(plainReason(reason)));
+      this.#ended.resolve();
+    });
+    socket.addEventListener("close", () => {
+      this.#fail(
+        this.#motd === undefined ? this.#unreachable("it hung up") : new WormholeError(
+          "CONNECTION_LOST",
+          `Cannot use the mailbox at ${this.#place()}: the connection was lost`,
+        ),
+      );
+      this.#ended.resolve();
+    });
+  }
+
+  /**
+   * Connects to the mailbox server at `url` and says who this is.
+   *
+   * @throws {WormholeError} HUB_UNREACHABLE when nothing answers, HUB_REFUSED when it refuses, PROTOCOL when
+   * it is no mailbox server.
+   */
+  static async connect(url: URL, options: ConnectOptions): Promise<MailboxClient> {
+    options.signal?.throwIfAborted();
+    const socket = new WebSocket(url);
+    const client = new MailboxClient(url, socket, options);
+    try {
+      const welcome = await client.#wait(["welcome"], { signal: options.signal });
+      if (welcome.type !== "welcome") throw new Error("unreachable");
+      if (welcome.refusal !== undefined) {
+        throw new WormholeError(
+          "HUB_REFUSED",
+          `Cannot use the mailbox at ${client.#place()}: ${welcome.refusal}`,
+        );
+      }
+      client.#motd = welcome.motd ?? "";
+      client.#send({ type: "bind", appid: options.appId, side: client.side });
+      return client;
+    } catch (error) {
+      await client[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** What the server wants its users to read; "" when nothing. */
+  get motd(): string {
+    return this.#motd ?? "";
+  }
+
+  /** Asks for a free nameplate; it is then to be claimed. @throws {WormholeError} HUB_REFUSED. */
+  async allocate({ signal }: { signal?: AbortSignal } = {}): Promise<string> {
+    const reply = await this.#request({ type: "allocate" }, "allocated", signal);
+    return reply.nameplate;
+  }
+
+  /**
+   * Joins a nameplate and opens its mailbox.
+   *
+   * `mustExist`: fails when nobody offers it (our server; others make it and wait).
+   *
+   * @throws {WormholeError} CODE_NOT_FOUND, CODE_EXPIRED, CODE_USED, CODE_CROWDED or HUB_REFUSED.
+   */
+  async claim(
+    nameplate: string,
+    { mustExist = false, signal }: { mustExist?: boolean; signal?: AbortSignal } = {},
+  ): Promise<void> {
+    this.#nameplate = nameplate;
+    const fields = mustExist ? { must_exist: true } : {};
+    const reply = await this.#request({ type: "claim", nameplate, ...fields }, "claimed", signal);
+    this.#send({ type: "open", mailbox: reply.mailbox });
+  }
+
+  /** Gives the nameplates in use. @throws {WormholeError} HUB_REFUSED. */
+  async list({ signal }: { signal?: AbortSignal } = {}): Promise<string[]> {
+    const reply = await this.#request({ type: "list" }, "nameplates", signal);
+    return reply.names;
+  }
+
+  /** Gives up the claimed nameplate: to be called when the other side is known to be there. */
+  async release({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.#request({ type: "release" }, "released", signal);
+  }
+
+  add(phase: string, body: Uint8Array): void {
+    this.#send({ type: "add", phase, body: body.toHex() });
+  }
+
+  async next({ signal }: { signal?: AbortSignal } = {}): Promise<MailboxMessage> {
+    signal?.throwIfAborted();
+    const waiting = this.#inbox.shift();
+    if (waiting !== undefined) {
+      this.#inboxBytes -= waiting.body.length;
+      return waiting;
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#reader !== undefined) throw new TypeError("next() is already waiting");
+    const { promise, resolve, reject } = Promise.withResolvers<MailboxMessage>();
+    const abort = () => reject(signal!.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#reader = { resolve, reject };
+    try {
+      return await promise;
+    } finally {
+      this.#reader = undefined;
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  async close(mood: Mood): Promise<void> {
+    if (this.#closed || this.#failure !== undefined) return;
+    this.#closed = true;
+    try {
+      await this.#request({ type: "close", mood }, "closed", AbortSignal.timeout(this.#timeoutMs));
+    } catch {
+      // The server ends the mailbox by itself when it hears no more.
+    }
+  }
+
+  /** Hangs up; a mailbox that is still open lives on at the server. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#fail(new WormholeError("CLOSED", "the mailbox connection is closed"));
+    if (this.#socket.readyState <= WebSocket.OPEN) this.#socket.close();
+    const timer = setTimeout(() => this.#ended.resolve(), CLOSE_MS);
+    await this.#ended.promise;
+    clearTimeout(timer);
+  }
+
+  async #request<T extends ServerMessage["type"]>(
+    message: object,
+    type: T,
+    signal: AbortSignal | undefined,
+  ): Promise<Extract<ServerMessage, { type: T }>> {
+    const reply = this.#wait([type], { signal });
+    try {
+      this.#send(message);
+    } catch (error) {
+      this.#reply?.reject(error);
+    }
+    return await reply as Extract<ServerMessage, { type: T }>;
+  }
+
+  #wait(
+    types: readonly ServerMessage["type"][],
+    { signal }: { signal?: AbortSignal },
+  ): Promise<ServerMessage> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#reply !== undefined) return Promise.reject(new TypeError("a request is already waiting"));
+    const { promise, resolve, reject } = Promise.withResolvers<ServerMessage>();
+    const abort = () => reject(signal!.reason);
+    const timer = setTimeout(() => reject(this.#unreachable("it does not answer")), this.#timeoutMs);
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#reply = { types, resolve, reject };
+    return promise.finally(() => {
+      this.#reply = undefined;
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    });
+  }
+
+  #send(message: object): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    const id = crypto.getRandomValues(new Uint8Array(2)).toHex();
+    this.#socket.send(JSON.stringify({ id, ...message }));
+  }
+
+  #receive(data: unknown): void {
+    if (this.#failure !== undefined) return;
+    try {
+      this.#handle(parseServerFrame(data));
+    } catch (error) {
+      this.#fail(error as WormholeError);
+      this.#socket.close();
+    }
+  }
+
+  #handle(message: ServerMessage): void {
+    switch (message.type) {
+      case "other":
+        return;
+      case "error": {
+        const error = this.#refusal(message.code, message.text);
+        if (this.#reply !== undefined) this.#reply.reject(error);
+        else this.#fail(error);
+        return;
+      }
+      case "message":
+        if (message.side !== this.side) this.#deliver(message);
+        return;
+      default:
+        // A reply that nobody waits for belongs to a request that was given up.
+        if (this.#reply?.types.includes(message.type)) this.#reply.resolve(message);
+    }
+  }
+
+  #deliver({ side, phase, body }: MailboxMessage): void {
+    if (this.#reader !== undefined) {
+      this.#reader.resolve({ side, phase, body });
+      this.#reader = undefined;
+      return;
+    }
+    this.#inboxBytes += body.length;
+    if (this.#inbox.length >= MAX_WAITING_MESSAGES || this.#inboxBytes > MAX_WAITING_BYTES) {
+      throw new WormholeError(
+        "LIMIT_EXCEEDED",
+        `Cannot use the mailbox at ${this.#place()}: it sends too much`,
+      );
+    }
+    this.#inbox.push({ side, phase, body });
+  }
+
+  #fail(error: WormholeError): void {
+    this.#failure ??= error;
+    this.#reply?.reject(this.#failure);
+    this.#reader?.reject(this.#failure);
+  }
+
+  #refusal(code: ErrorCode = "HUB_REFUSED", text: string): WormholeError {
+    const states: Partial<Record<ErrorCode, string>> = {
+      CODE_NOT_FOUND: "nobody offers it; is the number right and the sender still running?",
+      CODE_EXPIRED: "it has expired; the sender has to make a new one",
+      CODE_USED: "it was already used; the sender has to make a new one",
+      CODE_CROWDED: "two others use it already; the sender has to make a new one",
+    };
+    const state = states[code];
+    const subject = this.#nameplate === undefined ? "the code" : `the code ${this.#nameplate}`;
+    if (state !== undefined) return new WormholeError(code, `Cannot use ${subject}: ${state}`);
+    return new WormholeError(code, `Cannot use the mailbox at ${this.#place()}: ${text}`);
+  }
+
+  #unreachable(state: string): WormholeError {
+    return new WormholeError("HUB_UNREACHABLE", `Cannot reach the mailbox at ${this.#place()}: ${state}`);
+  }
+
+  #place(): string {
+    return this.#url.host;
+  }
+}
+
+/** Puts the runtime's reason for a failed connection into plain words. */
+function plainReason(reason: string): string {
+  const known: [RegExp, string][] = [
+    [/refused|tcp connect/i, "nothing listens there"],
+    [/dns|lookup|name or service|resolve/i, "there is no such host"],
+    [/timed? ?out/i, "it does not answer"],
+    [/unreachable|no route/i, "there is no way to that network"],
+    [/certificate|tls|unknownissuer/i, "its certificate is not trusted"],
+    [/status code|upgrade|101|invalid http/i, "it is no mailbox server"],
+  ];
+  return known.find(([pattern]) => pattern.test(reason))?.[1] ?? "the connection failed";
+}
