@@ -58,7 +58,7 @@ export async function joinSession(
   }
 }
 
-/** Dials until the other machine agrees on a link: it may learn our key a moment after we learned its. */
+/** Dials until the other machine lets us in: it may learn our key a moment after we learned its. */
 async function connect(
   endpoint: Endpoint,
   { hints, peerKey, clock, signal }: {
@@ -73,7 +73,7 @@ async function connect(
     let link: Link | undefined;
     try {
       link = await dialFirst(hints, { dial, clock, signal });
-      await select(link, { signal });
+      await select(link);
       return link;
     } catch (error) {
       await link?.close().catch(() => {}); // It is of no use either way; why is in `error`.

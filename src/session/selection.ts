@@ -1,8 +1,7 @@
 /**
  * How both ends agree on one of the links that a race made: the dialling side sends {@linkcode SELECTED} as the
  * first control frame of the link that won and closes the others; the listening side takes the link on which
- * that frame arrives and sends the same back. The answer costs a round trip and buys certainty: until it comes,
- * the dialling side cannot know that its key was accepted (TLS 1.3 and QUIC let it finish first).
+ * that frame arrives. No answer is needed: a dial only succeeds once the listening side has accepted its key.
  */
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import type { Link } from "../transport/connection.ts";
@@ -33,7 +32,6 @@ export async function acceptSelected(
   const stop = new AbortController();
   const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   const waiting = new Set<Link>();
-  let chosen: Link | undefined;
   const selected = Promise.withResolvers<Link>();
   const judge = async (link: Link) => {
     waiting.add(link);
@@ -41,13 +39,11 @@ export async function acceptSelected(
       const frame = await link.recv({ signal: ends });
       if (frame === undefined) return; // It lost the race at the other end.
       assertSelected(frame);
-      if (chosen) return; // No second link may be told that it is the one.
-      chosen = link;
-      await link.send(SELECTED);
+      if (stop.signal.aborted) return; // Another link was faster.
+      stop.abort();
       waiting.delete(link);
       selected.resolve(link);
     } catch (error) {
-      if (chosen === link) chosen = undefined;
       if (isWormholeError(error, "PROTOCOL", "LIMIT_EXCEEDED")) selected.reject(error);
       // Any other failure ends this link only: another one may still be selected.
       else if (!isWormholeError(error) && !ends.aborted) selected.reject(error);
@@ -72,21 +68,9 @@ export async function acceptSelected(
   }
 }
 
-/**
- * Tells the listening side that this is the link to use, and waits until it agrees.
- *
- * @throws {WormholeError} CONNECTION_LOST when it closes the link instead; what the link fails with.
- */
-export async function select(link: Link, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-  await link.send(SELECTED);
-  const answer = await link.recv({ signal });
-  if (answer === undefined) {
-    throw new WormholeError(
-      "CONNECTION_LOST",
-      `Cannot use the connection to "${link.remote}": the other machine closed it`,
-    );
-  }
-  assertSelected(answer);
+/** Tells the listening side that this is the link to use; to be sent before anything else. */
+export function select(link: Link): Promise<void> {
+  return link.send(SELECTED);
 }
 
 function assertSelected(frame: Uint8Array): void {
