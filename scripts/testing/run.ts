@@ -1,0 +1,76 @@
+/** Runs the test suites that the arguments name, all by default; see `scripts/test`. */
+import type { Counts } from "./counts.ts";
+import { type Suite, SUITES } from "./suites.ts";
+
+const COVERAGE_FOLDER = "coverage";
+
+const coverage = Deno.args.includes("--coverage");
+const [name, filter, ...rest] = Deno.args.filter((argument) => argument !== "--coverage");
+const suites = SUITES.filter((suite) => name === undefined || suite.name === name);
+if (suites.length === 0 || rest.length > 0) {
+  console.error(`usage: scripts/test [${SUITES.map((suite) => suite.name).join("|")} [WORD]] [--coverage]`);
+  Deno.exit(2);
+}
+
+const total: Counts = { passed: 0, failed: 0 };
+const complaints: string[] = [];
+for (const suite of suites) {
+  console.log(`\n== ${suite.name}`);
+  const counts = await runSuite(suite);
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+}
+if (coverage) await reportCoverage();
+console.log();
+for (const complaint of complaints) console.log(complaint);
+console.log(`${total.passed} passed, ${total.failed} failed`);
+Deno.exit(total.failed === 0 ? 0 : 1);
+
+/** Runs one suite; what ends badly without a failed test (a type error, no test at all) counts as one. */
+async function runSuite(suite: Suite): Promise<Counts> {
+  const folder = coverage && suite.name === "unit" ? COVERAGE_FOLDER : undefined;
+  if (folder) await Deno.remove(folder, { recursive: true }).catch(() => {});
+  const [command, ...args] = suite.command(filter, { coverage: folder });
+  const { code, output } = await runShown(command!, args);
+  const counts = suite.counts(output);
+  if (counts.failed === 0 && code !== 0) {
+    complaints.push(`${suite.name}: ended with exit code ${code}, see above`);
+    counts.failed = 1;
+  } else if (counts.passed + counts.failed === 0) {
+    complaints.push(`${suite.name}: no test ran`);
+    counts.failed = 1;
+  }
+  return counts;
+}
+
+/** Runs a command and gives what it wrote to stdout, which is also shown as it comes. */
+async function runShown(command: string, args: string[]): Promise<{ code: number; output: string }> {
+  const child = new Deno.Command(command, { args, stdin: "null", stdout: "piped", stderr: "inherit" })
+    .spawn();
+  const decoder = new TextDecoder();
+  let output = "";
+  for await (const part of child.stdout) {
+    output += decoder.decode(part, { stream: true });
+    for (let at = 0; at < part.length;) at += Deno.stdout.writeSync(part.subarray(at));
+  }
+  const { code } = await child.status;
+  return { code, output };
+}
+
+/** Shows how much of `src/` the unit tests reached and writes `coverage/lcov.info`. */
+async function reportCoverage(): Promise<void> {
+  const lcov = `${COVERAGE_FOLDER}/lcov.info`;
+  const only = ["--include=/src/", "--exclude=_test\\.ts$|/testing\\.ts$"];
+  await runShown(Deno.execPath(), ["coverage", ...only, COVERAGE_FOLDER]);
+  await runShown(Deno.execPath(), ["coverage", ...only, "--lcov", `--output=${lcov}`, COVERAGE_FOLDER]);
+  const tarpaulin = await new Deno.Command("cargo", {
+    args: ["tarpaulin", "--version"],
+    stdout: "null",
+    stderr: "null",
+  }).output().catch(() => undefined);
+  if (!tarpaulin?.success) {
+    console.log("Rust coverage: not measured, cargo-tarpaulin is not installed");
+    return;
+  }
+  await runShown("cargo", ["tarpaulin", "--release", "--locked", "--manifest-path", "ffi/Cargo.toml"]);
+}

@@ -1,0 +1,52 @@
+import { cargoCounts, type Counts, denoCounts } from "./counts.ts";
+
+/** One kind of test: the command that runs it and how to read its counts. */
+export interface Suite {
+  name: string;
+  command(filter: string | undefined, options: { coverage?: string }): string[];
+  counts(output: string): Counts;
+}
+
+/** Every suite in the order in which they run. */
+export const SUITES: readonly Suite[] = [
+  {
+    name: "rust",
+    command: (filter) => [
+      "cargo",
+      "test",
+      "--release",
+      "--locked",
+      "--no-fail-fast",
+      "--manifest-path",
+      "ffi/Cargo.toml",
+      "--target-dir",
+      Deno.env.get("CARGO_TARGET_DIR") ?? "ffi/target",
+      ...(filter === undefined ? [] : ["--", filter]),
+    ],
+    counts: cargoCounts,
+  },
+  {
+    name: "unit",
+    command: (filter, { coverage }) => [
+      ...denoTest(filter),
+      ...(coverage === undefined ? [] : [`--coverage=${coverage}`]),
+      "--ignore=tests/e2e",
+      "src",
+      "tests",
+      "scripts",
+    ],
+    counts: denoCounts,
+  },
+  { name: "e2e", command: (filter) => [...denoTest(filter), "tests/e2e"], counts: denoCounts },
+];
+
+function denoTest(filter: string | undefined): string[] {
+  return [
+    Deno.execPath(),
+    "test",
+    "-A",
+    "--no-prompt",
+    "--permit-no-files",
+    ...(filter === undefined ? [] : [`--filter=${filter}`]),
+  ];
+}
