@@ -21,6 +21,8 @@ export class NativeLink implements Link {
   readonly #queue: NativeQueue;
   /** The native receive under way; it outlives an aborted recv(), so that its frame goes to the next one. */
   #receiving: Promise<Uint8Array | undefined> | undefined;
+  /** The last send; never rejects. */
+  #sending: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   constructor(queue: NativeQueue, { connection, kind, remote, peerKey }: NativeConnection) {
@@ -39,7 +41,13 @@ export class NativeLink implements Link {
         `Cannot send to "${this.remote}": the message has ${frame.length} bytes, the limit is ${MAX_CONTROL_FRAME_BYTES}`,
       );
     }
-    await this.#queue.call("net.send", { connection: this.native, frame });
+    // The native library runs what is submitted side by side, so one frame waits for the one before.
+    const sent = this.#sending.then(() => {
+      this.#assertOpen("send to");
+      return this.#queue.call<unknown>("net.send", { connection: this.native, frame });
+    });
+    this.#sending = sent.catch(() => {}); // Its own caller hears of it.
+    await sent;
   }
 
   async recv({ signal }: { signal?: AbortSignal } = {}): Promise<Uint8Array | undefined> {
