@@ -1,0 +1,206 @@
+import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
+import { MemoryMailboxStore } from "../mailbox/memory_store.ts";
+import { serveMailbox } from "../mailbox/serve.ts";
+import type { LanDiscovery, LanSender } from "../pairing/lan.ts";
+import { LocalRegistry } from "../pairing/local_registry.ts";
+import { findOnLan } from "./find_on_lan.ts";
+import { findRendezvous, openRendezvous } from "./rendezvous.ts";
+
+const APP_ID = "wormhole.test";
+const HERE = { appId: APP_ID, hostname: "127.0.0.1" };
+
+/** One network in memory: who announces is seen by all who browse. */
+class MemoryLan implements LanDiscovery {
+  readonly senders = new Map<string, LanSender>();
+  #changed = Promise.withResolvers<void>();
+  #next = 1;
+
+  announce({ nameplate, port }: { nameplate: string; port: number }): Promise<AsyncDisposable> {
+    const instance = `wormhole-${this.#next++}`;
+    this.add({ instance, nameplate, port, addresses: ["127.0.0.1"] });
+    return Promise.resolve({
+      [Symbol.asyncDispose]: () => Promise.resolve(void this.senders.delete(instance)),
+    });
+  }
+
+  add(sender: LanSender): void {
+    this.senders.set(`${sender.instance} ${sender.addresses}`, sender);
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  async *browse({ signal }: { signal: AbortSignal }): AsyncIterable<LanSender> {
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    const seen = new Set<LanSender>();
+    while (!signal.aborted) {
+      for (const sender of this.senders.values()) {
+        if (seen.has(sender)) continue;
+        seen.add(sender);
+        yield sender;
+      }
+      await Promise.race([this.#changed.promise, aborted]);
+    }
+  }
+}
+
+async function withRegistry(run: (registry: LocalRegistry, folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await run(new LocalRegistry(`${folder}/rendezvous`), folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("findRendezvous() finds a sender of the same person on this machine", () =>
+  withRegistry(async (registry) => {
+    const sender = await openRendezvous({ ...HERE, registry });
+    assertTrue(/^[1-9]\d\d$/.test(sender.code.nameplate));
+    {
+      await using receiver = await findRendezvous({ appId: APP_ID, registry, code: sender.code });
+      assertEquals(receiver.via, "local");
+      receiver.mailbox.add("pake", new Uint8Array([1]));
+      assertEquals((await sender.mailbox.next()).body, new Uint8Array([1]));
+      await assertRejects(
+        () => findRendezvous({ appId: APP_ID, registry, code: sender.code }),
+        "CODE_CROWDED",
+        "two others",
+      );
+    }
+    await sender[Symbol.asyncDispose]();
+    assertEquals(await registry.nameplates(), []);
+    await assertRejects(
+      () => findRendezvous({ appId: APP_ID, registry, code: sender.code }),
+      "CODE_NOT_FOUND",
+      `Cannot find the code ${sender.code.nameplate}-…: nobody on this network offers it`,
+    );
+  }));
+
+Deno.test("findRendezvous() finds a sender by its address, or says that nothing is there", async () => {
+  const sender = await openRendezvous(HERE);
+  const peer = `127.0.0.1:${sender.port}`;
+  const wrong = { nameplate: sender.code.nameplate === "100" ? "101" : "100", password: "x" };
+  await assertRejects(
+    () => findRendezvous({ appId: APP_ID, peer, code: wrong }),
+    "CODE_NOT_FOUND",
+    "nobody offers it",
+  );
+  {
+    await using receiver = await findRendezvous({ appId: APP_ID, peer, code: sender.code });
+    assertEquals(receiver.via, "peer");
+  }
+  await sender[Symbol.asyncDispose]();
+  await assertRejects(
+    () => findRendezvous({ appId: APP_ID, peer, code: sender.code }),
+    "HUB_UNREACHABLE",
+    peer,
+  );
+});
+
+Deno.test("findRendezvous() finds a sender on this network", async () => {
+  const lan = new MemoryLan();
+  await using sender = await openRendezvous({ ...HERE, lan });
+  let looked = 0;
+  await using receiver = await findRendezvous({
+    appId: APP_ID,
+    lan,
+    code: sender.code,
+    onLooking: () => looked++,
+  });
+  assertEquals([receiver.via, looked], ["lan", 1]);
+});
+
+Deno.test("findRendezvous() does not choose between two senders of one nameplate", async () => {
+  const lan = new MemoryLan();
+  await using sender = await openRendezvous({ ...HERE, lan });
+  lan.add({ instance: "other", nameplate: sender.code.nameplate, port: 9, addresses: ["127.0.0.2"] });
+  await assertRejects(
+    () => findRendezvous({ appId: APP_ID, lan, code: sender.code }),
+    "CODE_CROWDED",
+    "two machines on this network",
+  );
+});
+
+Deno.test("findRendezvous() asks the hub and this network, and names the graver failure", async () => {
+  using store = new MemoryMailboxStore();
+  const service = serveMailbox({ hostname: "127.0.0.1", port: 0, store });
+  const lan = new MemoryLan();
+  const hub = service.url;
+  {
+    await using atHub = await openRendezvous({ appId: APP_ID, hub, words: 3 });
+    assertEquals([atHub.port, atHub.code.password.split("-").length], [undefined, 3]);
+    await using found = await findRendezvous({ appId: APP_ID, hub, lan, code: atHub.code });
+    assertEquals(found.via, "hub");
+    const code = { nameplate: "123", password: "x" };
+    await using onLan = await openRendezvous({ ...HERE, lan, code });
+    await using other = await findRendezvous({ appId: APP_ID, hub, lan, code: onLan.code });
+    assertEquals(other.via, "lan");
+    await assertRejects(
+      () =>
+        findRendezvous({ appId: APP_ID, hub, lan, lookMs: 10, code: { nameplate: "321", password: "x" } }),
+      "CODE_NOT_FOUND",
+    );
+  }
+  await service[Symbol.asyncDispose]();
+  await assertRejects(
+    () => findRendezvous({ appId: APP_ID, hub, lan, lookMs: 10, code: { nameplate: "321", password: "x" } }),
+    "HUB_UNREACHABLE",
+  );
+  await assertRejects(() => openRendezvous({ appId: APP_ID, hub }), "HUB_UNREACHABLE");
+});
+
+Deno.test("openRendezvous() says when its port or its code's number is in use", () =>
+  withRegistry(async (registry) => {
+    await using sender = await openRendezvous({ ...HERE, registry });
+    await assertRejects(
+      () => openRendezvous({ ...HERE, port: sender.port! }),
+      "ADDRESS_IN_USE",
+      String(sender.port),
+    );
+    await assertRejects(
+      () => openRendezvous({ ...HERE, registry, code: sender.code }),
+      "ALREADY_EXISTS",
+      sender.code.nameplate,
+    );
+  }));
+
+Deno.test("openRendezvous() goes on without a network to announce on", async () => {
+  const lan = new MemoryLan();
+  lan.announce = () => Promise.reject(new Error("no interface"));
+  const warnings: string[] = [];
+  await using sender = await openRendezvous({
+    ...HERE,
+    lan,
+    onWarning: (sentence) => warnings.push(sentence),
+  });
+  assertTrue(sender.port);
+  assertEquals(warnings.length, 1);
+});
+
+Deno.test("a sender's own mailbox serves one code only, until it expires", async () => {
+  await using sender = await openRendezvous({ ...HERE, limits: { codeTtlMs: 0 } });
+  const peer = `127.0.0.1:${sender.port}`;
+  await assertRejects(
+    () => findRendezvous({ appId: APP_ID, peer, code: sender.code }),
+    "CODE_EXPIRED",
+    "expired",
+  );
+  await assertRejects(() => sender.mailbox.next(), "CODE_EXPIRED", "expired");
+});
+
+Deno.test("findOnLan() joins one sender's addresses, passes over others and stops when told", async () => {
+  const lan = new MemoryLan();
+  lan.add({ instance: "a", nameplate: "123", port: 9, addresses: ["192.0.2.1"] });
+  lan.add({ instance: "b", nameplate: "124", port: 9, addresses: ["192.0.2.2"] });
+  lan.add({ instance: "a", nameplate: "123", port: 9, addresses: ["2001:db8::1"] });
+  const sender = await findOnLan(lan, { nameplate: "123", ms: 1_000, settleMs: 1 });
+  assertEquals(sender?.addresses, ["192.0.2.1", "2001:db8::1"]);
+  assertEquals(await findOnLan(lan, { nameplate: "125", ms: 1 }), undefined);
+  const controller = new AbortController();
+  const looking = findOnLan(lan, { nameplate: "125", ms: 60_000, signal: controller.signal });
+  controller.abort(new Error("enough"));
+  await assertRejects(() => looking, undefined, "enough");
+});
