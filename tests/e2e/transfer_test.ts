@@ -138,6 +138,20 @@ Deno.test("send carries 200 nested folders", async () => {
   await assertSameTree(`${into}/deep`, source);
 });
 
+Deno.test("symlinks that lead out of the tree are named and left out, the rest arrives", async () => {
+  await using sandbox = await Sandbox.create();
+  const source = await sandbox.folder("tree");
+  await sandbox.file("tree/good", "good");
+  await Deno.symlink("../../etc/passwd", `${source}/climbs`);
+  await Deno.symlink("/etc/hostname", `${source}/absolute`);
+  await Deno.symlink("good", `${source}/fine`);
+  const into = await sandbox.folder("into");
+  const { sender, receiver } = await transfer(sandbox, [source], into);
+  assertFailed(receiver, 7, /climbs[\s\S]*absolute|absolute[\s\S]*climbs/);
+  assertFailed(sender, 7);
+  assertEquals((await listTree(into)).map(({ path }) => path), ["", "tree", "tree/fine", "tree/good"]);
+});
+
 Deno.test("recv --only takes a part", async () => {
   await using sandbox = await Sandbox.create();
   for (const name of ["a.jpg", "b.txt", "sub/c.jpg", "sub/d.txt"]) await sandbox.file(`photos/${name}`, name);
