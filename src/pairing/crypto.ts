@@ -1,5 +1,5 @@
-/** One side of a running SPAKE2 exchange. */
-export interface Spake2 {
+/** One side of a running SPAKE2 exchange; disposing it forgets the secret. */
+export interface Spake2 extends Disposable {
   /** What the peer must get; 33 bytes. */
   readonly message: Uint8Array;
   /** Gives the 32-byte shared key; to be called once. @throws {WormholeError} when `peerMessage` is malformed. */

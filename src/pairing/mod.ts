@@ -11,5 +11,6 @@ export { parseHubUrl, parsePeerAddress } from "./hub_url.ts";
 export { connectFirst, type ConnectFirstOptions } from "./connect_first.ts";
 export { pair, type Pairing, type PairOptions } from "./pake.ts";
 export type { PairingCrypto, Spake2 } from "./crypto.ts";
+export { nativeCrypto } from "./native_crypto.ts";
 export { type Announcement, type LanDiscovery, type LanSender, nativeLanDiscovery } from "./lan.ts";
 export { LocalRegistry } from "./local_registry.ts";

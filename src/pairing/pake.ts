@@ -1,6 +1,6 @@
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { type Code, formatCode } from "./code.ts";
-import type { PairingCrypto } from "./crypto.ts";
+import type { PairingCrypto, Spake2 } from "./crypto.ts";
 import type { Mailbox, MailboxMessage, Mood } from "./mailbox_client.ts";
 import {
   decodeConfirmation,
@@ -99,7 +99,7 @@ class Exchange {
 
   async run(): Promise<Pairing> {
     const { code, appId, crypto, introduction, confirm, onPeer } = this.#options;
-    const spake = crypto.spake2Start(utf8(formatCode(code).normalize("NFC")), utf8(appId));
+    using spake = crypto.spake2Start(utf8(formatCode(code).normalize("NFC")), utf8(appId));
     this.#mailbox.add("pake", encodePake(spake.message));
     const pakeMessage = await this.#phase("pake", this.#options.signal);
     onPeer?.();
@@ -136,10 +136,7 @@ class Exchange {
     throw new WormholeError("REFUSED", "Cannot go on: the other side did not confirm the verifier");
   }
 
-  #finish(
-    spake: { message: Uint8Array; finish(message: Uint8Array): Uint8Array },
-    message: Uint8Array,
-  ): Uint8Array {
+  #finish(spake: Spake2, message: Uint8Array): Uint8Array {
     // A server that sends our own message back would otherwise be taken for the peer.
     if (message.toHex() === spake.message.toHex()) throw this.#wrong();
     try {
