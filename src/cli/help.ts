@@ -89,7 +89,7 @@ function programHelp(width: number): string {
 function commandHelp(command: Command, width: number): string {
   const positionals = Object.values(command.positionals);
   const sections = [
-    `${PROGRAM.name} ${command.name} - ${command.summary}`,
+    wrap(`${PROGRAM.name} ${command.name} - ${command.summary}`, width).join("\n"),
     section("Usage", [`  ${usageLine(command)}`]),
     ...command.description.split("\n\n").map((paragraph) => wrap(paragraph, width).join("\n")),
   ];

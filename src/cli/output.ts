@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Output, OutputEvent } from "./events.ts";
 import { humanText } from "./human.ts";
 import { ProgressLine } from "./progress_line.ts";
-import { safeText } from "./safe.ts";
+import { safe, safeText } from "./safe.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What an output writes through. */
@@ -53,7 +53,7 @@ export function quietOutput({ terminal, stdout, dataOnStdout }: OutputOptions): 
   const answer = dataOnStdout ? terminal.write : stdout;
   return {
     emit(event) {
-      if (event.event === "code") answer(event.code + "\n");
+      if (event.event === "code") answer(safe(event.code) + "\n");
       else if (event.event === "verifier") terminal.write(humanText(event, terminal.styles) + "\n");
       else if (event.event === "text") answer(receivedText(event.text, terminal));
       else if (isAnswer(event)) answer(humanText(event, terminal.styles) + "\n");

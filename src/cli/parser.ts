@@ -32,13 +32,26 @@ export function parse(words: readonly string[], env: (name: string) => string | 
   const first = rest[0];
   const asksHelp = before.includes("--help") || before.includes("-h");
   if (first === undefined) {
-    if (before.length > 0 && !asksHelp) new Line(NO_COMMAND, env).parse(before);
+    if (before.length > 0 && !asksHelp) parseArguments(NO_COMMAND, before, env);
     return { kind: "help", topic: "" };
   }
   const { command, used } = findCommand(first, rest);
   if (command === undefined) return { kind: "help", topic: first };
   if (asksHelp) return { kind: "help", topic: command.name };
-  return new Line(command, env).parse([...before, ...rest.slice(used)]);
+  return parseArguments(command, [...before, ...rest.slice(used)], env);
+}
+
+/**
+ * Parses the words after a command's name.
+ *
+ * @throws {WormholeError} USAGE as {@linkcode parse}.
+ */
+export function parseArguments(
+  command: Command,
+  words: readonly string[],
+  env: (name: string) => string | undefined,
+): Parsed {
+  return new Line(command, env).parse(words);
 }
 
 /** Stands for "no command": only the common flags. */

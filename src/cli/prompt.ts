@@ -1,6 +1,7 @@
 /** Questions to the person at the terminal. */
 import { WormholeError } from "../base/errors.ts";
 import { Interrupted } from "./exit.ts";
+import { displayWidth } from "./format.ts";
 import { type Complete, LineEditor } from "./line_editor.ts";
 import { safe } from "./safe.ts";
 import type { Terminal } from "./terminal.ts";
@@ -121,8 +122,16 @@ async function typedLine(
       if (result.kind === "bell") terminal.write("\x07");
       if (result.kind === "choices") terminal.write(listed(result.choices, terminal.columns()));
     }
-    terminal.write(`\r\x1b[K${shown}${safe(editor.text)}`);
+    terminal.write(`\r\x1b[K${fitting(shown + safe(editor.text), terminal.columns())}`);
   }
+}
+
+/** Keeps the end of a line that would wrap: only one line can be drawn over. */
+function fitting(text: string, columns: number): string {
+  const characters = [...text];
+  let cut = 0;
+  while (displayWidth(characters.slice(cut).join("")) > columns - 2) cut++;
+  return cut === 0 ? text : `…${characters.slice(cut).join("")}`;
 }
 
 /** Reads from standard input; a read cannot be taken back, so on abort it is left and the program ends soon. */

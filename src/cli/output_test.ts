@@ -1,0 +1,184 @@
+import { SimulatedClock } from "../base/clock.ts";
+import { ERROR_NUMBERS, type ErrorCode, WormholeError } from "../base/errors.ts";
+import type { OutputEvent } from "./events.ts";
+import { advice, EXIT_CODES, exitCode, Interrupted } from "./exit.ts";
+import { createOutput } from "./output.ts";
+import { safe, safeText } from "./safe.ts";
+import { styles, type Terminal, usesColour } from "./terminal.ts";
+import { assertEquals, assertTrue } from "../base/testing.ts";
+
+const EVIL = "evil\u001b]0;owned\u0007\u001b[2J\u009b31m\u202etxt\u200b\r\n\u2028fake\udc80\u{e0041}";
+
+/** Every event, with everything that a peer could choose filled with {@linkcode EVIL}. */
+const HOSTILE: OutputEvent[] = [
+  { event: "code", code: EVIL, hub: EVIL, expires_at: EVIL },
+  { event: "verifier", verifier: EVIL },
+  { event: "peer", transport: "quic", path: "direct", remote: EVIL },
+  {
+    event: "offer",
+    direction: "recv",
+    kind: "files",
+    names: [EVIL, EVIL],
+    files: 2,
+    directories: 1,
+    bytes: 5,
+  },
+  { event: "file_failed", name: EVIL, code: "IO", message: EVIL },
+  { event: "text", text: EVIL },
+  { event: "listening", url: EVIL },
+  { event: "setting", name: EVIL, value: EVIL, source: "file" },
+  { event: "check", name: EVIL, status: "problem", text: EVIL, advice: EVIL },
+  { event: "warning", message: EVIL },
+  {
+    event: "done",
+    direction: "recv",
+    bytes: 5,
+    files: 1,
+    skipped: 1,
+    failed: 1,
+    duration_ms: 5,
+    bytes_on_wire: 1,
+    destination: EVIL,
+  },
+  { event: "error", code: "IO", message: EVIL, advice: EVIL, exit: 6 },
+];
+
+function captured(flags: { json?: boolean; quiet?: boolean; dataOnStdout?: boolean; tty?: boolean }) {
+  let out = "";
+  let err = "";
+  const tty = flags.tty ?? true;
+  const terminal: Terminal = {
+    interactive: tty,
+    canRedraw: tty,
+    stdoutIsTerminal: tty,
+    styles: styles(false),
+    columns: () => 80,
+    write: (text) => err += text,
+  };
+  const output = createOutput({
+    json: false,
+    quiet: false,
+    ...flags,
+    terminal,
+    clock: new SimulatedClock(),
+    stdout: (text) => out += text,
+  });
+  return { output, out: () => out, err: () => err };
+}
+
+Deno.test("no output lets a peer's control characters reach a terminal", () => {
+  for (const flags of [{}, { quiet: true }, { json: true }, { dataOnStdout: true }]) {
+    const { output, out, err } = captured(flags);
+    for (const event of HOSTILE) output.emit(event);
+    const shown = out() + err();
+    // deno-lint-ignore no-control-regex
+    const raw = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u202e\u2028\u{e0041}\ud800-\udfff]/u.exec(
+      shown,
+    );
+    assertEquals(raw, null, `${JSON.stringify(flags)}: ${JSON.stringify(raw?.[0])}`);
+    assertTrue(shown.length > 100);
+  }
+});
+
+Deno.test("safe() escapes and leaves ordinary text alone", () => {
+  for (const text of ["plain", "日本語 ünï", "\u{1f600}", "e\u0301"]) assertEquals(safe(text), text);
+  assertEquals(
+    safe("a\n\t\u001b\u009b\u202e\udcff \ud800 \u{e0041}"),
+    "a\\n\\t\\x1b\\x9b\\u202e\\xff \\ud800 \\u{e0041}",
+  );
+  assertEquals(safeText("a\r\nb\tc\rd\u001b"), "a\nb\tc\\rd\\x1b");
+});
+
+Deno.test("human output speaks on standard error and gives a text on standard output", () => {
+  const { output, out, err } = captured({});
+  output.emit({ event: "code", code: "7-guitarist-zulu", hub: "ws://hub", expires_at: null });
+  output.emit({ event: "text", text: "hi" });
+  assertEquals(
+    err(),
+    "Code: 7-guitarist-zulu\nOn the other machine: wormhole recv --hub ws://hub 7-guitarist-zulu\n",
+  );
+  assertEquals(out(), "hi\n");
+});
+
+Deno.test("human output takes the progress line away before it writes", () => {
+  const { output, err } = captured({});
+  const progress = {
+    event: "progress",
+    bytes: 1,
+    bytes_total: null,
+    files: 0,
+    files_total: 1,
+    bytes_per_second: 0,
+    eta_ms: null,
+    name: null,
+    transport: "tcp",
+    path: "direct",
+  } as const;
+  output.emit(progress);
+  output.emit({ event: "warning", message: "mind" });
+  output.close();
+  assertEquals(err(), "\r1 B  tcp direct\x1b[K\r\x1b[Kwarning: mind\n");
+  const quietly = captured({ tty: false });
+  quietly.output.emit(progress);
+  assertEquals(quietly.err(), "", "no terminal: no line");
+});
+
+Deno.test("quiet output gives the code alone, texts and errors", () => {
+  const { output, out, err } = captured({ quiet: true });
+  output.emit({ event: "code", code: "7-a-b", hub: null, expires_at: null });
+  output.emit({ event: "warning", message: "mind" });
+  output.emit({ event: "error", code: "IO", message: "Cannot read", advice: "Look.", exit: 6 });
+  assertEquals([out(), err()], ["7-a-b\n", "error: Cannot read\nLook.\n"]);
+});
+
+Deno.test("JSON output gives one ASCII line per event that reads back as it was", () => {
+  const { output, out } = captured({ json: true });
+  for (const event of HOSTILE) output.emit(event);
+  const lines = out().trimEnd().split("\n");
+  assertEquals(lines.map((line) => JSON.parse(line)), HOSTILE as unknown[]);
+  assertTrue(/^[\x20-\x7e\n]*$/.test(out()));
+  const toError = captured({ json: true, dataOnStdout: true });
+  toError.output.emit(HOSTILE[0]!);
+  assertEquals(
+    [toError.out(), toError.err() === ""],
+    ["", false],
+    "data on standard output: events elsewhere",
+  );
+});
+
+Deno.test("a text into a pipe is not changed", () => {
+  const { output, out } = captured({ tty: false });
+  output.emit({ event: "text", text: "a\u001b[1mb\n" });
+  assertEquals(out(), "a\u001b[1mb\n");
+});
+
+Deno.test("exitCode() and advice() know every error", () => {
+  for (const code of Object.keys(ERROR_NUMBERS) as ErrorCode[]) {
+    const error = new WormholeError(code, "x");
+    assertTrue(String(exitCode(error)) in EXIT_CODES, code);
+    assertTrue(/^[A-Z].*\.$/.test(advice(error)), code);
+  }
+  const rows: [unknown, number][] = [
+    [new Error("bug"), 1],
+    ["thrown text", 1],
+    [new WormholeError("USAGE", "x"), 2],
+    [new WormholeError("CODE_USED", "x"), 3],
+    [new WormholeError("PEER_FROZEN", "x"), 4],
+    [new WormholeError("REFUSED", "x"), 5],
+    [new WormholeError("NO_SPACE", "x"), 6],
+    [new WormholeError("PARTIAL", "x"), 7],
+    [new WormholeError("PROTOCOL", "x"), 8],
+    [new Interrupted("SIGINT"), 130],
+    [new Interrupted("SIGTERM"), 143],
+    [new Interrupted("SIGPIPE"), 141],
+  ];
+  for (const [error, code] of rows) assertEquals(exitCode(error), code, String(error));
+});
+
+Deno.test("usesColour() obeys NO_COLOR before FORCE_COLOR before the terminal", () => {
+  const of = (variables: Record<string, string>, isTerminal: boolean) =>
+    usesColour({ env: (name) => variables[name], isTerminal });
+  assertEquals([of({}, true), of({}, false)], [true, false]);
+  assertEquals([of({ NO_COLOR: "1", FORCE_COLOR: "1" }, true), of({ NO_COLOR: "" }, true)], [false, true]);
+  assertEquals([of({ FORCE_COLOR: "1" }, false), of({ FORCE_COLOR: "0" }, true)], [true, false]);
+});

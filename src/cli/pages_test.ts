@@ -1,0 +1,206 @@
+/** What is made from the command table: help, man page, completions, the user guide. */
+import { completionScript } from "./completions.ts";
+import { documentPath, documents } from "./docs.ts";
+import { displayWidth } from "./format.ts";
+import { helpText } from "./help.ts";
+import { manPage } from "./man.ts";
+import { type OutputEvent } from "./events.ts";
+import { flagsOf, visibleCommands } from "./table.ts";
+import { longName } from "./definition.ts";
+import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
+
+Deno.test("helpText() of a command reads as it should", () => {
+  assertEquals(
+    helpText("config set", 80),
+    `wormhole config set - change a setting in config.toml
+
+Usage:
+  wormhole config set KEY VALUE
+
+Comments and other settings in the file stay. docs/config.md lists the settings.
+
+Arguments:
+  KEY                         Name of the setting, such as max_streams.
+  VALUE                       Its new value.
+
+Output and logs:
+      --json                  Write one JSON object per line and event to
+                              standard output (docs/json.md).
+  -q, --quiet                 Show only what was asked for and errors.
+  -v, --verbose               Log more; -vv and -vvv still more.
+      --log-level LEVEL       How much is logged: error, warn, info, debug or
+                              trace.
+      --log-json              Log as JSON lines.
+      --log-file FILE         Append the log to FILE instead of standard error.
+  -h, --help                  Show this help.
+
+Examples:
+  Always meet through this hub:
+    wormhole config set signal_server wss://hub.example
+  Use larger chunks:
+    wormhole config set bulk_chunk_size 8MB
+`,
+  );
+});
+
+Deno.test("helpText() names every command and flag and fits the terminal", () => {
+  const program = helpText("", 80);
+  for (const command of visibleCommands()) {
+    assertTrue(program.includes(`  ${command.name} `), command.name);
+    const text = helpText(command.name, 60);
+    for (const key of Object.keys(flagsOf(command))) assertTrue(text.includes(`--${longName(key)}`), key);
+    const before = text.slice(0, text.indexOf("\nExamples:"));
+    for (const line of before.split("\n")) {
+      assertTrue(displayWidth(line) <= 60 || line.startsWith("  wormhole"), line);
+    }
+  }
+  assertTrue(helpText("config", 80).includes("wormhole config path"));
+  assertThrows(() => helpText("docter", 80), "USAGE", 'did you mean "doctor"?');
+});
+
+Deno.test("every flag's conflicts, groups and examples make sense", () => {
+  for (const command of visibleCommands()) {
+    const flags = flagsOf(command);
+    const names = Object.keys(flags).map(longName);
+    const shorts = Object.values(flags).flatMap(({ short }) => short ?? []);
+    assertEquals(new Set(shorts).size, shorts.length, `short flags of ${command.name}`);
+    for (const { conflicts = [] } of Object.values(flags)) {
+      for (const other of conflicts) assertTrue(names.includes(other), `${command.name}: ${other}`);
+    }
+    assertTrue(command.examples.length > 0, command.name);
+    for (const { line } of command.examples) assertTrue(line.includes(`wormhole ${command.name}`), line);
+  }
+});
+
+Deno.test("manPage() renders without a complaint", { ignore: !isInstalled("groff") }, async () => {
+  const { stdout, stderr } = await run("groff", ["-man", "-Tutf8", "-ww", "-P-cbou"], manPage());
+  assertEquals(stderr, "");
+  const page = stdout.replace(/\s+/g, " ");
+  for (const command of visibleCommands()) {
+    assertTrue(page.includes(`wormhole ${command.name}`), command.name);
+  }
+  for (const words of ["--log-file FILE", "WORMHOLE_MAX_STREAMS", "EXIT STATUS", "man -l -", "~/.config"]) {
+    assertTrue(page.includes(words), words);
+  }
+});
+
+Deno.test("completions work in a real bash", async () => {
+  const rows: [string, string[], string[]][] = [
+    ["commands", ["doc"], ["doctor"]],
+    ["second words", ["config", "s"], ["show", "set"]],
+    ["flags", ["doctor", "--js"], ["--json"]],
+    ["flags of a subcommand", ["config", "set", "--log-f"], ["--log-file"]],
+    ["values", ["doctor", "--log-level", "de"], ["debug"]],
+    ["values after =", ["doctor", "--log-level", "=", "tr"], ["trace"]],
+    ["all values after =", ["doctor", "--log-level", "="], ["error", "warn", "info", "debug", "trace"]],
+    ["positionals", ["completions", ""], ["bash", "zsh", "fish"]],
+    ["settings", ["config", "set", "max"], ["max_streams"]],
+    ["the command behind a flag", ["--json", "completions", "z"], ["zsh"]],
+    ["topics", ["help", "ver"], ["version"]],
+    ["nothing", ["version", "x"], []],
+  ];
+  for (const [what, words, wanted] of rows) {
+    const all = ["wormhole", ...words].map((word) => `'${word}'`).join(" ");
+    const script = `${completionScript("bash")}
+      COMP_WORDS=(${all}); COMP_CWORD=${words.length}; _wormhole; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout, stderr } = await run("bash", ["--norc", "-s"], script);
+    assertEquals(stderr, "", what);
+    assertEquals(stdout.split("\n").filter((word) => word !== ""), wanted, what);
+  }
+});
+
+Deno.test("completions of file names in a real bash keep blanks and expand nothing", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/log a$(touch evil).txt`, "");
+    const script = `${completionScript("bash")}
+      COMP_WORDS=(wormhole doctor --log-file log); COMP_CWORD=3; _wormhole; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout } = await run("bash", ["--norc", "-s"], script, folder);
+    assertEquals(stdout.trim(), "log a$(touch evil).txt");
+    assertEquals((await Array.fromAsync(Deno.readDir(folder))).length, 1);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+for (const shell of ["zsh", "fish"] as const) {
+  Deno.test(`completions for ${shell} are accepted by it`, { ignore: !isInstalled(shell) }, async () => {
+    assertEquals((await run(shell, ["-n"], completionScript(shell))).stderr, "");
+  });
+}
+
+Deno.test("completions for every shell know every command", () => {
+  for (const shell of ["bash", "zsh", "fish"] as const) {
+    const script = completionScript(shell);
+    for (const { name } of visibleCommands()) {
+      assertTrue(script.includes(name.split(" ").at(-1)!), `${shell}: ${name}`);
+    }
+  }
+});
+
+Deno.test("docs/ is up to date with the tables", async () => {
+  for (const [name, text] of Object.entries(documents())) {
+    const there = await Deno.readTextFile(documentPath(name));
+    assertEquals(there === text, true, `docs/${name} is stale: run deno run -A src/cli/docs.ts`);
+  }
+});
+
+Deno.test("docs/json.md describes every event and field", async () => {
+  const page = await Deno.readTextFile(documentPath("json.md"));
+  const samples: Record<OutputEvent["event"], string[]> = {
+    code: ["code", "hub", "expires_at"],
+    verifier: ["verifier"],
+    peer: ["transport", "path", "remote"],
+    offer: ["direction", "kind", "names", "files", "directories", "bytes"],
+    progress: [
+      "bytes",
+      "bytes_total",
+      "files",
+      "files_total",
+      "bytes_per_second",
+      "eta_ms",
+      "name",
+      "transport",
+      "path",
+    ],
+    file_failed: ["name", "code", "message"],
+    text: ["text"],
+    listening: ["url"],
+    setting: ["name", "value", "source"],
+    check: ["name", "status", "text", "advice"],
+    warning: ["message"],
+    done: ["direction", "bytes", "files", "skipped", "failed", "duration_ms", "bytes_on_wire", "destination"],
+    error: ["code", "message", "advice", "exit"],
+  };
+  for (const [event, fields] of Object.entries(samples)) {
+    const row = page.split("\n").find((line) => line.startsWith(`| \`${event}\` |`));
+    assertTrue(row, event);
+    for (const field of fields) assertTrue(row.includes(`\`${field}\``), `${event}: ${field}`);
+  }
+});
+
+function isInstalled(command: string): boolean {
+  try {
+    return new Deno.Command(command, { args: ["--version"], stdout: "null", stderr: "null" }).outputSync()
+      .success;
+  } catch {
+    return false;
+  }
+}
+
+async function run(
+  command: string,
+  args: string[],
+  input: string,
+  cwd?: string,
+): Promise<{ stdout: string; stderr: string }> {
+  const child = new Deno.Command(command, { args, cwd, stdin: "piped", stdout: "piped", stderr: "piped" })
+    .spawn();
+  const writer = child.stdin.getWriter();
+  const [output] = await Promise.all([
+    child.output(),
+    writer.write(new TextEncoder().encode(input)).then(() => writer.close()),
+  ]);
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { stdout: text(output.stdout), stderr: text(output.stderr) };
+}
