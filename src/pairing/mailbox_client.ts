@@ -65,6 +65,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   #failure: WormholeError | undefined;
   #nameplate: string | undefined;
   #motd: string | undefined;
+  #released = false;
   #closed = false;
 
   private constructor(url: URL, socket: WebSocket, { side, timeoutMs = 15_000 }: ConnectOptions) {
@@ -153,6 +154,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
 
   /** Gives up the claimed nameplate: to be called when the other side is known to be there. */
   async release({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    this.#released = true;
     await this.#request({ type: "release" }, "released", signal);
   }
 
@@ -185,6 +187,8 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
     if (this.#closed || this.#failure !== undefined) return;
     this.#closed = true;
     try {
+      // magic-wormhole's server cannot delete a mailbox that a nameplate still leads to.
+      if (this.#nameplate !== undefined && !this.#released) this.#send({ type: "release" });
       await this.#request({ type: "close", mood }, "closed", AbortSignal.timeout(this.#timeoutMs));
     } catch {
       // The server ends the mailbox by itself when it hears no more.
