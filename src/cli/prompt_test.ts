@@ -65,7 +65,16 @@ const ASK = `
 /** Runs a question in a real terminal and types `keys`, each once the terminal shows what it waits for. */
 async function asked(question: string, keys: [RegExp, string][], columns = 80) {
   const child = new Deno.Command("python3", {
-    args: ["-I", PTY, String(columns), "24", Deno.execPath(), "eval", "--no-check", ASK.replace("RUN", question)],
+    args: [
+      "-I",
+      PTY,
+      String(columns),
+      "24",
+      Deno.execPath(),
+      "eval",
+      "--no-check",
+      ASK.replace("RUN", question),
+    ],
     env: { TERM: "xterm", NO_COLOR: "1" },
     stdin: "piped",
     stdout: "piped",
