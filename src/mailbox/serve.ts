@@ -17,7 +17,7 @@ const TICK_MS = 5_000;
 const IDLE_SECONDS = 60;
 
 /** How long a closing server waits for clients to take their last messages. */
-const CLOSE_GRACE_MS = 2_000;
+const CLOSE_GRACE_MS = 1_000;
 
 /** Options of {@linkcode serveMailbox}. */
 export interface ServeMailboxOptions {
@@ -170,6 +170,7 @@ class Driver {
         socket.send(JSON.stringify({ ...action.message, server_tx: Date.now() / 1_000 }));
         if (socket.bufferedAmount > MAX_UNSENT_BYTES) {
           this.#drop(action.connection, 1008, "too slow");
+          this.#report?.({ type: "report", event: "refused", reason: "too slow" });
           this.#run(this.#machine.disconnect(action.connection));
         }
       }
