@@ -140,19 +140,27 @@ function formatDurationValue(ms: number): string {
   return written || "0s";
 }
 
-/** `host:port` with a name, an IPv4 address or an IPv6 address in brackets; port 0 only where allowed. */
-export function hostAndPort(options: { anyPort?: boolean } = {}): ValueType<string> {
-  return {
-    placeholder: "HOST:PORT",
-    wanted: "give a name or address and a port, such as 192.0.2.7:4000 or [2001:db8::7]:4000",
-    parse(given) {
-      const match = /^(\[[0-9a-fA-F:.%\w]+\]|[^\s:[\]/@]+):(\d{1,5})$/.exec(given.trim());
-      const port = Number(match?.[2]);
-      return match && port <= 65535 && (port > 0 || options.anyPort) ? match[0] : undefined;
-    },
-    format: (value) => value,
-  };
-}
+/** `host:port` of a peer, with a name, an IPv4 address or an IPv6 address in brackets. */
+export const hostAndPort: ValueType<string> = {
+  placeholder: "HOST:PORT",
+  wanted: "give a name or address and a port, such as 192.0.2.7:4000 or [2001:db8::7]:4000",
+  parse(given) {
+    const match = /^(?:\[[0-9a-fA-F:.%\w]+\]|[^\s:[\]/@]+):(\d{1,5})$/.exec(given.trim());
+    return match && Number(match[1]) >= 1 && Number(match[1]) <= 65535 ? match[0] : undefined;
+  },
+  format: (value) => value,
+};
+
+/** Where to listen: `host:port`, `:port` or `port`; port 0 takes a free one. */
+export const listenAddress: ValueType<string> = {
+  placeholder: "[HOST:]PORT",
+  wanted: "give a port or an address with one, such as 4000, 127.0.0.1:4000 or [::]:4000",
+  parse(given) {
+    const match = /^(?:(?:\[[0-9a-fA-F:.%\w]+\]|[^\s:[\]/@]*):)?(\d{1,5})$/.exec(given.trim());
+    return match && Number(match[1]) <= 65535 ? match[0] : undefined;
+  },
+  format: (value) => value,
+};
 
 /** The address of a hub: `wss://`, `ws://`, `https://`, `http://` or a bare `host[:port]`; "" for none. */
 export const hubUrl: ValueType<string> = {

@@ -1,4 +1,14 @@
-import { boolean, duration, hostAndPort, hubUrl, oneOf, path, size, wholeNumber } from "./values.ts";
+import {
+  boolean,
+  duration,
+  hostAndPort,
+  hubUrl,
+  listenAddress,
+  oneOf,
+  path,
+  size,
+  wholeNumber,
+} from "./values.ts";
 import { assertEquals } from "../base/testing.ts";
 
 Deno.test("size() reads every spelling as a power of 1024", () => {
@@ -46,7 +56,7 @@ Deno.test("duration() reads units, sums of them and bare seconds", () => {
   for (const ms of [0, 1, 999, 5_400_000, 90_061_001]) assertEquals(type.parse(type.format(ms)), ms);
 });
 
-Deno.test("wholeNumber(), oneOf(), boolean, path(), hostAndPort() and hubUrl take what they should", () => {
+Deno.test("wholeNumber(), oneOf(), boolean, path(), hostAndPort and hubUrl take what they should", () => {
   const rows: [string, { parse(text: string): unknown }, string, unknown][] = [
     ["in range", wholeNumber(1, 256), "256", 256],
     ["too large", wholeNumber(1, 256), "257", undefined],
@@ -60,12 +70,15 @@ Deno.test("wholeNumber(), oneOf(), boolean, path(), hostAndPort() and hubUrl tak
     ["an empty path", path("FILE"), "", undefined],
     ["a path with NUL", path("FILE"), "a\0b", undefined],
     ["a path", path("FILE"), "-", "-"],
-    ["a name with port", hostAndPort(), "hub.lan:4000", "hub.lan:4000"],
-    ["IPv6 with port", hostAndPort(), "[::1]:4000", "[::1]:4000"],
-    ["no port", hostAndPort(), "hub.lan", undefined],
-    ["port 0", hostAndPort(), "hub.lan:0", undefined],
-    ["port 0 to listen", hostAndPort({ anyPort: true }), "0.0.0.0:0", "0.0.0.0:0"],
-    ["a port too large", hostAndPort(), "hub.lan:65536", undefined],
+    ["a name with port", hostAndPort, "hub.lan:4000", "hub.lan:4000"],
+    ["IPv6 with port", hostAndPort, "[::1]:4000", "[::1]:4000"],
+    ["no port", hostAndPort, "hub.lan", undefined],
+    ["port 0", hostAndPort, "hub.lan:0", undefined],
+    ["port 0 to listen", listenAddress, "0.0.0.0:0", "0.0.0.0:0"],
+    ["a bare port to listen", listenAddress, "4000", "4000"],
+    ["no host to listen", listenAddress, ":4000", ":4000"],
+    ["a bare host to listen", listenAddress, "hub.lan", undefined],
+    ["a port too large", hostAndPort, "hub.lan:65536", undefined],
     ["a hub", hubUrl, "wss://hub.example/v1", "wss://hub.example/v1"],
     ["a bare hub", hubUrl, "hub.lan:4000", "hub.lan:4000"],
     ["no hub", hubUrl, "", ""],

@@ -1,4 +1,4 @@
-import { duration, hostAndPort, oneOf, path, text, wholeNumber } from "../../config/values.ts";
+import { duration, hostAndPort, listenAddress, oneOf, path, text, wholeNumber } from "../../config/values.ts";
 import { HUB_FLAG, TRANSPORT_FLAG, VERIFY_FLAG } from "../common_flags.ts";
 import { any, command, list, maybe, option, toggle } from "../definition.ts";
 
@@ -128,7 +128,7 @@ export const RECV = command({
     }),
     skip: toggle({ group: "Existing files", help: "Keep them and leave the new ones out." }),
     verify: VERIFY_FLAG,
-    peer: option(hostAndPort(), {
+    peer: option(hostAndPort, {
       group: "Connection",
       help: "Go straight to the sender at this address.",
       conflicts: ["hub"],
@@ -160,7 +160,7 @@ export const HUB = command({
     "wormhole config set signal_server URL.",
   positionals: {},
   flags: {
-    listen: option(hostAndPort({ anyPort: true }), {
+    listen: option(listenAddress, {
       group: "Service",
       help: "Address to listen on.",
       fallback: "0.0.0.0:4000",
@@ -176,10 +176,14 @@ export const HUB = command({
     }),
     rateLimit: option(wholeNumber(1, 1_000_000), {
       group: "Service",
-      help: "Most connections per minute from one address.",
-      fallback: 60,
+      help: "Codes that one address may try per minute.",
+      fallback: 12,
     }),
-    welcome: option(text("TEXT"), { group: "Service", help: "A line that is shown to whoever connects." }),
+    motd: option(text("TEXT"), { group: "Service", help: "A line that is shown to whoever connects." }),
+    trustForwarded: toggle({
+      group: "Service",
+      help: "Believe X-Forwarded-For; only behind a reverse proxy of your own.",
+    }),
   },
   examples: [
     { line: "wormhole hub", help: "Run a hub on port 4000" },
