@@ -35,9 +35,10 @@ export async function askLine(
   }
   signal?.throwIfAborted();
   const shown = `${safe(question).trim()} `;
-  terminal.write(shown);
-  Deno.stdin.setRaw(true, { cbreak: Deno.build.os !== "windows" }); // Ctrl-C stays a signal
+  // Before the question is seen: what is typed at once would be echoed otherwise. Ctrl-C stays a signal.
+  Deno.stdin.setRaw(true, { cbreak: Deno.build.os !== "windows" });
   try {
+    terminal.write(shown);
     return await typedLine(shown, { terminal, signal, complete });
   } finally {
     Deno.stdin.setRaw(false);
