@@ -112,7 +112,7 @@ Deno.test("progressText() leaves out what does not fit and never wraps", () => {
 
 Deno.test("progressText() lets no name reach the terminal raw", () => {
   const text = progressText(progress({ name: "a\u001b[2J\u009b\u202e\n\r.txt" }), 200);
-  assertTrue(text.includes("a\\x1b[2J\\x9b\\u202e\\n\\r.txt"), text);
+  assertTrue(text.includes("a\\x1b[2J\\x9b\\u{202e}\\n\\r.txt"), text);
 });
 
 Deno.test("isWorthShowing() waits for transfers that are over at once", () => {
