@@ -76,6 +76,7 @@ const TIMES = [0n, 1n, -1n, 2n ** 62n, 2n ** 63n - 1n, -(2n ** 63n), 1_700_000_0
 const COUNTS = [0, 1, 4096, 4097, 2 ** 30, 2 ** 31, 2 ** 32 - 1];
 const KIND_DIRECTORY = 2;
 const KIND_SYMLINK = 3;
+const KIND_STREAM = 4;
 
 /** Gives one page of a few entries: most manifests are nearly right, so that they get far before they are caught. */
 export function hostilePage(dice: Dice, { outside, known }: Surroundings, first = 0): HostilePage {
@@ -98,27 +99,32 @@ function hostileEntry(
   before: readonly HostileEntry[],
   first: number,
 ): HostileEntry {
-  const kind = dice.once(40) ? dice.below(256) : dice.pick([1, 1, 2, 2, 2, 3, 3, 3, 4]);
+  const kind = dice.once(100)
+    ? dice.below(256)
+    : dice.once(30)
+    ? KIND_STREAM
+    : dice.pick([1, 1, 2, 2, 2, 3, 3, 3]);
   const target = kind === KIND_SYMLINK ? encodeName(hostileTarget(dice, outside)) : new Uint8Array();
   return {
     kind,
     parent: hostileParent(dice, before, first),
     name: hostileName(dice, { outside, known }, before),
-    mode: dice.once(8) ? dice.below(2 ** 32) : dice.pick([0o644, 0o755, 0o000, 0o4755, 0o2777, 0o7777]),
-    size: kind === KIND_SYMLINK && !dice.once(20)
-      ? BigInt(target.length)
-      : kind === KIND_DIRECTORY && !dice.once(20)
-      ? 0n
-      : dice.pick(SIZES),
+    mode: dice.once(80) ? dice.below(2 ** 32) : dice.pick([0o644, 0o755, 0o000, 0o4755, 0o2777, 0o7777]),
+    size: dice.once(30) ? dice.pick(SIZES) : honestSize(kind, target),
     mtime: dice.pick(TIMES),
     target,
   };
 }
 
+function honestSize(kind: number, target: Uint8Array): bigint {
+  if (kind === KIND_STREAM) return 2n ** 64n - 1n;
+  return kind === KIND_SYMLINK ? BigInt(target.length) : 0n;
+}
+
 function hostileParent(dice: Dice, before: readonly HostileEntry[], first: number): number {
   const nested = before.flatMap(({ kind }, index) => kind === KIND_DIRECTORY ? first + index : []);
   if (nested.length > 0 && !dice.once(4)) return dice.pick(nested);
-  if (before.length > 0 && dice.once(6)) return first + dice.below(before.length); // a file's or a symlink's child
+  if (before.length > 0 && dice.once(15)) return first + dice.below(before.length); // a file's or a symlink's child
   if (dice.once(20)) {
     return dice.pick([first + before.length, first + before.length + 1, 2 ** 31, 0xfffffffe]);
   }
