@@ -5,8 +5,13 @@
 
 pub mod beneath;
 pub mod columns;
+mod commit;
 mod ignores;
 mod listing;
 mod long_path;
 pub mod name;
+pub mod read;
+mod remove;
+pub mod space;
+pub mod stage;
 pub mod walk;
