@@ -9,9 +9,10 @@ use crate::error::{Error, Result};
 use crate::op::{self, Op};
 
 pub mod queue;
+pub mod transfer;
 
 /// Operations by name, one table per module.
-pub const OPERATIONS: &[&[(&str, Op)]] = &[queue::OPERATIONS];
+pub const OPERATIONS: &[&[(&str, Op)]] = &[queue::OPERATIONS, transfer::OPERATIONS];
 
 /// Size of the caller's error buffer; longer texts are cut.
 pub const ERROR_BYTES: usize = 1024;

@@ -428,7 +428,7 @@ fn root_plan(args: RootPlanArgs) -> Result<RootPlan> {
 }
 
 fn codec_of(number: u8) -> Result<Codec> {
-    Codec::from_number(number).ok_or_else(|| Error::new(Kind::InvalidArgument, "no such codec"))
+    Codec::from_number(number).map_err(|_| Error::new(Kind::InvalidArgument, "no such codec"))
 }
 
 fn within(name: &str, value: usize, range: std::ops::RangeInclusive<usize>) -> Result<usize> {

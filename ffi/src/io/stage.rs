@@ -149,9 +149,25 @@ impl Staging {
             .map_err(|errno| failed("set the mode and time of", path, errno))
     }
 
-    /// Waits until everything written so far is on the disk.
+    /// Waits until everything written so far is on the disk, whoever wrote it.
     pub fn barrier(&self) -> Result<()> {
         sync_all(self.tree()).map_err(|errno| Error::io("Cannot write everything to the disk", &errno.into()))
+    }
+
+    /// Waits until the staged file or directory `path` is on the disk.
+    pub fn sync(&self, path: &[u8]) -> Result<()> {
+        let opened = beneath::open(self.tree(), path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
+        sync_one(opened.as_fd()).map_err(|errno| failed("write to the disk", path, errno))
+    }
+
+    /// Whether there is anything at the staged `path`.
+    pub fn has(&self, path: &[u8]) -> Result<bool> {
+        exists(self.tree(), path)
+    }
+
+    /// Whether there is anything at `path` in the destination itself; links on the way are not followed.
+    pub fn has_final(&self, path: &[u8]) -> Result<bool> {
+        exists(self.destination.as_fd(), path)
     }
 
     /// Moves the staged `path` to `final_name` in the destination; see [`CommitPolicy`].
@@ -177,7 +193,7 @@ impl Staging {
     }
 
     /// Removes the folder with everything that was not moved out of it.
-    pub fn remove(self) -> Result<()> {
+    pub fn remove(&self) -> Result<()> {
         self.keep();
         remove::remove_tree(self.destination.as_fd(), &self.name)
     }
@@ -188,6 +204,14 @@ impl Drop for Staging {
         if !self.kept.load(Ordering::Relaxed) {
             let _ = remove::remove_tree(self.destination.as_fd(), &self.name);
         }
+    }
+}
+
+fn exists(directory: BorrowedFd<'_>, path: &[u8]) -> Result<bool> {
+    match beneath::stat(directory, path) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind, Kind::NotFound | Kind::NotDirectory | Kind::PathEscapes) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -227,6 +251,14 @@ fn sync_all(tree: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
 fn sync_all(tree: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
     rustix::fs::sync();
     rustix::fs::fsync(tree)
+}
+
+/// Some file systems cannot sync a directory, which is no failure.
+fn sync_one(file: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
+    match rustix::fs::fsync(file) {
+        Err(Errno::INVAL | Errno::NOTSUP | Errno::ROFS) => Ok(()),
+        result => result,
+    }
 }
 
 fn fresh_name() -> Result<Vec<u8>> {

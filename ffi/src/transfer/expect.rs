@@ -177,6 +177,7 @@ impl ReceiveSession {
             KIND_FILE if entry.size == 0 => {
                 let file = self.inbox.staging.create_file(&path, 0)?;
                 self.inbox.staging.finish_file(&file, entry.mode, entry.mtime)?;
+                self.inbox.must_sync(&path);
                 self.inbox.report.file_done();
                 expected.empty += 1;
             }
@@ -214,7 +215,10 @@ impl ReceiveSession {
                 placed.fail(&directory.path, &error);
             }
         }
-        staging.barrier()?;
+        for directory in &directories {
+            self.inbox.must_sync(&directory.path);
+        }
+        self.inbox.barrier()?;
         for (plan, path) in std::mem::take(&mut tree.roots) {
             if !staging.has(&path)? {
                 continue;

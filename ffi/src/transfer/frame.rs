@@ -86,7 +86,7 @@ pub fn decode_header(bytes: &[u8; HEADER_BYTES]) -> Result<Header> {
     if bytes[2] != VERSION {
         return Err(broken("its version is unknown"));
     }
-    let codec = Codec::from_number(bytes[3]).ok_or_else(|| broken("its codec is unknown"))?;
+    let codec = Codec::from_number(bytes[3]).map_err(|_| broken("its codec is unknown"))?;
     let record_count = u16_at(bytes, 4) as usize;
     let plain_length = u32_at(bytes, 8) as usize;
     let wire_length = u32_at(bytes, 12) as usize;

@@ -33,8 +33,22 @@ pub struct Inbox {
 #[derive(Default)]
 struct State {
     targets: HashMap<u32, Arc<Target>>,
+    /// Staged paths that are not known to be on the disk; `None` when there are too many to name.
+    unsynced: Unsynced,
     /// Entries that failed here while the peer may still send some of their bytes.
     dropped: HashSet<u32>,
+}
+
+/// Up to this many files and directories are synced one by one. Beyond, one sync of the whole file
+/// system is cheaper, though it also waits for what other programs have written.
+const MAX_SINGLE_SYNCS: usize = 64;
+
+#[derive(Default)]
+enum Unsynced {
+    #[default]
+    Nothing,
+    Paths(Vec<Vec<u8>>),
+    Many,
 }
 
 impl Inbox {
@@ -53,6 +67,31 @@ impl Inbox {
     /// Expects a file's bytes.
     pub fn expect(&self, target: Target) {
         self.state.lock().unwrap().targets.insert(target.entry, Arc::new(target));
+    }
+
+    /// Takes note that the staged `path` has to be on the disk before it is moved in place.
+    pub fn must_sync(&self, path: &[u8]) {
+        let mut state = self.state.lock().unwrap();
+        match &mut state.unsynced {
+            Unsynced::Nothing => state.unsynced = Unsynced::Paths(vec![path.to_vec()]),
+            Unsynced::Paths(paths) if paths.len() < MAX_SINGLE_SYNCS => paths.push(path.to_vec()),
+            Unsynced::Paths(_) => state.unsynced = Unsynced::Many,
+            Unsynced::Many => {}
+        }
+    }
+
+    /// Waits until everything that was placed in staging is on the disk.
+    pub fn barrier(&self) -> Result<()> {
+        let unsynced = std::mem::take(&mut self.state.lock().unwrap().unsynced);
+        match unsynced {
+            Unsynced::Nothing => Ok(()),
+            Unsynced::Paths(paths) => match paths.iter().try_for_each(|path| self.staging.sync(path)) {
+                // Its mode does not let us open it again.
+                Err(error) if error.kind == Kind::PermissionDenied => self.staging.barrier(),
+                result => result,
+            },
+            Unsynced::Many => self.staging.barrier(),
+        }
     }
 
     /// Requested files that are neither complete nor failed.
@@ -256,6 +295,7 @@ impl Stream<'_> {
             }
             staging.finish_file(&file, target.mode, target.mtime)?;
         }
+        self.inbox.must_sync(&target.path);
         self.inbox.report.file_done();
         self.inbox.forget(target.entry);
         Ok(())

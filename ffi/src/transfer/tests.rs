@@ -14,14 +14,11 @@ use crate::error::{Kind, Result};
 use crate::io::columns::NO_PARENT;
 use crate::io::walk::{Root, WalkOptions};
 use crate::net::Connection;
-use crate::net::testing::{self, Pair};
+use crate::net::TransportKind;
+use crate::net::testing::{self, pair, runtime};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 const STREAMS: usize = 3;
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-}
 
 struct Outcome {
     placed: Placed,
@@ -41,8 +38,6 @@ async fn transfer(
     let root = Root { path: source.to_path_buf(), name: b"root".to_vec() };
     let sender = Arc::new(SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64)?);
     let receiver = Arc::new(ReceiveSession::open(destination.to_path_buf(), 8 << 20)?);
-    let (left, right) = tokio::join!(a.bulk(STREAMS), b.bulk(STREAMS));
-    left.and(right)?;
     let options =
         SendOptions { streams: STREAMS, pool_bytes: 8 << 20, chunk_bytes: CHUNK_BYTES, codec, level: 3 };
     receiver.inbox.start(b.clone(), STREAMS, &handle)?;
@@ -122,17 +117,17 @@ fn assert_same(a: &Path, b: &Path) {
 
 #[test]
 fn a_tree_arrives_whole_over_every_transport_and_codec() {
-    for (name, make) in testing::PAIRS {
+    for name in testing::ALL {
         for codec in [Codec::Raw, Codec::Zstd, Codec::Lz4] {
             runtime().block_on(async {
                 let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
                 let source = from.path().join("tree");
                 make_tree(&source);
-                let pair: Pair = make().await;
-                let ends = (pair.a.clone(), pair.b.clone());
+                let pair = pair(name, STREAMS).await;
+                let ends = (pair.dialler.clone(), pair.acceptor.clone());
                 let outcome =
-                    transfer(ends, &source, to.path(), codec, RootPolicy::Fresh, || ()).await.expect(name);
-                assert!(outcome.failed.is_empty() && outcome.placed.total_failed == 0, "{name}");
+                    transfer(ends, &source, to.path(), codec, RootPolicy::Fresh, || ()).await.unwrap();
+                assert!(outcome.failed.is_empty() && outcome.placed.total_failed == 0, "{name:?}");
                 assert_eq!((outcome.placed.files, outcome.placed.directories, outcome.placed.symlinks), (610, 4, 1));
                 assert_same(&source, &to.path().join("root"));
                 assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1, "staging is gone");
@@ -147,14 +142,14 @@ fn a_file_that_changes_or_vanishes_is_reported_and_never_placed() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let source = from.path().join("tree");
         make_tree(&source);
-        let pair = testing::memory().await;
+        let pair = pair(TransportKind::Memory, STREAMS).await;
         let change = || {
             fs::write(source.join("sub/file 700000"), vec![9; 700_000]).unwrap();
             fs::remove_file(source.join("sub/file 1000")).unwrap();
             fs::remove_file(source.join("sub/deeper/small5")).unwrap();
             fs::write(source.join("sub/deeper/small5"), "another file").unwrap();
         };
-        let ends = (pair.a.clone(), pair.b.clone());
+        let ends = (pair.dialler.clone(), pair.acceptor.clone());
         let outcome =
             transfer(ends, &source, to.path(), Codec::Raw, RootPolicy::Fresh, change).await.unwrap();
         let mut kinds: Vec<u16> = outcome.failed.iter().map(|failure| failure.kind).collect();
@@ -175,8 +170,8 @@ fn existing_files_are_skipped_without_being_asked_for() {
         make_tree(&source);
         fs::create_dir_all(to.path().join("root/sub")).unwrap();
         fs::write(to.path().join("root/sub/file 1000"), "mine").unwrap();
-        let pair = testing::memory().await;
-        let ends = (pair.a.clone(), pair.b.clone());
+        let pair = pair(TransportKind::Memory, STREAMS).await;
+        let ends = (pair.dialler.clone(), pair.acceptor.clone());
         let outcome = transfer(ends, &source, to.path(), Codec::Raw, RootPolicy::Skip, || ()).await.unwrap();
         assert!(outcome.failed.is_empty() && outcome.placed.total_failed == 0);
         assert_eq!(fs::read(to.path().join("root/sub/file 1000")).unwrap(), b"mine");
@@ -190,9 +185,9 @@ fn a_lost_connection_ends_both_engines() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let source = from.path().join("tree");
         make_tree(&source);
-        let pair = testing::memory().await;
-        let ends = (pair.a.clone(), pair.b.clone());
-        let cut = || pair.a.close(Kind::Interrupted as u16, "gone");
+        let pair = pair(TransportKind::Memory, STREAMS).await;
+        let ends = (pair.dialler.clone(), pair.acceptor.clone());
+        let cut = || pair.dialler.close(Kind::Interrupted as u16, "gone");
         let result = transfer(ends, &source, to.path(), Codec::Raw, RootPolicy::Fresh, cut).await;
         assert!(result.is_err());
         drop(result);
@@ -203,10 +198,10 @@ fn a_lost_connection_ends_both_engines() {
 fn bytes_nobody_asked_for_end_the_session() {
     runtime().block_on(async {
         let to = tempfile::tempdir().unwrap();
-        let pair = testing::memory().await;
+        let pair = pair(TransportKind::Memory, STREAMS).await;
         let receiver = Arc::new(ReceiveSession::open(to.path().to_path_buf(), 8 << 20).unwrap());
-        receiver.inbox.start(pair.b.clone(), 1, &tokio::runtime::Handle::current()).unwrap();
-        let mut sink = pair.a.open_sink().await.unwrap();
+        receiver.inbox.start(pair.acceptor.clone(), 1, &tokio::runtime::Handle::current()).unwrap();
+        let mut sink = pair.dialler.open_sink().await.unwrap();
         let record = super::frame::Record {
             entry: NO_PARENT - 1,
             flags: super::frame::FLAG_DATA,
@@ -216,8 +211,13 @@ fn bytes_nobody_asked_for_end_the_session() {
             hash: *blake3::hash(b"evil").as_bytes(),
         };
         let head = super::frame::encode(Codec::Raw, &[record], 4, 4);
-        std::thread::spawn(move || sink.write(&[head.into(), bytes::Bytes::from_static(b"evil")]));
+        let write = move || {
+            sink.write(&[head.into(), bytes::Bytes::from_static(b"evil")]).unwrap();
+            sink
+        };
+        let thread = std::thread::spawn(write);
         assert_eq!(receiver.inbox.report.wait().await.unwrap_err().kind, Kind::Protocol);
+        drop(thread.join());
         receiver.close();
     });
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use super::source::Source;
 use crate::io::columns::SIZE_UNKNOWN;
 
-/// Small files are packed into one frame up to this many bytes: enough to make the frame's cost
+/// Small files are packed into one frame until it has this many bytes (half a chunk if that is less): enough to make the frame's cost
 /// vanish, little enough that both ends of the link work at once.
 const PACK_BYTES: u64 = 1024 * 1024;
 
@@ -150,6 +150,9 @@ impl Work {
 }
 
 fn next_job(state: &mut State, chunk_bytes: u64) -> Option<Job> {
+    // Half a chunk each, so that the file that fills a pack still fits into a chunk's buffer.
+    let small = SMALL_FILE_BYTES.min(chunk_bytes / 2);
+    let pack_limit = PACK_BYTES.min(chunk_bytes / 2);
     let mut pack: Vec<Arc<Source>> = Vec::new();
     let mut pack_bytes = 0;
     loop {
@@ -160,7 +163,7 @@ fn next_job(state: &mut State, chunk_bytes: u64) -> Option<Job> {
                 let source = state.listed.get(&id);
                 let size = source.map(|source| source.reference.size);
                 if let Some(size) = size
-                    && size >= SMALL_FILE_BYTES
+                    && size >= small
                     && !pack.is_empty()
                 {
                     return Some(Job::Pack(pack));
@@ -177,13 +180,13 @@ fn next_job(state: &mut State, chunk_bytes: u64) -> Option<Job> {
                 }
                 let size = source.reference.size;
                 source.remaining.fetch_add(size, Ordering::AcqRel);
-                if size >= SMALL_FILE_BYTES {
+                if size >= small {
                     state.items.push_front(Item::Range { source, offset: 0, end: size });
                     continue;
                 }
                 pack.push(source);
                 pack_bytes += size;
-                if pack_bytes >= PACK_BYTES || pack.len() >= PACK_FILES {
+                if pack_bytes >= pack_limit || pack.len() >= PACK_FILES {
                     return Some(Job::Pack(pack));
                 }
             }
