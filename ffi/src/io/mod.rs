@@ -3,6 +3,9 @@
 //! Nothing here decides what to send or where to put it, and nothing here trusts a name: every
 //! path that came from a peer is resolved by [`beneath`].
 
+// The widths of stat's fields differ between systems.
+#![allow(clippy::unnecessary_cast)]
+
 pub mod beneath;
 pub mod columns;
 mod commit;

@@ -181,11 +181,11 @@ impl Walker {
         }
         let resolved = match resolve_root(&root.path) {
             Ok(resolved) => resolved,
-            Err(error) => return Ok(report(page, &root.path, "open", &error)),
+            Err(error) => return report(page, &root.path, "open", &error),
         };
         let stat = match statat(CWD, &resolved, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
-            Err(errno) => return Ok(report(page, &root.path, "open", &errno.into())),
+            Err(errno) => return report(page, &root.path, "open", &errno.into()),
         };
         match FileType::from_raw_mode(stat.st_mode as _) {
             FileType::Directory => match long_path::open_directory(&resolved) {
@@ -193,14 +193,14 @@ impl Walker {
                     let path = Arc::from(resolved);
                     self.enter(directory, &stat, path, &root.name, NO_PARENT, page)
                 }
-                Err(errno) => Ok(report(page, &root.path, "open", &errno.into())),
+                Err(errno) => report(page, &root.path, "open", &errno.into()),
             },
             FileType::RegularFile => {
                 let directory = Arc::from(resolved.parent().unwrap_or(Path::new("")));
                 let name = resolved.file_name().unwrap_or_default().to_os_string();
                 self.file(&stat, &directory, name, &root.name, NO_PARENT, page)
             }
-            kind => Ok(page.problems.push(Problem { error: special(&root.path, kind), path: root.path })),
+            kind => report_special(page, root.path, kind),
         }
     }
 
@@ -230,7 +230,7 @@ impl Walker {
         let directory = frame.directory.as_ref().unwrap();
         let stat = match statat(directory, &name[..], AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
-            Err(errno) => return Ok(report(page, &path(), "look at", &errno.into())),
+            Err(errno) => return report(page, &path(), "look at", &errno.into()),
         };
         let kind = FileType::from_raw_mode(stat.st_mode as _);
         if self.left_out(kind == FileType::Directory) {
@@ -251,7 +251,7 @@ impl Walker {
                         let path = Arc::from(path());
                         self.enter(opened, &stat, path, &name, parent, page)
                     }
-                    Err(errno) => Ok(report(page, &path(), "open", &errno.into())),
+                    Err(errno) => report(page, &path(), "open", &errno.into()),
                 }
             }
             FileType::Symlink => match readlinkat(directory, &name[..], Vec::new()) {
@@ -266,9 +266,9 @@ impl Walker {
                     )?;
                     Ok(())
                 }
-                Err(errno) => Ok(report(page, &path(), "read", &errno.into())),
+                Err(errno) => report(page, &path(), "read", &errno.into()),
             },
-            kind => Ok(page.problems.push(Problem { error: special(&path(), kind), path: path() })),
+            kind => report_special(page, path(), kind),
         }
     }
 
@@ -285,7 +285,7 @@ impl Walker {
         let opened = fstat(&directory).and_then(|stat| Ok((stat, Listing::read(&directory)?)));
         let (stat, listing) = match opened {
             Ok(opened) => opened,
-            Err(errno) => return Ok(report(page, &path, "read", &errno.into())),
+            Err(errno) => return report(page, &path, "read", &errno.into()),
         };
         let mode = stat.st_mode as u32 & 0o7777;
         let mtime = mtime_ns(seen);
@@ -428,9 +428,17 @@ fn is_stdin(root: &Root) -> bool {
     root.path.as_os_str() == "-"
 }
 
-fn report(page: &mut Page, path: &Path, verb: &str, error: &std::io::Error) {
+/// Notes what cannot be sent; the walk goes on.
+fn report(page: &mut Page, path: &Path, verb: &str, error: &std::io::Error) -> Result<()> {
     let error = Error::io(format!("Cannot {verb} {}", quoted_path(path)), error);
     page.problems.push(Problem { path: path.to_path_buf(), error });
+    Ok(())
+}
+
+/// As [`report`] for something of a kind that cannot be sent.
+fn report_special(page: &mut Page, path: PathBuf, kind: FileType) -> Result<()> {
+    page.problems.push(Problem { error: special(&path, kind), path });
+    Ok(())
 }
 
 fn special(path: &Path, kind: FileType) -> Error {
