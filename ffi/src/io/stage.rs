@@ -297,7 +297,11 @@ fn set_up(
 fn remove_stale(destination: BorrowedFd<'_>) {
     let Ok(mut listing) = Listing::read(destination) else { return };
     while let Some(name) = listing.next_name() {
-        if is_staging_name(name) && is_stale(destination, name) {
+        // The lock is held while removing: whoever made the folder a moment ago finds it taken or
+        // unlinked, and begins again with another.
+        if is_staging_name(name)
+            && let Some(_lock) = lock_stale(destination, name)
+        {
             let _ = remove::remove_tree(destination, name);
         }
     }
@@ -308,19 +312,19 @@ fn is_staging_name(name: &[u8]) -> bool {
     hex.is_some_and(|hex| hex.len() == 16 && hex.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }
 
-fn is_stale(destination: BorrowedFd<'_>, name: &[u8]) -> bool {
+/// Gives the lock of a folder that nobody uses, or `Some(None)` for an old one that has none.
+fn lock_stale(destination: BorrowedFd<'_>, name: &[u8]) -> Option<Option<OwnedFd>> {
     let directory_flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(folder) = openat(destination, name, directory_flags, Mode::empty()) else { return false };
+    let folder = openat(destination, name, directory_flags, Mode::empty()).ok()?;
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     match openat(&folder, "lock", flags, Mode::empty()) {
-        // Held until the end of this function only: nobody starts to use an existing folder.
-        Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok(),
+        Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).ok().map(|()| Some(lock)),
         Err(Errno::NOENT) => {
             let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
-            statat(destination, name, AtFlags::SYMLINK_NOFOLLOW)
-                .is_ok_and(|stat| now - stat.st_ctime as i64 > LOCKLESS_SECONDS)
+            let stat = statat(destination, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            (now - stat.st_ctime as i64 > LOCKLESS_SECONDS).then_some(None)
         }
-        Err(_) => false,
+        Err(_) => None,
     }
 }
 

@@ -54,6 +54,23 @@ fn a_young_folder_without_a_lock_is_left_alone() {
 }
 
 #[test]
+fn stagings_that_begin_and_end_together_do_not_remove_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for round in 0..100 {
+                    let staging = Staging::create(dir.path()).unwrap();
+                    staging.create_file(b"f", round).unwrap();
+                    staging.open_file(b"f").unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn a_destination_that_cannot_be_used_is_named() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();

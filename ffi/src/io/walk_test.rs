@@ -86,6 +86,25 @@ fn what_cannot_be_sent_is_reported_and_the_rest_goes_on() {
 }
 
 #[test]
+fn an_unreadable_folder_is_reported_and_skipped() {
+    use std::os::unix::fs::PermissionsExt;
+    if rustix::process::geteuid().is_root() {
+        println!("skipped: root can read everything");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let top = dir.path().join("top");
+    fs::create_dir_all(top.join("closed/in")).unwrap();
+    fs::write(top.join("z"), "").unwrap();
+    fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
+    let (names, _, problems) = walk(&top, WalkOptions::default(), 10);
+    fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(names, ["2:top", "1:top/z"]);
+    assert_eq!(problems[0].path, top.join("closed"));
+    assert_eq!(problems[0].error.kind, Kind::PermissionDenied);
+}
+
+#[test]
 fn missing_and_special_roots_and_bad_globs_are_refused_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let open = |path: &Path, options| Walker::open(vec![root(path)], options).err().unwrap().kind;
