@@ -10,6 +10,7 @@ pub mod handles;
 pub mod io;
 pub mod net;
 pub mod op;
+pub mod pairing;
 pub mod queue;
 pub mod transfer;
 

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,4 +80,22 @@ pub fn find(name: &str) -> Option<Op> {
         .flat_map(|table| table.iter())
         .find(|(n, _)| *n == name)
         .map(|(_, op)| *op)
+}
+
+/// As [`blocking`]; the flag that `work` is given becomes true once the operation is cancelled.
+pub async fn blocking_cancellable<T, F>(work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce(&AtomicBool) -> Result<T> + Send + 'static,
+{
+    /// Set when the operation's future is dropped, which is how it is cancelled.
+    struct SetOnDrop(Arc<AtomicBool>);
+    impl Drop for SetOnDrop {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let guard = SetOnDrop(Arc::default());
+    let cancelled = guard.0.clone();
+    blocking(move || work(&cancelled)).await
 }

@@ -1,1 +1,4 @@
-//! (being built)
+//! What is done to bytes on their way: hashing and compressing. Which bytes and how is decided above.
+
+pub mod codec;
+pub mod hash;

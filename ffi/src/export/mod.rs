@@ -8,10 +8,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::error::{Error, Result};
 use crate::op::{self, Op};
 
+pub mod codec;
+pub mod files;
+pub mod hash;
+pub mod pairing;
 pub mod queue;
+pub mod transfer;
+pub mod walk;
 
 /// Operations by name, one table per module.
-pub const OPERATIONS: &[&[(&str, Op)]] = &[queue::OPERATIONS];
+pub const OPERATIONS: &[&[(&str, Op)]] = &[
+    queue::OPERATIONS,
+    hash::OPERATIONS,
+    codec::OPERATIONS,
+    files::OPERATIONS,
+    walk::OPERATIONS,
+    transfer::OPERATIONS,
+];
 
 /// Size of the caller's error buffer; longer texts are cut.
 pub const ERROR_BYTES: usize = 1024;
@@ -56,6 +69,18 @@ pub unsafe fn bytes_mut<'a>(pointer: *mut u8, length: usize) -> &'a mut [u8] {
     }
     // SAFETY: as this function's contract says.
     unsafe { std::slice::from_raw_parts_mut(pointer, length) }
+}
+
+/// A path that crossed the seam as bytes.
+#[derive(serde::Deserialize)]
+#[serde(from = "serde_bytes::ByteBuf")]
+pub struct LocalPath(pub std::path::PathBuf);
+
+impl From<serde_bytes::ByteBuf> for LocalPath {
+    fn from(bytes: serde_bytes::ByteBuf) -> LocalPath {
+        use std::os::unix::ffi::OsStringExt;
+        LocalPath(std::ffi::OsString::from_vec(bytes.into_vec()).into())
+    }
 }
 
 /// Layout of the error buffer: `length u32` then the CBOR of `{kind, errno, text}`.

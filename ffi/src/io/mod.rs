@@ -1,1 +1,20 @@
-//! (being built)
+//! Files and directories: walking, reading, staging and placing, all relative to open directories.
+//!
+//! Nothing here decides what to send or where to put it, and nothing here trusts a name: every
+//! path that came from a peer is resolved by [`beneath`].
+
+// The widths of stat's fields differ between systems.
+#![allow(clippy::unnecessary_cast)]
+
+pub mod beneath;
+pub mod columns;
+mod commit;
+mod ignores;
+mod listing;
+mod long_path;
+pub mod name;
+pub mod read;
+mod remove;
+pub mod space;
+pub mod stage;
+pub mod walk;

@@ -1,0 +1,161 @@
+//! `src/native/hash.ts`: BLAKE3 of buffers, streams and files.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::{LocalPath, bytes, bytes_mut, guarded};
+use crate::chunk::hash::{HASH_BYTES, Streaming, hash, hash_chunks, hash_range};
+use crate::error::{Error, Result};
+use crate::handles::Handles;
+use crate::io::name::quoted_path;
+use crate::op::{self, Context, Op, OpFuture};
+
+pub const OPERATIONS: &[(&str, Op)] = &[("hash.file", file), ("hash.chunks", chunks)];
+
+fn hashers() -> &'static Handles {
+    static HASHERS: OnceLock<Handles> = OnceLock::new();
+    HASHERS.get_or_init(Handles::default)
+}
+
+/// Hashes `length` bytes at `input` into the 32 at `output`.
+///
+/// # Safety
+/// `input` is valid for `length` bytes, `output` for 32; `error` as in [`guarded`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wh_hash_buffer(
+    input: *const u8,
+    length: usize,
+    output: *mut u8,
+    error: *mut u8,
+) -> i64 {
+    // SAFETY: the buffers live for this call, as documented.
+    unsafe {
+        guarded(error, || {
+            bytes_mut(output, HASH_BYTES).copy_from_slice(&hash(bytes(input, length)));
+            Ok(0)
+        })
+    }
+}
+
+/// Opens a streaming hasher and gives its handle.
+///
+/// # Safety
+/// `error` as in [`guarded`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wh_hash_open(error: *mut u8) -> i64 {
+    // SAFETY: `error` is the caller's, as documented.
+    unsafe { guarded(error, || Ok(hashers().insert(Arc::new(Streaming::default()))? as i64)) }
+}
+
+/// Adds `length` bytes to a hasher.
+///
+/// # Safety
+/// `input` is valid for `length` bytes; `error` as in [`guarded`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wh_hash_update(handle: u32, input: *const u8, length: usize, error: *mut u8) -> i64 {
+    // SAFETY: the buffer lives for this call, as documented.
+    unsafe {
+        guarded(error, || {
+            hashers().get::<Streaming>(handle)?.update(bytes(input, length));
+            Ok(0)
+        })
+    }
+}
+
+/// Writes a hasher's 32 bytes to `output` and closes it.
+///
+/// # Safety
+/// `output` is valid for 32 bytes; `error` as in [`guarded`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wh_hash_finish(handle: u32, output: *mut u8, error: *mut u8) -> i64 {
+    // SAFETY: the buffer lives for this call, as documented.
+    unsafe {
+        guarded(error, || {
+            let digest = hashers().remove::<Streaming>(handle)?.digest();
+            bytes_mut(output, HASH_BYTES).copy_from_slice(&digest);
+            Ok(0)
+        })
+    }
+}
+
+/// Closes a hasher that will not be finished; a closed one is no error.
+#[unsafe(no_mangle)]
+pub extern "C" fn wh_hash_close(handle: u32) {
+    // SAFETY: no error buffer is given.
+    unsafe {
+        guarded(std::ptr::null_mut(), || {
+            hashers().remove::<Streaming>(handle)?;
+            Ok(0)
+        });
+    }
+}
+
+#[derive(Deserialize)]
+struct FileArgs {
+    path: LocalPath,
+    #[serde(default)]
+    offset: u64,
+    length: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct FileResult {
+    hash: ByteBuf,
+    bytes: u64,
+}
+
+/// Hashes a range of a file; all of it by default.
+fn file(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |_, args: FileArgs| {
+        op::blocking_cancellable(move |cancelled| {
+            let file = open(&args.path.0)?;
+            let length = args.length.unwrap_or(u64::MAX);
+            let stop = || cancelled.load(Ordering::Relaxed);
+            let (hash, bytes) =
+                hash_range(&file, args.offset, length, &stop).map_err(|e| name(&args.path.0, e))?;
+            Ok(FileResult { hash: ByteBuf::from(hash), bytes })
+        })
+    })
+}
+
+#[derive(Deserialize)]
+struct ChunksArgs {
+    path: LocalPath,
+    chunk_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ChunksResult {
+    hashes: ByteBuf,
+    size: u64,
+}
+
+/// Hashes a file chunk by chunk.
+fn chunks(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |_, args: ChunksArgs| {
+        op::blocking_cancellable(move |cancelled| {
+            let file = open(&args.path.0)?;
+            let stop = || cancelled.load(Ordering::Relaxed);
+            let (hashes, size) =
+                hash_chunks(&file, args.chunk_bytes, &stop).map_err(|e| name(&args.path.0, e))?;
+            Ok(ChunksResult { hashes: ByteBuf::from(hashes), size })
+        })
+    })
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| Error::io(format!("Cannot open {}", quoted_path(path)), &error))
+}
+
+/// Names the file in the error for a failed read.
+fn name(path: &Path, error: Error) -> Error {
+    match error.text.strip_prefix("Cannot read a file") {
+        Some(rest) => Error { text: format!("Cannot read {}{rest}", quoted_path(path)), ..error },
+        None => error,
+    }
+}

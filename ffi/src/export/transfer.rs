@@ -1,0 +1,452 @@
+//! `src/native/transfer.ts`: the sending and the receiving engine.
+
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::chunk::codec::Codec;
+use crate::error::{Error, Kind, Result};
+use crate::io::columns::Columns;
+use crate::io::walk::{self, Root, WalkOptions};
+use crate::net::Connection;
+use crate::op::{self, Context, Op, OpFuture, blocking};
+use crate::transfer::expect::{ReceiveSession, RootPlan, RootPolicy};
+use crate::transfer::report::{Failure, Report};
+use crate::transfer::send::{SendOptions, SendSession};
+
+pub const OPERATIONS: &[(&str, Op)] = &[
+    ("send.open", send_open),
+    ("send.count", send_count),
+    ("send.page", send_page),
+    ("send.start", send_start),
+    ("send.push", send_push),
+    ("send.release", send_release),
+    ("send.wait", send_wait),
+    ("send.tune", send_tune),
+    ("send.end", send_end),
+    ("send.close", send_close),
+    ("receive.open", receive_open),
+    ("receive.expect", receive_expect),
+    ("receive.start", receive_start),
+    ("receive.wait", receive_wait),
+    ("receive.commit", receive_commit),
+    ("receive.close", receive_close),
+];
+
+/// Streams of one session: 256 threads at most.
+const MAX_STREAMS: usize = 256;
+
+/// Sizes of chunks and pools that a caller may ask for, in bytes.
+const CHUNK_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=16 * 1024 * 1024;
+
+#[derive(Deserialize)]
+struct RootArgs {
+    path: ByteBuf,
+    name: ByteBuf,
+}
+
+#[derive(Deserialize)]
+struct SendOpenArgs {
+    roots: Vec<RootArgs>,
+    #[serde(default)]
+    exclude: Vec<String>,
+    #[serde(default)]
+    ignore_files: bool,
+    chunk_bytes: usize,
+}
+
+#[derive(Serialize)]
+struct SendHandle {
+    send: u32,
+}
+
+#[derive(Deserialize)]
+struct SendArgs {
+    send: u32,
+}
+
+fn send_open(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: SendOpenArgs| async move {
+        let roots = args
+            .roots
+            .into_iter()
+            .map(|root| Root { path: path_of(root.path), name: root.name.into_vec() })
+            .collect();
+        let options = WalkOptions { exclude: args.exclude, ignore_files: args.ignore_files };
+        let chunk_bytes = within("chunk_bytes", args.chunk_bytes, CHUNK_BYTES)? as u64;
+        let session = blocking(move || SendSession::open(roots, options, chunk_bytes)).await?;
+        Ok(SendHandle { send: context.objects.insert(Arc::new(session))? })
+    })
+}
+
+#[derive(Serialize)]
+struct CountResult {
+    files: u64,
+    directories: u64,
+    symlinks: u64,
+    bytes: u64,
+    problems: u64,
+}
+
+fn send_count(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: SendArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        let totals = blocking(move || {
+            walk::count(session.roots.clone(), session.walk_options.clone(), &session.counting_stopped)
+        })
+        .await?;
+        Ok(CountResult {
+            files: totals.files,
+            directories: totals.directories,
+            symlinks: totals.symlinks,
+            bytes: totals.bytes,
+            problems: totals.problems,
+        })
+    })
+}
+
+#[derive(Deserialize)]
+struct PageArgs {
+    send: u32,
+    max_entries: usize,
+}
+
+#[derive(Serialize)]
+struct ProblemRecord {
+    path: ByteBuf,
+    kind: u16,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct PageResult {
+    columns: Columns,
+    problems: Vec<ProblemRecord>,
+}
+
+fn send_page(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: PageArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        let max_entries = within("max_entries", args.max_entries, 1..=65_536)?;
+        let listed = blocking(move || session.page(max_entries)).await?;
+        let problems = listed
+            .problems
+            .into_iter()
+            .map(|problem| ProblemRecord {
+                path: ByteBuf::from(problem.path.into_os_string().into_vec()),
+                kind: problem.error.kind as u16,
+                text: problem.error.text,
+            })
+            .collect();
+        Ok(PageResult { columns: listed.columns, problems })
+    })
+}
+
+#[derive(Deserialize)]
+struct SendStartArgs {
+    send: u32,
+    connection: u32,
+    streams: usize,
+    pool_bytes: usize,
+    chunk_bytes: usize,
+    #[serde(default)]
+    codec: u8,
+    #[serde(default)]
+    level: i32,
+}
+
+fn send_start(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: SendStartArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        let connection = context.objects.get::<Connection>(args.connection)?;
+        let options = SendOptions {
+            streams: within("streams", args.streams, 1..=MAX_STREAMS)?,
+            pool_bytes: args.pool_bytes,
+            chunk_bytes: within("chunk_bytes", args.chunk_bytes, CHUNK_BYTES)?,
+            codec: codec_of(args.codec)?,
+            level: args.level,
+        };
+        session.start((*connection).clone(), options, context.runtime())
+    })
+}
+
+#[derive(Deserialize)]
+struct PushArgs {
+    send: u32,
+    #[serde(default)]
+    runs: ByteBuf,
+    #[serde(default)]
+    ranges: ByteBuf,
+}
+
+/// `runs`: pairs of u32 first, last; `ranges`: u32 entry, u32 zero, u64 offset, u64 length each.
+fn send_push(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: PushArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        if args.runs.len() % 8 != 0 || args.ranges.len() % 24 != 0 {
+            return Err(Error::new(Kind::InvalidArgument, "the pushed columns are cut"));
+        }
+        let ranges: Vec<(u32, u64, u64)> =
+            args.ranges.chunks_exact(24).map(|r| (u32_at(r, 0), u64_at(r, 8), u64_at(r, 16))).collect();
+        let mut known = session.work.push_ranges(&ranges);
+        for run in args.runs.chunks_exact(8) {
+            known &= session.work.push_run(u32_at(run, 0), u32_at(run, 4));
+        }
+        if !known {
+            return Err(Error::new(Kind::Protocol, "The peer asked for something that was not offered"));
+        }
+        Ok(())
+    })
+}
+
+#[derive(Deserialize)]
+struct ReleaseArgs {
+    send: u32,
+    through: u32,
+}
+
+fn send_release(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ReleaseArgs| async move {
+        context.objects.get::<SendSession>(args.send)?.work.release(args.through);
+        Ok(())
+    })
+}
+
+#[derive(Serialize)]
+struct SendReport {
+    bytes_read: u64,
+    bytes_wire: u64,
+    blocked_us: u64,
+    files_done: u64,
+    failed: Vec<Failure>,
+    idle: bool,
+    ended: bool,
+}
+
+fn send_wait(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: SendArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        session.report.wait().await?;
+        let (bytes_read, bytes_wire, blocked_us, files_done) = counters(&session.report);
+        Ok(SendReport {
+            bytes_read,
+            bytes_wire,
+            blocked_us,
+            files_done,
+            failed: session.report.take_failures(),
+            idle: session.work.is_idle(),
+            ended: session.has_ended(),
+        })
+    })
+}
+
+#[derive(Deserialize)]
+struct TuneArgs {
+    send: u32,
+    codec: u8,
+    level: i32,
+}
+
+fn send_tune(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: TuneArgs| async move {
+        context.objects.get::<SendSession>(args.send)?.tune(codec_of(args.codec)?, args.level);
+        Ok(())
+    })
+}
+
+/// Completes when everything pushed is sent and every bulk stream is ended.
+fn send_end(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: SendArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        session.work.end();
+        while !session.has_ended() {
+            session.report.wait().await?;
+        }
+        session.report.check()
+    })
+}
+
+fn send_close(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: SendArgs| async move {
+        context.objects.remove::<SendSession>(args.send)?.close();
+        Ok(())
+    })
+}
+
+#[derive(Deserialize)]
+struct ReceiveOpenArgs {
+    destination: ByteBuf,
+    pool_bytes: usize,
+}
+
+#[derive(Serialize)]
+struct ReceiveHandle {
+    receive: u32,
+}
+
+#[derive(Deserialize)]
+struct ReceiveArgs {
+    receive: u32,
+}
+
+fn receive_open(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ReceiveOpenArgs| async move {
+        let destination = path_of(args.destination);
+        let session = blocking(move || ReceiveSession::open(destination, args.pool_bytes)).await?;
+        Ok(ReceiveHandle { receive: context.objects.insert(Arc::new(session))? })
+    })
+}
+
+#[derive(Deserialize)]
+struct RootPlanArgs {
+    entry: u32,
+    final_name: ByteBuf,
+    policy: String,
+}
+
+#[derive(Deserialize)]
+struct ExpectArgs {
+    receive: u32,
+    columns: Columns,
+    wanted: ByteBuf,
+    #[serde(default)]
+    roots: Vec<RootPlanArgs>,
+}
+
+#[derive(Serialize)]
+struct ExpectResult {
+    requested: ByteBuf,
+    skipped: u64,
+    empty: u64,
+    failed: Vec<Failure>,
+}
+
+fn receive_expect(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ExpectArgs| async move {
+        let session = context.objects.get::<ReceiveSession>(args.receive)?;
+        let plans: Vec<RootPlan> = args.roots.into_iter().map(root_plan).collect::<Result<_>>()?;
+        let expected = blocking(move || session.expect(&args.columns, &args.wanted, &plans)).await?;
+        let mut requested = Vec::with_capacity(expected.runs.len() * 8);
+        for (first, last) in &expected.runs {
+            requested.extend_from_slice(&first.to_le_bytes());
+            requested.extend_from_slice(&last.to_le_bytes());
+        }
+        Ok(ExpectResult {
+            requested: ByteBuf::from(requested),
+            skipped: expected.skipped,
+            empty: expected.empty,
+            failed: expected.failures,
+        })
+    })
+}
+
+#[derive(Deserialize)]
+struct ReceiveStartArgs {
+    receive: u32,
+    connection: u32,
+    streams: usize,
+}
+
+fn receive_start(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ReceiveStartArgs| async move {
+        let session = context.objects.get::<ReceiveSession>(args.receive)?;
+        let connection = context.objects.get::<Connection>(args.connection)?;
+        let streams = within("streams", args.streams, 1..=MAX_STREAMS)?;
+        session.inbox.start((*connection).clone(), streams, context.runtime())
+    })
+}
+
+#[derive(Serialize)]
+struct ReceiveReport {
+    bytes: u64,
+    bytes_wire: u64,
+    blocked_us: u64,
+    files_done: u64,
+    failed: Vec<Failure>,
+    outstanding: u64,
+    ended: bool,
+}
+
+fn receive_wait(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ReceiveArgs| async move {
+        let session = context.objects.get::<ReceiveSession>(args.receive)?;
+        let inbox = &session.inbox;
+        inbox.report.wait().await?;
+        let (bytes, bytes_wire, blocked_us, files_done) = counters(&inbox.report);
+        Ok(ReceiveReport {
+            bytes,
+            bytes_wire,
+            blocked_us,
+            files_done,
+            failed: inbox.report.take_failures(),
+            outstanding: inbox.outstanding() as u64,
+            ended: inbox.has_ended(),
+        })
+    })
+}
+
+fn receive_commit(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ReceiveArgs| async move {
+        let session = context.objects.get::<ReceiveSession>(args.receive)?;
+        blocking(move || session.commit()).await
+    })
+}
+
+/// Stops receiving and removes what is staged.
+fn receive_close(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ReceiveArgs| async move {
+        let session = context.objects.remove::<ReceiveSession>(args.receive)?;
+        blocking(move || {
+            session.close();
+            session.inbox.staging.remove()
+        })
+        .await
+    })
+}
+
+fn counters(report: &Report) -> (u64, u64, u64, u64) {
+    (
+        report.bytes.load(Ordering::Relaxed),
+        report.bytes_wire.load(Ordering::Relaxed),
+        report.blocked_us.load(Ordering::Relaxed),
+        report.files_done.load(Ordering::Relaxed),
+    )
+}
+
+fn root_plan(args: RootPlanArgs) -> Result<RootPlan> {
+    let policy = match args.policy.as_str() {
+        "fresh" => RootPolicy::Fresh,
+        "overwrite" => RootPolicy::Overwrite,
+        "skip" => RootPolicy::Skip,
+        other => return Err(Error::new(Kind::InvalidArgument, format!("no such policy: {other}"))),
+    };
+    Ok(RootPlan { entry: args.entry, final_name: args.final_name.into_vec(), policy })
+}
+
+fn codec_of(number: u8) -> Result<Codec> {
+    Codec::from_number(number).map_err(|_| Error::new(Kind::InvalidArgument, "no such codec"))
+}
+
+fn within(name: &str, value: usize, range: std::ops::RangeInclusive<usize>) -> Result<usize> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let text = format!("{name} is {value}: it must be from {} to {}", range.start(), range.end());
+    Err(Error::new(Kind::InvalidArgument, text))
+}
+
+fn path_of(bytes: ByteBuf) -> PathBuf {
+    PathBuf::from(std::ffi::OsString::from_vec(bytes.into_vec()))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
+}

@@ -1,0 +1,103 @@
+//! `src/native/walk.ts`: walking local trees page by page.
+
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::LocalPath;
+use crate::io::columns::Columns;
+use crate::io::walk::{Root, WalkOptions, Walker, count};
+use crate::op::{self, Context, Op, OpFuture};
+
+pub const OPERATIONS: &[(&str, Op)] =
+    &[("walk.open", open), ("walk.next", next), ("walk.count", totals), ("walk.close", close)];
+
+#[derive(Deserialize)]
+struct RootArgs {
+    path: LocalPath,
+    name: ByteBuf,
+}
+
+#[derive(Deserialize)]
+struct WalkArgs {
+    roots: Vec<RootArgs>,
+    #[serde(default)]
+    exclude: Vec<String>,
+    #[serde(default)]
+    ignore_files: bool,
+}
+
+impl WalkArgs {
+    fn split(self) -> (Vec<Root>, WalkOptions) {
+        let root = |root: RootArgs| Root { path: root.path.0, name: root.name.into_vec() };
+        let options = WalkOptions { exclude: self.exclude, ignore_files: self.ignore_files };
+        (self.roots.into_iter().map(root).collect(), options)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct WalkHandle {
+    walk: u32,
+}
+
+#[derive(Deserialize)]
+struct NextArgs {
+    walk: u32,
+    max_entries: usize,
+}
+
+#[derive(Serialize)]
+struct PageResult {
+    columns: Columns,
+    problems: Vec<ProblemResult>,
+}
+
+#[derive(Serialize)]
+struct ProblemResult {
+    path: ByteBuf,
+    kind: u16,
+    text: String,
+}
+
+/// Begins a walk.
+fn open(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: WalkArgs| async move {
+        let (roots, options) = args.split();
+        let walker = op::blocking(move || Walker::open(roots, options)).await?;
+        Ok(WalkHandle { walk: context.objects.insert(Arc::new(Mutex::new(walker)))? })
+    })
+}
+
+/// Gives the next page of a walk.
+fn next(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: NextArgs| async move {
+        let walker = context.objects.get::<Mutex<Walker>>(args.walk)?;
+        let page = op::blocking(move || walker.lock().unwrap().next_page(args.max_entries)).await?;
+        let problems = page.problems.into_iter().map(|problem| ProblemResult {
+            path: ByteBuf::from(problem.path.as_os_str().as_bytes()),
+            kind: problem.error.kind as u16,
+            text: problem.error.text,
+        });
+        Ok(PageResult { columns: page.columns, problems: problems.collect() })
+    })
+}
+
+/// Counts what a walk would give.
+fn totals(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |_, args: WalkArgs| {
+        op::blocking_cancellable(move |cancelled| {
+            let (roots, options) = args.split();
+            count(roots, options, cancelled)
+        })
+    })
+}
+
+/// Ends a walk.
+fn close(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: WalkHandle| async move {
+        context.objects.remove::<Mutex<Walker>>(args.walk)?;
+        Ok(())
+    })
+}

@@ -1,0 +1,104 @@
+//! Reading what a walk found, and noticing that it is no longer what the walk saw.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, SeekFrom, fstat, openat, seek};
+use rustix::io::{Errno, pread};
+
+use super::long_path;
+use super::name::quoted_path;
+use super::walk::{FileRef, ctime_ns, mtime_ns};
+use crate::error::{Error, Kind, Result};
+
+/// Longest path that is opened in one call; longer ones are opened directory first.
+const MAX_PATH_BYTES: usize = 1000;
+
+/// Opens the file that the walk saw.
+///
+/// # Errors
+/// SOURCE_CHANGED when something else has taken its place; NOT_FOUND when it is gone.
+pub fn open_source(source: &FileRef) -> Result<File> {
+    let path = source.path();
+    // NONBLOCK: a FIFO that took the file's place must not block.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = if path.as_os_str().len() <= MAX_PATH_BYTES {
+        openat(CWD, &path, flags, Mode::empty())
+    } else {
+        long_path::open_directory(&source.directory)
+            .and_then(|directory| openat(&directory, source.name.as_bytes(), flags, Mode::empty()))
+    };
+    let file: OwnedFd = opened.map_err(|errno| match errno {
+        Errno::LOOP | Errno::NXIO => replaced(source),
+        errno => Error::io(format!("Cannot open {}", quoted_path(&path)), &errno.into()),
+    })?;
+    let stat = fstat(&file)
+        .map_err(|errno| Error::io(format!("Cannot open {}", quoted_path(&path)), &errno.into()))?;
+    let same = FileType::from_raw_mode(stat.st_mode as _) == FileType::RegularFile
+        && (stat.st_dev as u64, stat.st_ino as u64) == (source.dev, source.ino);
+    if same { Ok(File::from(file)) } else { Err(replaced(source)) }
+}
+
+/// Tells whether the open file still has the size and times that the walk saw.
+pub fn unchanged(file: &File, source: &FileRef) -> Result<bool> {
+    let stat = fstat(file)
+        .map_err(|errno| Error::io(format!("Cannot read {}", quoted_path(&source.path())), &errno.into()))?;
+    Ok(stat.st_size as u64 == source.size
+        && mtime_ns(&stat) == source.mtime_ns
+        && ctime_ns(&stat) == source.ctime_ns)
+}
+
+/// Gives the parts of `offset..offset + length` that hold data; the rest are holes, read as zeros.
+///
+/// Everything is data where the file system cannot tell. Moves the file's position.
+pub fn data_ranges(file: &File, offset: u64, length: u64) -> Vec<Range<u64>> {
+    let end = offset.saturating_add(length);
+    let mut ranges = Vec::new();
+    let mut at = offset;
+    while at < end {
+        let data = match seek(file, SeekFrom::Data(at)) {
+            Ok(data) => data,
+            // No data from here to the end of the file.
+            Err(Errno::NXIO) => break,
+            Err(_) => {
+                ranges.push(at..end);
+                break;
+            }
+        };
+        if data >= end {
+            break;
+        }
+        let hole = seek(file, SeekFrom::Hole(data)).unwrap_or(end).clamp(data, end);
+        ranges.push(data..hole);
+        if hole == data {
+            break;
+        }
+        at = hole;
+    }
+    ranges
+}
+
+/// Reads at `offset` until `buffer` is full or the file ends; gives the bytes read.
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match pread(file, &mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::io("Cannot read a file", &errno.into())),
+        }
+    }
+    Ok(filled)
+}
+
+fn replaced(source: &FileRef) -> Error {
+    let path = quoted_path(&source.path());
+    Error::new(Kind::SourceChanged, format!("Cannot read {path}: something else has taken its place"))
+}
+
+#[cfg(test)]
+#[path = "read_test.rs"]
+mod tests;

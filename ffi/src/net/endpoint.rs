@@ -1,0 +1,237 @@
+//! This machine on the network: its key, the sockets it listens on, the keys it lets in.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::tls::{AllowedKeys, Identity};
+use super::{Connection, Inner, PeerKey, TransportKind, address, quic, tcp};
+use crate::error::{Error, Kind, Result};
+
+/// How long a peer may take from its first byte to an authenticated connection.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Handshakes at a time; more are refused, which bounds what strangers can make us hold.
+const MAX_HANDSHAKES: usize = 128;
+
+/// Authenticated connections that may wait for `accept`; more are closed.
+const MAX_UNACCEPTED: usize = 64;
+
+/// How long closing waits for QUIC to tell the peers.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What [`Endpoint::open`] listens with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub seed: [u8; 32],
+    pub bind: Vec<SocketAddr>,
+    pub tcp: bool,
+    pub quic: bool,
+}
+
+/// One key with its listeners. Closing it closes its connections.
+pub struct Endpoint {
+    identity: Identity,
+    allowed: AllowedKeys,
+    quic: Option<iroh::Endpoint>,
+    tcp_addresses: Vec<SocketAddr>,
+    quic_addresses: Vec<SocketAddr>,
+    accepted: AsyncMutex<mpsc::Receiver<Connection>>,
+    connections: Arc<Connections>,
+    listeners: Mutex<JoinSet<()>>,
+}
+
+impl Endpoint {
+    /// Listens on every address of `options.bind` that this machine has, with each transport.
+    pub async fn open(options: Options) -> Result<Endpoint> {
+        let identity = Identity::from_seed(&options.seed)?;
+        let allowed = AllowedKeys::default();
+        let (sender, accepted) = mpsc::channel(MAX_UNACCEPTED);
+        let connections = Arc::new(Connections::default());
+        let door = Arc::new(Door {
+            allowed: allowed.clone(),
+            acceptor: TlsAcceptor::from(identity.server_config(allowed.clone())?),
+            registry: tcp::Registry::default(),
+            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            accepted: sender,
+            connections: connections.clone(),
+        });
+        let mut listeners = JoinSet::new();
+        let mut tcp_addresses = Vec::new();
+        if options.tcp {
+            for listener in address::listen(&options.bind)? {
+                let failed = |error| Error::io("Cannot listen for tcp", &error);
+                tcp_addresses.push(listener.local_addr().map_err(failed)?);
+                listeners.spawn(listen_tcp(door.clone(), TcpListener::from_std(listener).map_err(failed)?));
+            }
+        }
+        let mut quic_endpoint = None;
+        let mut quic_addresses = Vec::new();
+        if options.quic {
+            let endpoint = quic::bind(&options.seed, &options.bind).await?;
+            quic_addresses = endpoint.bound_sockets();
+            listeners.spawn(listen_quic(door.clone(), endpoint.clone()));
+            quic_endpoint = Some(endpoint);
+        }
+        Ok(Endpoint {
+            identity,
+            allowed,
+            quic: quic_endpoint,
+            tcp_addresses,
+            quic_addresses,
+            accepted: AsyncMutex::new(accepted),
+            connections,
+            listeners: Mutex::new(listeners),
+        })
+    }
+
+    pub fn public_key(&self) -> PeerKey {
+        self.identity.public_key()
+    }
+
+    /// Where TCP listens.
+    pub fn tcp_addresses(&self) -> &[SocketAddr] {
+        &self.tcp_addresses
+    }
+
+    /// Where QUIC listens.
+    pub fn quic_addresses(&self) -> &[SocketAddr] {
+        &self.quic_addresses
+    }
+
+    /// Lets the machine with `key` connect from now on.
+    pub fn allow(&self, key: PeerKey) {
+        self.allowed.insert(key);
+    }
+
+    /// Gives the next connection that an allowed peer made. Cancel-safe.
+    pub async fn accept(&self) -> Result<Connection> {
+        let connection = self.accepted.lock().await.recv().await;
+        connection.ok_or_else(|| Error::new(Kind::Closed, "the endpoint is closed"))
+    }
+
+    /// Connects to the machine with `peer_key` at `address`. Cancelling or timing out leaves nothing behind.
+    pub async fn dial(
+        &self,
+        kind: TransportKind,
+        address: SocketAddr,
+        peer_key: PeerKey,
+        timeout: Duration,
+    ) -> Result<Connection> {
+        let dial = async {
+            match (kind, &self.quic) {
+                (TransportKind::Tcp, _) => tcp::dial(self.identity.client_config(peer_key)?, address, peer_key).await,
+                (TransportKind::Quic, Some(endpoint)) => quic::dial(endpoint, address, peer_key).await,
+                (kind, _) => {
+                    let text = format!("Cannot connect to {address} over {kind}: this endpoint does not use it");
+                    Err(Error::new(Kind::Unsupported, text))
+                }
+            }
+        };
+        let connection = tokio::time::timeout(timeout, dial).await.unwrap_or_else(|_| {
+            let text = format!("Cannot connect to {address} over {kind}: no answer within {} ms", timeout.as_millis());
+            Err(Error::new(Kind::Timeout, text))
+        })?;
+        self.connections.add(&connection);
+        Ok(connection)
+    }
+
+    /// Stops listening and closes every connection of this endpoint; idempotent.
+    pub async fn close(&self) {
+        // The listeners hold the only senders of `accepted`, so a waiting `accept` ends too.
+        self.listeners.lock().unwrap().abort_all();
+        let connections = self.connections.close_all();
+        for connection in connections {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.settled()).await;
+        }
+        if let Some(endpoint) = &self.quic {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, endpoint.close()).await;
+        }
+    }
+}
+
+/// The connections of an endpoint, as long as somebody uses them.
+#[derive(Default)]
+struct Connections(Mutex<Vec<Weak<Inner>>>);
+
+impl Connections {
+    fn add(&self, connection: &Connection) {
+        let mut all = self.0.lock().unwrap();
+        all.retain(|each| each.strong_count() > 0);
+        all.push(Arc::downgrade(&connection.inner));
+    }
+
+    fn close_all(&self) -> Vec<Connection> {
+        let all = std::mem::take(&mut *self.0.lock().unwrap());
+        let open: Vec<_> = all.iter().filter_map(Weak::upgrade).map(|inner| Connection { inner }).collect();
+        open.iter().for_each(|connection| connection.close(0, "endpoint closed"));
+        open
+    }
+}
+
+/// What every listener needs to let a peer in.
+struct Door {
+    allowed: AllowedKeys,
+    acceptor: TlsAcceptor,
+    registry: tcp::Registry,
+    handshakes: Arc<Semaphore>,
+    accepted: mpsc::Sender<Connection>,
+    connections: Arc<Connections>,
+}
+
+impl Door {
+    fn let_in(&self, connection: Connection) {
+        self.connections.add(&connection);
+        // A full queue drops the connection, which closes it.
+        let _ = self.accepted.try_send(connection);
+    }
+}
+
+/// A failed handshake concerns nobody here: strangers cause as many as they like.
+async fn listen_tcp(door: Arc<Door>, listener: TcpListener) {
+    let mut handshakes = JoinSet::new();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Out of file descriptors, or a peer that left the backlog; the listener itself is sound.
+            Err(_) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        while handshakes.try_join_next().is_some() {}
+        let Ok(permit) = door.handshakes.clone().try_acquire_owned() else { continue };
+        let door = door.clone();
+        handshakes.spawn(async move {
+            let _permit = permit;
+            let handshake = tcp::accept(door.acceptor.clone(), &door.registry, stream);
+            if let Ok(Ok(Some(connection))) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+                door.let_in(connection);
+            }
+        });
+    }
+}
+
+async fn listen_quic(door: Arc<Door>, endpoint: iroh::Endpoint) {
+    let mut handshakes = JoinSet::new();
+    while let Some(incoming) = endpoint.accept().await {
+        while handshakes.try_join_next().is_some() {}
+        let Ok(permit) = door.handshakes.clone().try_acquire_owned() else {
+            incoming.refuse();
+            continue;
+        };
+        let door = door.clone();
+        handshakes.spawn(async move {
+            let _permit = permit;
+            let handshake = quic::accept(incoming, &door.allowed);
+            if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+                door.let_in(connection);
+            }
+        });
+    }
+}

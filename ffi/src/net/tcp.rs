@@ -1,0 +1,359 @@
+//! TCP: every TCP connection is TLS 1.3 (`tls.rs`). The dialler then sends a preface of 32 bytes and the acceptor
+//! answers one byte, 1, which tells the dialler that its key was accepted.
+//!
+//! A preface of zeros begins a new connection and its control stream. Any other preface is the token of a
+//! connection (from the TLS exporter of its first TCP connection, so only the two ends know it) and adds a bulk
+//! stream to it; the acceptor also checks that the keys are the same. Whatever does not fit is dropped.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use super::control::Control;
+use super::life::{Interrupt, Life};
+use super::tcp_stream::{TlsSink, TlsSocket, TlsSource};
+use super::{Connection, MAX_BULK_STREAMS, PeerKey, Sink, Source, Stats, tls};
+use crate::error::{Error, Kind, Result};
+
+const TOKEN_LABEL: &[u8] = b"EXPORTER-wormhole-bulk";
+const ACCEPTED: u8 = 1;
+
+/// Bulk streams that are dialled at once, well below what an acceptor lets wait in handshakes.
+const PARALLEL_DIALS: usize = 16;
+
+/// How long one further TCP connection to a peer that is there may take.
+const BULK_DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A peer that does not acknowledge bytes for this long is gone.
+const DEAD_AFTER: Duration = Duration::from_secs(20);
+
+/// Names a connection: what its further TCP connections begin with.
+type Token = [u8; 32];
+
+/// The zeros that begin a new connection.
+const NEW_CONNECTION: Token = [0; 32];
+
+/// Connects to `address`, whose machine must own `peer_key`.
+pub(super) async fn dial(config: Arc<ClientConfig>, address: SocketAddr, peer_key: PeerKey) -> Result<Connection> {
+    let stream = dial_stream(config.clone(), address, &NEW_CONNECTION).await?;
+    let dialler = Dialler { config, address, token: token(&stream)? };
+    let bulk = Bulk::new(&stream, peer_key, Some(dialler))?;
+    Ok(open(stream, bulk, address))
+}
+
+async fn dial_stream(config: Arc<ClientConfig>, address: SocketAddr, preface: &Token) -> Result<TlsStream<TcpStream>> {
+    let what = format!("Cannot connect to {address} over tcp");
+    let stream = TcpStream::connect(address).await.map_err(|error| connect_error(&what, &error))?;
+    tune(&stream);
+    let name = ServerName::try_from("wormhole.invalid").expect("a constant");
+    let handshake = |error: io::Error| tls::handshake_error(&what, &error);
+    let mut stream = TlsConnector::from(config).connect(name, stream).await.map_err(handshake)?;
+    stream.write_all(preface).await.map_err(handshake)?;
+    stream.flush().await.map_err(handshake)?;
+    let answer = stream.read_u8().await.map_err(handshake)?;
+    if answer != ACCEPTED {
+        return Err(Error::new(Kind::Protocol, format!("{what}: the machine there answers {answer}")));
+    }
+    Ok(stream.into())
+}
+
+fn connect_error(what: &str, error: &io::Error) -> Error {
+    let errno = error.raw_os_error().unwrap_or(0);
+    let kind = match error.kind() {
+        io::ErrorKind::TimedOut => Kind::Timeout,
+        _ => Kind::ConnectFailed,
+    };
+    Error { kind, errno, text: format!("{what}: {}", super::address::plain(error)) }
+}
+
+/// What an acceptor remembers of its connections, to find the one that a bulk stream belongs to.
+#[derive(Default)]
+pub(super) struct Registry(Mutex<HashMap<Token, Weak<Bulk>>>);
+
+impl Registry {
+    fn insert(&self, token: Token, bulk: &Arc<Bulk>) {
+        let mut all = self.0.lock().unwrap();
+        all.retain(|_, bulk| bulk.strong_count() > 0);
+        all.insert(token, Arc::downgrade(bulk));
+    }
+
+    fn find(&self, token: &Token) -> Option<Arc<Bulk>> {
+        self.0.lock().unwrap().get(token)?.upgrade()
+    }
+}
+
+/// Brings one incoming TCP connection to its end: a new connection, or none when it became a bulk stream.
+pub(super) async fn accept(acceptor: TlsAcceptor, registry: &Registry, stream: TcpStream) -> Result<Option<Connection>> {
+    tune(&stream);
+    let remote = stream.peer_addr().map_err(|error| Error::io("Cannot accept a connection", &error))?;
+    let what = format!("Cannot accept a connection from {remote}");
+    let handshake = |error: io::Error| tls::handshake_error(&what, &error);
+    let stream = acceptor.accept(stream).await.map_err(handshake)?;
+    let peer_key = tls::peer_key(stream.get_ref().1.peer_certificates())
+        .ok_or_else(|| Error::new(Kind::PeerUnauthenticated, format!("{what}: it showed no key")))?;
+    let mut stream = TlsStream::from(stream);
+    let mut preface = NEW_CONNECTION;
+    stream.read_exact(&mut preface).await.map_err(handshake)?;
+    if preface == NEW_CONNECTION {
+        let bulk = Bulk::new(&stream, peer_key, None)?;
+        // The dialler may use the token as soon as it has our answer.
+        registry.insert(token(&stream)?, &bulk);
+        stream.write_all(&[ACCEPTED]).await.map_err(handshake)?;
+        stream.flush().await.map_err(handshake)?;
+        return Ok(Some(open(stream, bulk, remote)));
+    }
+    let bulk = registry.find(&preface).filter(|bulk| bulk.peer_key == peer_key);
+    let bulk = bulk.ok_or_else(|| Error::new(Kind::Protocol, format!("{what}: it names no connection")))?;
+    bulk.make_room_for(1)?;
+    stream.write_all(&[ACCEPTED]).await.map_err(handshake)?;
+    stream.flush().await.map_err(handshake)?;
+    bulk.attach(stream)?;
+    Ok(None)
+}
+
+fn open(stream: TlsStream<TcpStream>, bulk: Arc<Bulk>, remote: SocketAddr) -> Connection {
+    let life = bulk.life.clone();
+    let (reader, writer) = tokio::io::split(stream);
+    let control = Control::start(life.clone(), reader, writer);
+    Connection::new(bulk.peer_key, remote.to_string(), control, super::Bulk::Tcp(bulk), life)
+}
+
+fn token(stream: &TlsStream<TcpStream>) -> Result<Token> {
+    let token = match stream {
+        TlsStream::Client(stream) => stream.get_ref().1.export_keying_material(Token::default(), TOKEN_LABEL, None),
+        TlsStream::Server(stream) => stream.get_ref().1.export_keying_material(Token::default(), TOKEN_LABEL, None),
+    };
+    token.map_err(|error| Error::new(Kind::Internal, format!("cannot derive a connection's token: {error}")))
+}
+
+/// Small frames leave at once, and a peer that vanished is noticed. All are improvements only, so none may fail.
+fn tune(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(DEAD_AFTER / 4).with_interval(DEAD_AFTER / 4);
+    #[cfg(unix)]
+    let keepalive = keepalive.with_retries(3);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(DEAD_AFTER));
+    #[cfg(target_vendor = "apple")]
+    let _ = socket.set_nosigpipe(true);
+}
+
+fn duplicate(stream: &TcpStream) -> Result<StdTcpStream> {
+    let copy = SockRef::from(stream).try_clone();
+    Ok(copy.map_err(|error| Error::io("Cannot set up a connection", &error))?.into())
+}
+
+/// The control stream's socket: asked for its round trip, cut when the connection breaks.
+struct ControlSocket(StdTcpStream);
+
+impl Interrupt for ControlSocket {
+    fn interrupt(&self, error: &Error) {
+        // When this side closes, the control stream still says good-bye.
+        if error.kind != Kind::Closed {
+            let _ = self.0.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+/// How the dialling side makes further TCP connections.
+#[derive(Clone)]
+struct Dialler {
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+    token: Token,
+}
+
+/// The bulk streams of one connection: TCP connections that wait for their use.
+pub(super) struct Bulk {
+    life: Arc<Life>,
+    peer_key: PeerKey,
+    dialler: Option<Dialler>,
+    control: Arc<ControlSocket>,
+    idle: Mutex<Idle>,
+    sources: mpsc::UnboundedSender<TlsSource>,
+    ready: AsyncMutex<mpsc::UnboundedReceiver<TlsSource>>,
+    attached: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Idle {
+    sinks: Vec<TlsSink>,
+    sockets: Vec<Weak<TlsSocket>>,
+    /// The number of attached streams that [`Bulk::grow`] waits for on the accepting side.
+    expected: usize,
+}
+
+impl Bulk {
+    fn new(stream: &TlsStream<TcpStream>, peer_key: PeerKey, dialler: Option<Dialler>) -> Result<Arc<Bulk>> {
+        let life = Life::new();
+        let control = Arc::new(ControlSocket(duplicate(stream.get_ref().0)?));
+        life.watch(control.clone());
+        let (sources, ready) = mpsc::unbounded_channel();
+        Ok(Arc::new(Bulk {
+            life,
+            peer_key,
+            dialler,
+            control,
+            idle: Mutex::default(),
+            sources,
+            ready: AsyncMutex::new(ready),
+            attached: watch::Sender::new(0),
+        }))
+    }
+
+    pub fn open_sink(&self) -> Result<Box<dyn Sink>> {
+        let mut idle = self.idle.lock().unwrap();
+        idle.sweep();
+        if idle.sinks.is_empty() {
+            let text = "Cannot open a bulk stream: none is free, ask for more with net.bulk first";
+            return Err(Error::new(Kind::LimitExceeded, text));
+        }
+        Ok(Box::new(idle.sinks.remove(0)))
+    }
+
+    /// The next stream on which the peer has sent something.
+    pub async fn next_source(&self) -> Result<Box<dyn Source>> {
+        let next = async { self.ready.lock().await.recv().await };
+        tokio::select! {
+            biased;
+            error = self.life.wait() => Err(error),
+            source = next => Ok(Box::new(source.expect("the sender lives in self"))),
+        }
+    }
+
+    /// Adds `streams` TCP connections: dials them, or waits until the peer has.
+    pub async fn grow(self: &Arc<Bulk>, streams: usize) -> Result<()> {
+        self.make_room_for(streams)?;
+        let grown = async {
+            match &self.dialler {
+                Some(dialler) => self.dial_all(dialler, streams).await,
+                None => self.wait_for(streams).await,
+            }
+        };
+        tokio::select! {
+            result = grown => result,
+            error = self.life.wait() => Err(error),
+        }
+    }
+
+    async fn dial_all(self: &Arc<Bulk>, dialler: &Dialler, streams: usize) -> Result<()> {
+        let mut dials = JoinSet::new();
+        let mut left = streams;
+        loop {
+            while left > 0 && dials.len() < PARALLEL_DIALS {
+                let Dialler { config, address, token } = dialler.clone();
+                dials.spawn(async move {
+                    let dial = dial_stream(config, address, &token);
+                    tokio::time::timeout(BULK_DIAL_TIMEOUT, dial).await.unwrap_or_else(|_| {
+                        let text = format!("Cannot connect to {address} over tcp: no answer within 10 s");
+                        Err(Error::new(Kind::Timeout, text))
+                    })
+                });
+                left -= 1;
+            }
+            match dials.join_next().await {
+                Some(Ok(stream)) => self.attach(stream?)?,
+                Some(Err(error)) => return Err(crate::op::panicked(error.is_panic().then(|| error.into_panic()))),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn wait_for(&self, streams: usize) -> Result<()> {
+        let target = {
+            let mut idle = self.idle.lock().unwrap();
+            idle.expected += streams;
+            idle.expected
+        };
+        let mut cancelled = Unexpect { bulk: self, streams };
+        let _ = self.attached.subscribe().wait_for(|attached| *attached >= target).await;
+        cancelled.streams = 0;
+        Ok(())
+    }
+
+    fn make_room_for(&self, streams: usize) -> Result<()> {
+        let mut idle = self.idle.lock().unwrap();
+        idle.sweep();
+        match idle.sockets.len() + streams {
+            wanted if wanted > MAX_BULK_STREAMS => Err(super::too_many_streams(wanted)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes one more TCP connection in.
+    fn attach(self: &Arc<Bulk>, stream: TlsStream<TcpStream>) -> Result<()> {
+        let (stream, session) = match stream {
+            TlsStream::Client(stream) => {
+                let (stream, session) = stream.into_inner();
+                (stream, session.into())
+            }
+            TlsStream::Server(stream) => {
+                let (stream, session) = stream.into_inner();
+                (stream, session.into())
+            }
+        };
+        let failed = |error: io::Error| Error::io("Cannot set up a bulk stream", &error);
+        let stream = stream.into_std().map_err(failed)?;
+        // The copy tells the runtime when the first byte arrives; the socket itself belongs to blocking threads.
+        let copy = TcpStream::from_std(stream.try_clone().map_err(failed)?).map_err(failed)?;
+        let socket = TlsSocket::new(stream, session, self.life.clone());
+        let (sink, source) = socket.halves();
+        let mut idle = self.idle.lock().unwrap();
+        idle.sinks.push(sink);
+        idle.sockets.push(Arc::downgrade(&socket));
+        drop(idle);
+        self.attached.send_modify(|attached| *attached += 1);
+        let (life, sources) = (self.life.clone(), self.sources.clone());
+        tokio::spawn(async move {
+            let begun = async { socket.has_input() || copy.peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0) };
+            tokio::select! {
+                begun = begun => if begun { let _ = sources.send(source); },
+                _ = life.wait() => {}
+            }
+        });
+        Ok(())
+    }
+
+    pub fn fill_stats(&self, stats: &mut Stats) {
+        if let Some((rtt, retransmits)) = super::tcp_info::rtt_and_retransmits(&self.control.0) {
+            stats.rtt_us = Some(rtt);
+            let idle = self.idle.lock().unwrap();
+            let sockets = idle.sockets.iter().filter_map(Weak::upgrade);
+            let of_bulk = sockets.filter_map(|each| super::tcp_info::rtt_and_retransmits(each.socket()));
+            stats.lost_packets = Some(retransmits + of_bulk.map(|(_, retransmits)| retransmits).sum::<u64>());
+        }
+    }
+}
+
+impl Idle {
+    /// Forgets the streams that have been used.
+    fn sweep(&mut self) {
+        self.sinks.retain(|sink| !sink.is_used_up());
+        self.sockets.retain(|socket| socket.upgrade().is_some_and(|socket| !socket.is_used_up()));
+    }
+}
+
+/// Takes an expectation back when the wait for it is cancelled.
+struct Unexpect<'a> {
+    bulk: &'a Bulk,
+    streams: usize,
+}
+
+impl Drop for Unexpect<'_> {
+    fn drop(&mut self) {
+        self.bulk.idle.lock().unwrap().expected -= self.streams;
+    }
+}

@@ -1,0 +1,54 @@
+//! Pairs of connected connections over every transport, for the tests of this module and of `transfer/`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::endpoint::{Endpoint, Options};
+use super::{Connection, TransportKind, memory};
+
+/// Two ends of one connection; `dialler` made it.
+pub struct Pair {
+    pub dialler: Connection,
+    pub acceptor: Connection,
+    /// Kept open as long as the pair; none for memory.
+    pub endpoints: Option<(Arc<Endpoint>, Arc<Endpoint>)>,
+}
+
+pub const ALL: [TransportKind; 3] = [TransportKind::Memory, TransportKind::Tcp, TransportKind::Quic];
+
+/// An endpoint on loopback whose key is made of `seed`.
+pub async fn endpoint(seed: u8) -> Arc<Endpoint> {
+    let bind = vec!["127.0.0.1:0".parse().unwrap()];
+    let options = Options { seed: [seed; 32], bind, tcp: true, quic: true };
+    Arc::new(Endpoint::open(options).await.unwrap())
+}
+
+/// Where `endpoint` listens for `kind`.
+pub fn address(endpoint: &Endpoint, kind: TransportKind) -> std::net::SocketAddr {
+    match kind {
+        TransportKind::Quic => endpoint.quic_addresses()[0],
+        _ => endpoint.tcp_addresses()[0],
+    }
+}
+
+/// Connects two fresh machines with `bulk` bulk streams.
+pub async fn pair(kind: TransportKind, bulk: usize) -> Pair {
+    if kind == TransportKind::Memory {
+        let (dialler, acceptor) = memory::pair();
+        return Pair { dialler, acceptor, endpoints: None };
+    }
+    let (a, b) = (endpoint(1).await, endpoint(2).await);
+    b.allow(a.public_key());
+    let dial = a.dial(kind, address(&b, kind), b.public_key(), Duration::from_secs(10));
+    let (dialler, acceptor) = tokio::join!(dial, b.accept());
+    let (dialler, acceptor) = (dialler.unwrap(), acceptor.unwrap());
+    let (grown, expected) = tokio::join!(dialler.bulk(bulk), acceptor.bulk(bulk));
+    grown.unwrap();
+    expected.unwrap();
+    Pair { dialler, acceptor, endpoints: Some((a, b)) }
+}
+
+/// A runtime as the queue's.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}

@@ -1,0 +1,323 @@
+//! What the receiver expects: the manifest's entries become staged directories, files to request and
+//! links to make; and at the end everything is put in its final place.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+
+use super::receive::Inbox;
+use super::report::Failure;
+use super::target::Target;
+use crate::error::{Error, Kind, Result};
+use crate::io::columns::{Columns, Entry, KIND_DIRECTORY, KIND_FILE, KIND_STREAM, KIND_SYMLINK, NO_PARENT};
+use crate::io::stage::{CommitPolicy, Staging};
+
+/// Failures that a commit names; more are only counted.
+const MAX_COMMIT_FAILURES: usize = 1000;
+
+/// What happens to one root when its final name is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootPolicy {
+    Fresh,
+    Overwrite,
+    Skip,
+}
+
+/// Where one root of the manifest goes.
+#[derive(Clone, Debug)]
+pub struct RootPlan {
+    pub entry: u32,
+    pub final_name: Vec<u8>,
+    pub policy: RootPolicy,
+}
+
+/// One page's outcome.
+#[derive(Default)]
+pub struct Expected {
+    /// Runs `first, last` of entries to ask the sender for.
+    pub runs: Vec<(u32, u32)>,
+    pub skipped: u64,
+    /// Files without content: complete without asking.
+    pub empty: u64,
+    pub failures: Vec<Failure>,
+}
+
+/// What was put in place.
+#[derive(Default, Serialize)]
+pub struct Placed {
+    pub files: u64,
+    pub directories: u64,
+    pub symlinks: u64,
+    pub failed: Vec<Failure>,
+    pub total_failed: u64,
+}
+
+/// The receiving side of one transfer.
+pub struct ReceiveSession {
+    pub inbox: Arc<Inbox>,
+    tree: Mutex<Tree>,
+}
+
+#[derive(Default)]
+struct Tree {
+    next: u32,
+    roots: Vec<(RootPlan, Vec<u8>)>,
+    directories: HashMap<u32, Directory>,
+    links: Vec<Link>,
+}
+
+struct Directory {
+    /// Path in staging.
+    path: Arc<[u8]>,
+    /// Index into `roots`.
+    root: usize,
+    parent: u32,
+    mode: u32,
+    mtime: i64,
+    made: bool,
+}
+
+struct Link {
+    path: Vec<u8>,
+    target: Vec<u8>,
+    mtime: i64,
+}
+
+impl ReceiveSession {
+    pub fn open(destination: PathBuf, pool_bytes: usize) -> Result<ReceiveSession> {
+        let staging = Staging::create(&destination)?;
+        Ok(ReceiveSession {
+            inbox: Arc::new(Inbox::new(staging, pool_bytes)),
+            tree: Mutex::default(),
+        })
+    }
+
+    /// Takes one page, in order. `wanted` has a bit per entry of the page, lowest first.
+    pub fn expect(&self, columns: &Columns, wanted: &[u8], plans: &[RootPlan]) -> Result<Expected> {
+        let mut tree = self.tree.lock().unwrap();
+        if columns.first != tree.next || wanted.len() < (columns.count as usize).div_ceil(8) {
+            return Err(Error::new(Kind::Protocol, "The manifest's pages do not follow each other"));
+        }
+        tree.next = columns
+            .first
+            .checked_add(columns.count)
+            .filter(|&next| next < u32::MAX)
+            .ok_or_else(|| Error::new(Kind::LimitExceeded, "The manifest has too many entries"))?;
+        let mut expected = Expected::default();
+        for entry in columns.iter() {
+            let index = (entry.id - columns.first) as usize;
+            let is_wanted = wanted[index / 8] >> (index % 8) & 1 == 1;
+            let (path, root) = match tree.place(&entry, plans)? {
+                Some(place) => place,
+                None => {
+                    expected.skipped += 1;
+                    continue;
+                }
+            };
+            let result = match entry.kind {
+                KIND_DIRECTORY => self.expect_directory(&mut tree, &entry, path.clone(), root, is_wanted),
+                _ if !is_wanted => {
+                    expected.skipped += 1;
+                    Ok(())
+                }
+                _ => self.expect_leaf(&mut tree, &entry, path.clone(), root, &mut expected),
+            };
+            match result {
+                Ok(()) => {}
+                Err(error) if ends_everything(error.kind) => return Err(error),
+                Err(error) => expected.failures.push(Failure::new(entry.id, &path, &error)),
+            }
+        }
+        Ok(expected)
+    }
+
+    fn expect_directory(
+        &self,
+        tree: &mut Tree,
+        entry: &Entry<'_>,
+        path: Vec<u8>,
+        root: usize,
+        is_wanted: bool,
+    ) -> Result<()> {
+        let directory =
+            Directory { path: path.into(), root, parent: entry.parent, mode: entry.mode, mtime: entry.mtime, made: false };
+        tree.directories.insert(entry.id, directory);
+        if !is_wanted {
+            return Ok(());
+        }
+        let made = tree.make_directories(&self.inbox.staging, entry.id);
+        if made.is_err() {
+            // Its children fail too, each with a plain reason, instead of landing elsewhere.
+            tree.directories.remove(&entry.id);
+        }
+        made
+    }
+
+    fn expect_leaf(
+        &self,
+        tree: &mut Tree,
+        entry: &Entry<'_>,
+        path: Vec<u8>,
+        root: usize,
+        expected: &mut Expected,
+    ) -> Result<()> {
+        if tree.roots[root].0.policy == RootPolicy::Skip && self.inbox.staging.has_final(&tree.final_path(root, &path))? {
+            expected.skipped += 1;
+            return Ok(());
+        }
+        if entry.parent != NO_PARENT {
+            tree.make_directories(&self.inbox.staging, entry.parent)?;
+        }
+        match entry.kind {
+            KIND_SYMLINK => {
+                tree.links.push(Link { path, target: entry.target.to_vec(), mtime: entry.mtime });
+            }
+            KIND_FILE if entry.size == 0 => {
+                let file = self.inbox.staging.create_file(&path, 0)?;
+                self.inbox.staging.finish_file(&file, entry.mode, entry.mtime)?;
+                self.inbox.must_sync(&path);
+                self.inbox.report.file_done();
+                expected.empty += 1;
+            }
+            KIND_FILE | KIND_STREAM => {
+                self.inbox.expect(Target::new(entry.id, path, entry.size, entry.mode, entry.mtime));
+                match expected.runs.last_mut() {
+                    Some((_, last)) if *last + 1 == entry.id => *last = entry.id,
+                    _ => expected.runs.push((entry.id, entry.id)),
+                }
+            }
+            _ => return Err(Error::new(Kind::Protocol, "The manifest has an entry of an unknown kind")),
+        }
+        Ok(())
+    }
+
+    /// Makes links, sets what directories carry, waits for the disk, and moves every root in place.
+    pub fn commit(&self) -> Result<Placed> {
+        let mut tree = self.tree.lock().unwrap();
+        let staging = &self.inbox.staging;
+        let mut placed = Placed::default();
+        for link in std::mem::take(&mut tree.links) {
+            if let Err(error) = staging.make_symlink(&link.path, &link.target, link.mtime) {
+                if ends_everything(error.kind) {
+                    return Err(error);
+                }
+                placed.fail(&link.path, &error);
+            }
+        }
+        let mut directories: Vec<Directory> =
+            std::mem::take(&mut tree.directories).into_values().filter(|d| d.made).collect();
+        // Children first: a directory's times change when something is put into it.
+        directories.sort_by(|a, b| b.path.cmp(&a.path));
+        for directory in &directories {
+            if let Err(error) = staging.finish_directory(&directory.path, directory.mode, directory.mtime) {
+                placed.fail(&directory.path, &error);
+            }
+        }
+        for directory in &directories {
+            self.inbox.must_sync(&directory.path);
+        }
+        self.inbox.barrier()?;
+        for (plan, path) in std::mem::take(&mut tree.roots) {
+            if !staging.has(&path)? {
+                continue;
+            }
+            let policy = match plan.policy {
+                RootPolicy::Fresh => CommitPolicy::Fresh,
+                RootPolicy::Overwrite => CommitPolicy::Overwrite,
+                RootPolicy::Skip => CommitPolicy::Skip,
+            };
+            let mut failures = Vec::new();
+            match staging.commit(&path, &plan.final_name, policy, &mut failures) {
+                Ok(committed) => {
+                    placed.files += committed.files;
+                    placed.directories += committed.directories;
+                    placed.symlinks += committed.symlinks;
+                }
+                Err(error) => failures.push((plan.final_name.clone(), error)),
+            }
+            for (path, error) in failures {
+                placed.fail(&path, &error);
+            }
+        }
+        Ok(placed)
+    }
+
+    pub fn close(&self) {
+        self.inbox.close();
+    }
+}
+
+impl Placed {
+    fn fail(&mut self, path: &[u8], error: &Error) {
+        self.total_failed += 1;
+        if self.failed.len() < MAX_COMMIT_FAILURES {
+            self.failed.push(Failure::new(NO_PARENT, path, error));
+        }
+    }
+}
+
+impl Tree {
+    /// The entry's path in staging and its root; `None` when its parent could not be made.
+    fn place(&mut self, entry: &Entry<'_>, plans: &[RootPlan]) -> Result<Option<(Vec<u8>, usize)>> {
+        if entry.parent == NO_PARENT {
+            let Some(plan) = plans.iter().find(|plan| plan.entry == entry.id) else {
+                return Ok(None);
+            };
+            // The root's own name plays no part in staging, so no two roots can meet there.
+            let path = entry.id.to_string().into_bytes();
+            self.roots.push((plan.clone(), path.clone()));
+            return Ok(Some((path, self.roots.len() - 1)));
+        }
+        if entry.parent >= entry.id {
+            return Err(Error::new(Kind::Protocol, "The manifest has an entry before its directory"));
+        }
+        let Some(parent) = self.directories.get(&entry.parent) else { return Ok(None) };
+        let mut path = Vec::with_capacity(parent.path.len() + 1 + entry.name.len());
+        path.extend_from_slice(&parent.path);
+        path.push(b'/');
+        path.extend_from_slice(entry.name);
+        Ok(Some((path, parent.root)))
+    }
+
+    /// Makes a directory and those above it.
+    fn make_directories(&mut self, staging: &Staging, id: u32) -> Result<()> {
+        let Some(directory) = self.directories.get(&id) else {
+            return Err(Error::new(Kind::NotFound, "its directory could not be made"));
+        };
+        if directory.made {
+            return Ok(());
+        }
+        let path = directory.path.clone();
+        for parent in self.missing_above(directory.parent) {
+            let above = self.directories.get_mut(&parent).expect("listed just above");
+            staging.make_directory(&above.path)?;
+            above.made = true;
+        }
+        staging.make_directory(&path)?;
+        self.directories.get_mut(&id).expect("looked up above").made = true;
+        Ok(())
+    }
+
+    /// Directories above one that are not made yet, topmost first.
+    fn missing_above(&self, mut parent: u32) -> Vec<u32> {
+        let mut missing = Vec::new();
+        while let Some(directory) = self.directories.get(&parent).filter(|directory| !directory.made) {
+            missing.push(parent);
+            parent = directory.parent;
+        }
+        missing.reverse();
+        missing
+    }
+
+    fn final_path(&self, root: usize, path: &[u8]) -> Vec<u8> {
+        let (plan, staged) = &self.roots[root];
+        [&plan.final_name, &path[staged.len()..]].concat()
+    }
+}
+
+/// Failures that are not about one entry.
+fn ends_everything(kind: Kind) -> bool {
+    matches!(kind, Kind::NoSpace | Kind::ReadOnly | Kind::Io | Kind::Protocol | Kind::TooManyOpenFiles | Kind::Internal)
+}

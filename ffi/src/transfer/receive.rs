@@ -1,0 +1,329 @@
+//! The receiving engine: takes frames from the bulk streams, verifies them and places their bytes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use super::frame::{self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, HEADER_BYTES, MAX_PLAIN_BYTES, RECORD_BYTES, Record};
+use super::pool::Pool;
+use super::report::{Failure, Report};
+use super::target::Target;
+use crate::chunk::codec::{self, Codec};
+use crate::error::{Error, Kind, Result};
+use crate::io::columns::SIZE_UNKNOWN;
+use crate::io::stage::Staging;
+use crate::net::{Connection, Source};
+
+/// Room of each receive buffer: the largest frame our own sender makes is one 4 MiB chunk, larger
+/// ones (a peer with larger chunks) get a buffer of their own.
+const BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Where the requested files of one transfer come together.
+pub struct Inbox {
+    pub staging: Staging,
+    pub report: Report,
+    state: Mutex<State>,
+    running: AtomicUsize,
+    closed: AtomicBool,
+    connection: Mutex<Option<Connection>>,
+    pool: Pool,
+}
+
+#[derive(Default)]
+struct State {
+    targets: HashMap<u32, Arc<Target>>,
+    /// Staged paths that are not known to be on the disk; `None` when there are too many to name.
+    unsynced: Unsynced,
+    /// Entries that failed here while the peer may still send some of their bytes.
+    dropped: HashSet<u32>,
+}
+
+/// Up to this many files and directories are synced one by one. Beyond, one sync of the whole file
+/// system is cheaper, though it also waits for what other programs have written.
+const MAX_SINGLE_SYNCS: usize = 64;
+
+#[derive(Default)]
+enum Unsynced {
+    #[default]
+    Nothing,
+    Paths(Vec<Vec<u8>>),
+    Many,
+}
+
+impl Inbox {
+    pub fn new(staging: Staging, pool_bytes: usize) -> Inbox {
+        Inbox {
+            staging,
+            report: Report::default(),
+            state: Mutex::default(),
+            running: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            connection: Mutex::new(None),
+            pool: Pool::new(pool_bytes, BUFFER_BYTES, 4),
+        }
+    }
+
+    /// Expects a file's bytes.
+    pub fn expect(&self, target: Target) {
+        self.state.lock().unwrap().targets.insert(target.entry, Arc::new(target));
+    }
+
+    /// Takes note that the staged `path` has to be on the disk before it is moved in place.
+    pub fn must_sync(&self, path: &[u8]) {
+        let mut state = self.state.lock().unwrap();
+        match &mut state.unsynced {
+            Unsynced::Nothing => state.unsynced = Unsynced::Paths(vec![path.to_vec()]),
+            Unsynced::Paths(paths) if paths.len() < MAX_SINGLE_SYNCS => paths.push(path.to_vec()),
+            Unsynced::Paths(_) => state.unsynced = Unsynced::Many,
+            Unsynced::Many => {}
+        }
+    }
+
+    /// Waits until everything that was placed in staging is on the disk.
+    pub fn barrier(&self) -> Result<()> {
+        let unsynced = std::mem::take(&mut self.state.lock().unwrap().unsynced);
+        match unsynced {
+            Unsynced::Nothing => Ok(()),
+            Unsynced::Paths(paths) => match paths.iter().try_for_each(|path| self.staging.sync(path)) {
+                // Its mode does not let us open it again.
+                Err(error) if error.kind == Kind::PermissionDenied => self.staging.barrier(),
+                result => result,
+            },
+            Unsynced::Many => self.staging.barrier(),
+        }
+    }
+
+    /// Requested files that are neither complete nor failed.
+    pub fn outstanding(&self) -> usize {
+        self.state.lock().unwrap().targets.len()
+    }
+
+    /// Takes up to `streams` bulk streams, one thread each.
+    pub fn start(
+        self: &Arc<Inbox>,
+        connection: Connection,
+        streams: usize,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<()> {
+        *self.connection.lock().unwrap() = Some(connection.clone());
+        let inbox = self.clone();
+        runtime.spawn(async move {
+            for _ in 0..streams {
+                match connection.next_source().await {
+                    Ok(source) => inbox.clone().spawn(source),
+                    // The control stream tells why; without it this is the reason.
+                    Err(error) => return inbox.report.fail(error),
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// True when every stream that was opened has ended.
+    pub fn has_ended(&self) -> bool {
+        self.running.load(Ordering::Acquire) == 0
+    }
+
+    /// Ends every thread; what is staged stays until staging is removed.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.pool.close();
+        self.connection.lock().unwrap().take();
+        self.report.fail(Error::new(Kind::Closed, "the receive session is closed"));
+    }
+
+    fn spawn(self: Arc<Inbox>, source: Box<dyn Source>) {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        let inbox = self.clone();
+        let thread = std::thread::Builder::new().name("wormhole-recv".into()).spawn(move || {
+            let mut stream = Stream { inbox: &inbox, source, records: Vec::new(), wire: Vec::new() };
+            let run = std::panic::AssertUnwindSafe(|| stream.run());
+            let result = std::panic::catch_unwind(run).unwrap_or_else(|p| Err(crate::op::panicked(Some(p))));
+            if let Err(error) = result {
+                inbox.report.fail(error);
+            }
+            inbox.running.fetch_sub(1, Ordering::AcqRel);
+            inbox.report.hurry();
+        });
+        if let Err(error) = thread {
+            self.running.fetch_sub(1, Ordering::AcqRel);
+            self.report.fail(Error::io("Cannot start a thread for a stream", &error));
+        }
+    }
+
+    /// The target of a record; `None` when its bytes are to be passed over.
+    fn target(&self, entry: u32) -> Result<Option<Arc<Target>>> {
+        let state = self.state.lock().unwrap();
+        if let Some(target) = state.targets.get(&entry) {
+            return Ok(Some(target.clone()));
+        }
+        if state.dropped.contains(&entry) {
+            return Ok(None);
+        }
+        Err(Error::new(Kind::Protocol, "The peer sent bytes that were not asked for"))
+    }
+
+    fn forget(&self, entry: u32) {
+        let mut state = self.state.lock().unwrap();
+        state.targets.remove(&entry);
+        let none_left = state.targets.is_empty();
+        drop(state);
+        if none_left {
+            self.report.hurry();
+        }
+    }
+
+    /// Gives up on one entry and goes on with the rest.
+    fn drop_entry(&self, target: &Target, error: &Error) {
+        let first = self.state.lock().unwrap().dropped.insert(target.entry);
+        if first {
+            let _ = self.staging.remove_file(&target.path);
+            self.report.failed(Failure::new(target.entry, &target.path, error));
+            self.forget(target.entry);
+        }
+    }
+}
+
+/// One bulk stream with its thread.
+struct Stream<'a> {
+    inbox: &'a Inbox,
+    source: Box<dyn Source>,
+    records: Vec<u8>,
+    wire: Vec<u8>,
+}
+
+impl Stream<'_> {
+    fn run(&mut self) -> Result<()> {
+        while !self.inbox.closed.load(Ordering::Acquire) {
+            if !self.next_frame()? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads, verifies and places one frame; false at the end of the stream.
+    fn next_frame(&mut self) -> Result<bool> {
+        let before = Instant::now();
+        let mut head = [0; HEADER_BYTES];
+        if !self.source.read_exact(&mut head)? {
+            return Ok(false);
+        }
+        let header = frame::decode_header(&head)?;
+        self.records.resize(header.record_count * RECORD_BYTES, 0);
+        self.fill_records()?;
+        let records = frame::decode_records(&header, &self.records)?;
+        let mut pooled;
+        let mut own;
+        let plain: &mut [u8] = if header.plain_length <= BUFFER_BYTES {
+            let Some(buffer) = self.inbox.pool.take() else { return Ok(false) };
+            pooled = buffer;
+            &mut pooled.space()[..header.plain_length]
+        } else {
+            debug_assert!(header.plain_length <= MAX_PLAIN_BYTES);
+            own = vec![0; header.plain_length];
+            &mut own
+        };
+        if header.codec == Codec::Raw {
+            read_all(&mut *self.source, plain)?;
+        } else {
+            self.wire.resize(header.wire_length, 0);
+            read_all(&mut *self.source, &mut self.wire)?;
+        }
+        let blocked = before.elapsed().as_micros() as u64;
+        self.inbox.report.blocked_us.fetch_add(blocked, Ordering::Relaxed);
+        if header.codec != Codec::Raw {
+            codec::decompress(header.codec, &self.wire, header.plain_length, plain)?;
+        }
+        let moved = self.place(&records, plain)?;
+        self.inbox.report.moved(moved, (HEADER_BYTES + self.records.len() + header.wire_length) as u64);
+        Ok(true)
+    }
+
+    fn fill_records(&mut self) -> Result<()> {
+        read_all(&mut *self.source, &mut self.records)
+    }
+
+    /// Verifies every record's bytes and writes them where they belong.
+    fn place(&mut self, records: &[Record], plain: &[u8]) -> Result<u64> {
+        let mut at = 0;
+        let mut moved = 0;
+        for record in records {
+            let data = &plain[at..at + record.data_length()];
+            at += data.len();
+            if record.is(FLAG_DATA) && blake3::hash(data).as_bytes() != &record.hash {
+                return Err(Error::new(Kind::Corrupt, "A chunk arrived damaged: its hash does not match"));
+            }
+            let Some(target) = self.inbox.target(record.entry)? else { continue };
+            if record.is(FLAG_FAILED) {
+                self.inbox.drop_entry(&target, &failure_at_the_sender(record.status));
+                continue;
+            }
+            if record.is(FLAG_DATA | FLAG_HOLE) {
+                target.claim(record.offset, record.length)?;
+            }
+            if let Err(error) = self.write(&target, record, data) {
+                if !concerns_one_entry(error.kind) {
+                    return Err(error);
+                }
+                self.inbox.drop_entry(&target, &error);
+                continue;
+            }
+            moved += record.length;
+        }
+        Ok(moved)
+    }
+
+    fn write(&self, target: &Arc<Target>, record: &Record, data: &[u8]) -> Result<()> {
+        let staging = &self.inbox.staging;
+        let initial = if target.size == SIZE_UNKNOWN { 0 } else { target.size };
+        let file = target.file(|| staging.create_file(&target.path, initial))?;
+        if !data.is_empty() {
+            use std::os::unix::fs::FileExt;
+            file.write_all_at(data, record.offset).map_err(|error| Error::io("Cannot write a received file", &error))?;
+        }
+        if record.is(FLAG_END) {
+            target.end(record.offset + record.length)?;
+        }
+        let written = if record.is(FLAG_DATA | FLAG_HOLE) { record.length } else { 0 };
+        drop(file);
+        let Some(file) = target.complete(written) else { return Ok(()) };
+        if let Some(file) = file {
+            if target.size == SIZE_UNKNOWN {
+                file.set_len(target.final_size()).map_err(|e| Error::io("Cannot write a received file", &e))?;
+            }
+            staging.finish_file(&file, target.mode, target.mtime)?;
+        }
+        self.inbox.must_sync(&target.path);
+        self.inbox.report.file_done();
+        self.inbox.forget(target.entry);
+        Ok(())
+    }
+}
+
+fn read_all(source: &mut dyn Source, buffer: &mut [u8]) -> Result<()> {
+    if buffer.is_empty() || source.read_exact(buffer)? {
+        return Ok(());
+    }
+    Err(Error::new(Kind::ConnectionLost, "The connection ended in the middle of a frame"))
+}
+
+/// Failures of one file that leave the rest of the transfer possible.
+fn concerns_one_entry(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::AlreadyExists | Kind::NameTooLong | Kind::PermissionDenied | Kind::NotFound | Kind::IsDirectory | Kind::NotDirectory | Kind::PathEscapes
+    )
+}
+
+fn failure_at_the_sender(status: u16) -> Error {
+    let kind = Kind::from_number(status);
+    let why = match kind {
+        Kind::SourceChanged => "it changed at the sender while it was being read",
+        Kind::NotFound => "it is gone at the sender",
+        Kind::PermissionDenied => "the sender may not read it",
+        _ => "the sender could not read it",
+    };
+    Error::new(kind, why)
+}

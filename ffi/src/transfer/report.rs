@@ -1,0 +1,109 @@
+//! What an engine tells TypeScript: counters, failures and the error that ended it, in batches.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_bytes::ByteBuf;
+use tokio::sync::Notify;
+
+use crate::error::{Error, Result};
+
+/// How often a running engine reports, so that TypeScript is not woken for every chunk.
+const REPORT_EVERY: Duration = Duration::from_millis(80);
+
+/// Failures kept for the next report; more are only counted.
+const MAX_FAILURES: usize = 4096;
+
+/// One entry that could not be moved.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    pub entry: u32,
+    pub path: ByteBuf,
+    pub kind: u16,
+    pub text: String,
+}
+
+impl Failure {
+    pub fn new(entry: u32, path: &[u8], error: &Error) -> Failure {
+        Failure { entry, path: ByteBuf::from(path), kind: error.kind as u16, text: error.text.clone() }
+    }
+}
+
+/// Counters since the engine started.
+#[derive(Default)]
+pub struct Report {
+    /// Plaintext bytes that were read (send) or verified and written (receive).
+    pub bytes: AtomicU64,
+    /// Payload bytes on the wire, after compression, with frame headers.
+    pub bytes_wire: AtomicU64,
+    pub files_done: AtomicU64,
+    /// Microseconds that threads spent waiting for the link.
+    pub blocked_us: AtomicU64,
+    failures: Mutex<Vec<Failure>>,
+    fatal: Mutex<Option<Error>>,
+    urgent: AtomicBool,
+    news: Notify,
+}
+
+impl Report {
+    /// Counts moved bytes; TypeScript hears of it with the next report.
+    pub fn moved(&self, bytes: u64, bytes_wire: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes_wire.fetch_add(bytes_wire, Ordering::Relaxed);
+        self.news.notify_one();
+    }
+
+    pub fn file_done(&self) {
+        self.files_done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn failed(&self, failure: Failure) {
+        let mut failures = self.failures.lock().unwrap();
+        if failures.len() < MAX_FAILURES {
+            failures.push(failure);
+        }
+        drop(failures);
+        self.news.notify_one();
+    }
+
+    /// Ends the engine with `error`; the first one counts.
+    pub fn fail(&self, error: Error) {
+        self.fatal.lock().unwrap().get_or_insert(error);
+        self.hurry();
+    }
+
+    /// Tells TypeScript at once: something was finished.
+    pub fn hurry(&self) {
+        self.urgent.store(true, Ordering::Release);
+        self.news.notify_one();
+    }
+
+    pub fn is_fatal(&self) -> bool {
+        self.fatal.lock().unwrap().is_some()
+    }
+
+    pub fn check(&self) -> Result<()> {
+        match &*self.fatal.lock().unwrap() {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    pub fn take_failures(&self) -> Vec<Failure> {
+        std::mem::take(&mut *self.failures.lock().unwrap())
+    }
+
+    /// Waits for news; coalesces what happens within [`REPORT_EVERY`] unless it is urgent.
+    pub async fn wait(&self) -> Result<()> {
+        self.news.notified().await;
+        let until = tokio::time::Instant::now() + REPORT_EVERY;
+        while !self.urgent.swap(false, Ordering::AcqRel) {
+            if tokio::time::timeout_at(until, self.news.notified()).await.is_err() {
+                break;
+            }
+        }
+        self.check()
+    }
+}

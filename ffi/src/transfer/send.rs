@@ -1,0 +1,433 @@
+//! The sending engine: reads, hashes, encodes and writes what TypeScript pushes.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::frame::{self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, MAX_RECORDS, Record};
+use super::pool::{Buffer, Pool};
+use super::report::{Failure, Report};
+use super::source::Source;
+use super::work::{Job, Work};
+use crate::chunk::codec::{self, Codec};
+use crate::error::{Error, Kind, Result};
+use crate::io::columns::{KIND_STREAM, SIZE_UNKNOWN};
+use crate::io::name::quoted_path;
+use crate::io::read;
+use crate::io::walk::{FileRef, Root, WalkOptions, Walker};
+use crate::net::{Connection, Sink};
+
+/// A sample of this many bytes tells whether a chunk is worth compressing.
+const SAMPLE_BYTES: usize = 32 * 1024;
+
+/// Limits and sizes that TypeScript chose for one session.
+#[derive(Clone, Copy, Debug)]
+pub struct SendOptions {
+    pub streams: usize,
+    pub pool_bytes: usize,
+    pub chunk_bytes: usize,
+    pub codec: Codec,
+    pub level: i32,
+}
+
+/// What is being sent to one receiver.
+pub struct SendSession {
+    pub roots: Vec<Root>,
+    pub walk_options: WalkOptions,
+    pub counting_stopped: AtomicBool,
+    walker: Mutex<Walker>,
+    pub work: Work,
+    pub report: Report,
+    codec: AtomicU8,
+    level: AtomicI32,
+    running: AtomicUsize,
+    started: AtomicBool,
+    pool: Mutex<Option<Pool>>,
+    connection: Mutex<Option<Connection>>,
+}
+
+/// A page of the manifest for TypeScript and the problems met on the way.
+pub struct Listed {
+    pub columns: crate::io::columns::Columns,
+    pub problems: Vec<crate::io::walk::Problem>,
+}
+
+impl SendSession {
+    pub fn open(roots: Vec<Root>, walk_options: WalkOptions, chunk_bytes: u64) -> Result<SendSession> {
+        let walker = Walker::open(roots.clone(), walk_options.clone())?;
+        Ok(SendSession {
+            roots,
+            walk_options,
+            counting_stopped: AtomicBool::new(false),
+            walker: Mutex::new(walker),
+            work: Work::new(chunk_bytes),
+            report: Report::default(),
+            codec: AtomicU8::new(Codec::Raw as u8),
+            level: AtomicI32::new(3),
+            running: AtomicUsize::new(0),
+            started: AtomicBool::new(false),
+            pool: Mutex::new(None),
+            connection: Mutex::new(None),
+        })
+    }
+
+    /// Walks on and makes what was found known to [`Work`].
+    pub fn page(&self, max_entries: usize) -> Result<Listed> {
+        let page = self.walker.lock().unwrap().next_page(max_entries)?;
+        let end = page.columns.first.saturating_add(page.columns.count);
+        if page.columns.count > 0 {
+            let streams = page.columns.iter().filter(|entry| entry.kind == KIND_STREAM).map(|e| stdin(e.id));
+            self.work.list(end - 1, page.files.into_iter().chain(streams).map(Source::new));
+        }
+        Ok(Listed { columns: page.columns, problems: page.problems })
+    }
+
+    /// Opens the bulk streams, one thread each.
+    pub fn start(
+        self: &Arc<SendSession>,
+        connection: Connection,
+        options: SendOptions,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<()> {
+        if self.started.swap(true, Ordering::AcqRel) {
+            return Err(Error::new(Kind::InvalidArgument, "the send session has been started before"));
+        }
+        self.tune(options.codec, options.level);
+        let pool = Pool::new(options.pool_bytes, options.chunk_bytes, 2 * options.streams);
+        *self.pool.lock().unwrap() = Some(pool.clone());
+        *self.connection.lock().unwrap() = Some(connection.clone());
+        self.running.store(options.streams, Ordering::Release);
+        let session = self.clone();
+        runtime.spawn(async move {
+            for _ in 0..options.streams {
+                match connection.open_sink().await {
+                    Ok(sink) => session.clone().spawn(sink, pool.clone()),
+                    Err(error) => {
+                        session.report.fail(error);
+                        session.work.stop();
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Changes how the next frames are encoded.
+    pub fn tune(&self, codec: Codec, level: i32) {
+        self.codec.store(codec as u8, Ordering::Relaxed);
+        self.level.store(level, Ordering::Relaxed);
+    }
+
+    /// True once every thread has ended.
+    pub fn has_ended(&self) -> bool {
+        self.running.load(Ordering::Acquire) == 0
+    }
+
+    /// Ends every thread without finishing.
+    pub fn close(&self) {
+        self.counting_stopped.store(true, Ordering::Release);
+        self.work.stop();
+        if let Some(pool) = self.pool.lock().unwrap().take() {
+            pool.close();
+        }
+        self.connection.lock().unwrap().take();
+        self.report.fail(Error::new(Kind::Closed, "the send session is closed"));
+    }
+
+    fn spawn(self: Arc<SendSession>, sink: Box<dyn Sink>, pool: Pool) {
+        let session = self.clone();
+        let thread = std::thread::Builder::new().name("wormhole-send".into()).spawn(move || {
+            let mut stream = Stream { session: &session, sink, pool, scratch: Vec::new() };
+            let run = std::panic::AssertUnwindSafe(|| stream.run());
+            let result = std::panic::catch_unwind(run).unwrap_or_else(|p| Err(crate::op::panicked(Some(p))));
+            if let Err(error) = result {
+                session.report.fail(error);
+                session.work.stop();
+            }
+            session.running.fetch_sub(1, Ordering::AcqRel);
+            session.report.hurry();
+        });
+        if let Err(error) = thread {
+            self.running.fetch_sub(1, Ordering::AcqRel);
+            self.report.fail(Error::io("Cannot start a thread for a stream", &error));
+            self.work.stop();
+        }
+    }
+}
+
+/// One bulk stream with its thread.
+struct Stream<'a> {
+    session: &'a SendSession,
+    sink: Box<dyn Sink>,
+    pool: Pool,
+    scratch: Vec<u8>,
+}
+
+impl Stream<'_> {
+    fn run(&mut self) -> Result<()> {
+        while let Some(job) = self.session.work.take() {
+            let result = match job {
+                Job::Pack(files) => self.send_pack(&files),
+                Job::Chunk { source, offset, length } => self.send_chunk(&source, offset, length as usize),
+                Job::Stream(source) => self.send_stream(&source),
+            };
+            let idle = self.session.work.done();
+            result?;
+            if idle {
+                self.session.report.hurry();
+            }
+        }
+        if self.session.report.is_fatal() {
+            return Ok(());
+        }
+        self.sink.finish()
+    }
+
+    fn take_buffer(&self) -> Result<Buffer> {
+        self.pool.take().ok_or_else(|| Error::new(Kind::Closed, "the send session is closed"))
+    }
+
+    /// Reads whole small files into one buffer and sends them as one frame.
+    fn send_pack(&mut self, files: &[Arc<Source>]) -> Result<()> {
+        let mut buffer = self.take_buffer()?;
+        let mut records = Vec::with_capacity(files.len());
+        let mut used = 0;
+        for source in files {
+            let size = source.reference.size as usize;
+            match read_small(source, &mut buffer.space()[used..used + size]) {
+                Ok(()) => {
+                    let data = &buffer.space()[used..used + size];
+                    records.push(data_record(source, 0, data, FLAG_END));
+                    used += size;
+                }
+                Err(error) => records.push(self.failed_record(source, &error)),
+            }
+        }
+        buffer.set_length(used);
+        let codec = self.codec();
+        self.send_frame(records, buffer, codec, None)
+    }
+
+    /// Reads one range of a file, which lies within one cell of the chunk grid.
+    fn send_chunk(&mut self, source: &Arc<Source>, offset: u64, length: usize) -> Result<()> {
+        if source.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut buffer = self.take_buffer()?;
+        let records = match read_chunk(source, offset, length, &mut buffer) {
+            Ok(records) => records,
+            Err(error) => {
+                buffer.set_length(0);
+                if !source.fail() {
+                    return Ok(());
+                }
+                source.close();
+                vec![self.failed_record(source, &error)]
+            }
+        };
+        let codec = if source.incompressible.load(Ordering::Relaxed) { Codec::Raw } else { self.codec() };
+        self.send_frame(records, buffer, codec, Some(source))
+    }
+
+    /// Reads standard input to its end, chunk by chunk.
+    fn send_stream(&mut self, source: &Arc<Source>) -> Result<()> {
+        let mut input = std::io::stdin().lock();
+        let mut offset = 0;
+        loop {
+            let mut buffer = self.take_buffer()?;
+            let length = match fill(&mut input, buffer.space()) {
+                Ok(length) => length,
+                Err(error) => {
+                    let error = Error::io("Cannot read standard input", &error);
+                    let record = self.failed_record(source, &error);
+                    return self.send_frame(vec![record], buffer, Codec::Raw, None);
+                }
+            };
+            buffer.set_length(length);
+            if length == 0 {
+                let record = Record {
+                    entry: source.reference.id,
+                    flags: FLAG_END,
+                    status: 0,
+                    offset,
+                    length: 0,
+                    hash: [0; 32],
+                };
+                return self.send_frame(vec![record], buffer, Codec::Raw, None);
+            }
+            let record = data_record(source, offset, buffer.as_ref(), 0);
+            offset += length as u64;
+            let codec = self.codec();
+            self.send_frame(vec![record], buffer, codec, None)?;
+        }
+    }
+
+    fn codec(&self) -> Codec {
+        Codec::from_number(self.session.codec.load(Ordering::Relaxed)).unwrap_or(Codec::Raw)
+    }
+
+    fn send_frame(
+        &mut self,
+        records: Vec<Record>,
+        buffer: Buffer,
+        codec: Codec,
+        source: Option<&Arc<Source>>,
+    ) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let plain = buffer.as_ref().len();
+        let level = self.session.level.load(Ordering::Relaxed);
+        let shrunk = plain > 0 && codec != Codec::Raw && shrink(codec, level, buffer.as_ref(), &mut self.scratch)?;
+        if !shrunk && codec != Codec::Raw && let Some(source) = source {
+            source.incompressible.store(true, Ordering::Relaxed);
+        }
+        let used = if shrunk { codec } else { Codec::Raw };
+        let wire = if shrunk { self.scratch.len() } else { plain };
+        let head = Bytes::from(frame::encode(used, &records, plain, wire));
+        let wire_total = (head.len() + wire) as u64;
+        let payload =
+            if shrunk { Bytes::from(std::mem::take(&mut self.scratch)) } else { Bytes::from_owner(buffer) };
+        let before = Instant::now();
+        if payload.is_empty() { self.sink.write(&[head])? } else { self.sink.write(&[head, payload])? };
+        let report = &self.session.report;
+        report.blocked_us.fetch_add(before.elapsed().as_micros() as u64, Ordering::Relaxed);
+        for record in &records {
+            if record.is(FLAG_END) {
+                report.file_done();
+            }
+        }
+        let holes: u64 = records.iter().filter(|r| r.is(FLAG_HOLE)).map(|r| r.length).sum();
+        report.moved(plain as u64 + holes, wire_total);
+        Ok(())
+    }
+
+    fn failed_record(&self, source: &Source, error: &Error) -> Record {
+        source.fail();
+        self.session.report.failed(Failure::new(source.reference.id, &source.path(), error));
+        Record {
+            entry: source.reference.id,
+            flags: FLAG_FAILED,
+            status: error.kind as u16,
+            offset: 0,
+            length: 0,
+            hash: [0; 32],
+        }
+    }
+}
+
+/// Reads a whole small file; fails when it is not what was listed.
+fn read_small(source: &Source, space: &mut [u8]) -> Result<()> {
+    let file = read::open_source(&source.reference)?;
+    let length = read_full(source, &file, space, 0)?;
+    if length != space.len() {
+        return Err(source.changed());
+    }
+    source.check_unchanged(&file)
+}
+
+/// Reads the data of one range and describes it; the file's last range carries the end mark.
+fn read_chunk(source: &Source, offset: u64, length: usize, buffer: &mut Buffer) -> Result<Vec<Record>> {
+    let file = source.open()?;
+    let mut ranges = read::data_ranges(&file, offset, length as u64);
+    if 2 * ranges.len() + 2 > MAX_RECORDS {
+        ranges = vec![offset..offset + length as u64];
+    }
+    let mut records = Vec::with_capacity(2 * ranges.len() + 1);
+    let mut used = 0;
+    let mut at = offset;
+    for range in ranges {
+        if range.start > at {
+            records.push(hole_record(source, at, range.start - at));
+        }
+        let wanted = (range.end - range.start) as usize;
+        let space = &mut buffer.space()[used..used + wanted];
+        if read_full(source, &file, space, range.start)? != wanted {
+            return Err(source.changed());
+        }
+        records.push(data_record(source, range.start, space, 0));
+        used += wanted;
+        at = range.end;
+    }
+    let end = offset + length as u64;
+    if end > at {
+        records.push(hole_record(source, at, end - at));
+    }
+    buffer.set_length(used);
+    if source.finish_range(length as u64) {
+        source.check_unchanged(&file)?;
+        source.close();
+        if let Some(last) = records.last_mut() {
+            last.flags |= FLAG_END;
+        }
+    }
+    Ok(records)
+}
+
+fn read_full(source: &Source, file: &std::fs::File, space: &mut [u8], offset: u64) -> Result<usize> {
+    read::read_at(file, space, offset).map_err(|error| {
+        let path = quoted_path(&source.reference.path());
+        Error { text: error.text.replacen("a file", &path, 1), ..error }
+    })
+}
+
+/// Standard input as a listed file.
+fn stdin(id: u32) -> FileRef {
+    FileRef {
+        id,
+        directory: Arc::from(Path::new("")),
+        name: "-".into(),
+        size: SIZE_UNKNOWN,
+        mtime_ns: 0,
+        ctime_ns: 0,
+        dev: 0,
+        ino: 0,
+    }
+}
+
+fn fill(input: &mut impl Read, space: &mut [u8]) -> std::io::Result<usize> {
+    let mut used = 0;
+    while used < space.len() {
+        match input.read(&mut space[used..]) {
+            Ok(0) => break,
+            Ok(length) => used += length,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(used)
+}
+
+/// Compresses into `out`; a sample is tried first, so that what does not shrink costs little.
+fn shrink(codec: Codec, level: i32, plain: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+    if plain.len() > 4 * SAMPLE_BYTES {
+        let middle = plain.len() / 2;
+        if !codec::compress(codec, 1.min(level), &plain[middle..middle + SAMPLE_BYTES], out)? {
+            return Ok(false);
+        }
+    }
+    Ok(codec::compress(codec, level, plain, out)? && out.len() < plain.len())
+}
+
+fn data_record(source: &Source, offset: u64, data: &[u8], flags: u16) -> Record {
+    if data.is_empty() {
+        return Record { entry: source.reference.id, flags: FLAG_END, status: 0, offset, length: 0, hash: [0; 32] };
+    }
+    Record {
+        entry: source.reference.id,
+        flags: FLAG_DATA | flags,
+        status: 0,
+        offset,
+        length: data.len() as u64,
+        hash: *blake3::hash(data).as_bytes(),
+    }
+}
+
+fn hole_record(source: &Source, offset: u64, length: u64) -> Record {
+    Record { entry: source.reference.id, flags: FLAG_HOLE, status: 0, offset, length, hash: [0; 32] }
+}

@@ -1,0 +1,80 @@
+//! A file on the sending side, from being listed until its last range has been read.
+
+use std::fs::File;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::error::{Error, Kind, Result};
+use crate::io::name::quoted_path;
+use crate::io::read;
+use crate::io::walk::FileRef;
+
+/// A listed file with what is still to be read of it.
+pub struct Source {
+    pub reference: FileRef,
+    /// Requested bytes that have not been read yet.
+    pub remaining: AtomicU64,
+    pub failed: AtomicBool,
+    /// Set when a chunk did not shrink: the rest of the file is sent as it is.
+    pub incompressible: AtomicBool,
+    file: Mutex<Option<Arc<File>>>,
+}
+
+impl Source {
+    pub fn new(reference: FileRef) -> Source {
+        Source {
+            reference,
+            remaining: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            incompressible: AtomicBool::new(false),
+            file: Mutex::new(None),
+        }
+    }
+
+    /// The open file, shared by the threads that read its chunks.
+    pub fn open(&self) -> Result<Arc<File>> {
+        let mut file = self.file.lock().unwrap();
+        if let Some(file) = &*file {
+            return Ok(file.clone());
+        }
+        let opened = Arc::new(read::open_source(&self.reference)?);
+        *file = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// Counts `bytes` as read; true for the one call that makes nothing remain.
+    pub fn finish_range(&self, bytes: u64) -> bool {
+        self.remaining.fetch_sub(bytes, Ordering::AcqRel) == bytes
+    }
+
+    /// Marks the file as failed; true for the first call.
+    pub fn fail(&self) -> bool {
+        !self.failed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Lets the file go once it is done.
+    pub fn close(&self) {
+        *self.file.lock().unwrap() = None;
+    }
+
+    /// Fails unless the open file is still as it was listed.
+    pub fn check_unchanged(&self, file: &File) -> Result<()> {
+        if read::unchanged(file, &self.reference)? {
+            return Ok(());
+        }
+        Err(self.changed())
+    }
+
+    pub fn changed(&self) -> Error {
+        Error::new(
+            Kind::SourceChanged,
+            format!("Cannot send {}: it changed while it was being read", quoted_path(&self.reference.path())),
+        )
+    }
+
+    /// Where the file is, for messages.
+    pub fn path(&self) -> Vec<u8> {
+        self.reference.path().into_os_string().into_vec()
+    }
+}

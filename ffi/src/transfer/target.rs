@@ -1,0 +1,174 @@
+//! A file on the receiving side, from being expected until it is complete in staging.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::{Arc, Mutex};
+
+use crate::error::{Error, Kind, Result};
+use crate::io::columns::SIZE_UNKNOWN;
+
+/// An expected file with what has arrived of it.
+pub struct Target {
+    pub entry: u32,
+    /// Path inside staging, components joined by '/'.
+    pub path: Vec<u8>,
+    pub size: u64,
+    pub mode: u32,
+    pub mtime: i64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    file: Option<Arc<File>>,
+    covered: Covered,
+    ended: bool,
+    size: Option<u64>,
+}
+
+impl Target {
+    pub fn new(entry: u32, path: Vec<u8>, size: u64, mode: u32, mtime: i64) -> Target {
+        let known = (size != SIZE_UNKNOWN).then_some(size);
+        Target { entry, path, size, mode, mtime, state: Mutex::new(State { size: known, ..State::default() }) }
+    }
+
+    /// The staged file, made by `create` when the first bytes arrive.
+    pub fn file(&self, create: impl FnOnce() -> Result<File>) -> Result<Arc<File>> {
+        let mut state = self.state.lock().unwrap();
+        if let Some(file) = &state.file {
+            return Ok(file.clone());
+        }
+        let file = Arc::new(create()?);
+        state.file = Some(file.clone());
+        Ok(file)
+    }
+
+    /// Reserves a range before it is written.
+    ///
+    /// Fails when the range is outside of the file or has come before: the peer is broken.
+    pub fn claim(&self, offset: u64, length: u64) -> Result<()> {
+        let mut state = self.state.lock().unwrap();
+        if state.size.is_some_and(|size| offset + length > size) {
+            return Err(Error::new(Kind::Protocol, "The peer sent bytes beyond the end of a file"));
+        }
+        if !state.covered.add(offset, length) {
+            return Err(Error::new(Kind::Protocol, "The peer sent the same bytes of a file twice"));
+        }
+        Ok(())
+    }
+
+    /// Takes note of the end mark; `end` is the size when it was not known before.
+    pub fn end(&self, end: u64) -> Result<()> {
+        let mut state = self.state.lock().unwrap();
+        if state.ended {
+            return Err(Error::new(Kind::Protocol, "The peer ended a file twice"));
+        }
+        state.ended = true;
+        state.size.get_or_insert(end);
+        Ok(())
+    }
+
+    /// Gives the file when everything of it is written: the thread that asks last finishes it.
+    pub fn complete(&self, written: u64) -> Option<Option<Arc<File>>> {
+        let mut state = self.state.lock().unwrap();
+        state.covered.written += written;
+        let whole = state.ended && state.size == Some(state.covered.written) && state.covered.is_prefix();
+        whole.then(|| state.file.take())
+    }
+
+    /// The size once it is known.
+    pub fn final_size(&self) -> u64 {
+        self.state.lock().unwrap().size.unwrap_or(0)
+    }
+}
+
+/// Disjoint ranges that have been claimed, merged where they touch.
+#[derive(Default)]
+struct Covered {
+    /// start -> end
+    ranges: BTreeMap<u64, u64>,
+    written: u64,
+}
+
+impl Covered {
+    fn add(&mut self, offset: u64, length: u64) -> bool {
+        let mut start = offset;
+        let mut end = offset + length;
+        if self.ranges.range(..end).next_back().is_some_and(|(_, &stop)| stop > offset) {
+            return false;
+        }
+        if let Some((&before, &stop)) = self.ranges.range(..=offset).next_back()
+            && stop == offset
+        {
+            start = before;
+        }
+        if let Some(stop) = self.ranges.remove(&end) {
+            end = stop;
+        }
+        self.ranges.insert(start, end);
+        true
+    }
+
+    fn is_prefix(&self) -> bool {
+        match self.ranges.len() {
+            0 => true,
+            1 => self.ranges.contains_key(&0),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_file_is_complete_when_covered_and_ended_in_either_order() {
+        for end_first in [true, false] {
+            let target = Target::new(0, b"a".to_vec(), 10, 0o644, 0);
+            target.claim(4, 6).unwrap();
+            assert!(target.complete(6).is_none());
+            if end_first {
+                target.end(10).unwrap();
+                target.claim(0, 4).unwrap();
+                assert!(target.complete(4).is_some());
+            } else {
+                target.claim(0, 4).unwrap();
+                assert!(target.complete(4).is_none());
+                target.end(10).unwrap();
+                assert!(target.complete(0).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_beyond_the_end_or_twice_are_refused() {
+        let target = Target::new(0, b"a".to_vec(), 10, 0o644, 0);
+        assert_eq!(target.claim(5, 6).unwrap_err().kind, Kind::Protocol);
+        target.claim(2, 4).unwrap();
+        assert_eq!(target.claim(5, 1).unwrap_err().kind, Kind::Protocol);
+        assert_eq!(target.claim(0, 3).unwrap_err().kind, Kind::Protocol);
+        assert_eq!(target.claim(0, 10).unwrap_err().kind, Kind::Protocol);
+        target.end(10).unwrap();
+        assert_eq!(target.end(10).unwrap_err().kind, Kind::Protocol);
+    }
+
+    proptest! {
+        #[test]
+        fn claims_agree_with_a_bitmap(claims in prop::collection::vec((0u64..64, 1u64..16), 0..40)) {
+            let mut bitmap = [false; 80];
+            let mut covered = Covered::default();
+            for (offset, length) in claims {
+                let range = offset as usize..(offset + length) as usize;
+                let free = bitmap[range.clone()].iter().all(|&taken| !taken);
+                prop_assert_eq!(covered.add(offset, length), free);
+                if free {
+                    bitmap[range].fill(true);
+                }
+            }
+            let sum: u64 = covered.ranges.iter().map(|(start, end)| end - start).sum();
+            prop_assert_eq!(sum, bitmap.iter().filter(|&&taken| taken).count() as u64);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Whole transfers through both engines, over every transport.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::expect::{Placed, ReceiveSession, RootPlan, RootPolicy};
+use super::report::Failure;
+use super::send::{SendOptions, SendSession};
+use crate::chunk::codec::Codec;
+use crate::error::{Kind, Result};
+use crate::io::columns::NO_PARENT;
+use crate::io::walk::{Root, WalkOptions};
+use crate::net::Connection;
+use crate::net::TransportKind;
+use crate::net::testing::{self, pair, runtime};
+
+const CHUNK_BYTES: usize = 256 * 1024;
+const STREAMS: usize = 3;
+
+struct Outcome {
+    placed: Placed,
+    failed: Vec<Failure>,
+}
+
+/// Sends `source` as "root" from `a` to `b`, into `destination`, page by page.
+async fn transfer(
+    (a, b): (Connection, Connection),
+    source: &Path,
+    destination: &Path,
+    codec: Codec,
+    policy: RootPolicy,
+    after_listing: impl FnOnce(),
+) -> Result<Outcome> {
+    let handle = tokio::runtime::Handle::current();
+    let root = Root { path: source.to_path_buf(), name: b"root".to_vec() };
+    let sender = Arc::new(SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64)?);
+    let receiver = Arc::new(ReceiveSession::open(destination.to_path_buf(), 8 << 20)?);
+    let options =
+        SendOptions { streams: STREAMS, pool_bytes: 8 << 20, chunk_bytes: CHUNK_BYTES, codec, level: 3 };
+    receiver.inbox.start(b.clone(), STREAMS, &handle)?;
+    sender.start(a.clone(), options, &handle)?;
+    let mut failed = Vec::new();
+    let mut runs = Vec::new();
+    loop {
+        let page = sender.page(7)?;
+        let plans = [RootPlan { entry: 0, final_name: b"root".to_vec(), policy }];
+        let expected = receiver.expect(&page.columns, &[255; 1], &plans)?;
+        failed.extend(expected.failures);
+        runs.extend(expected.runs);
+        if page.columns.last {
+            break;
+        }
+    }
+    after_listing();
+    for (first, last) in runs {
+        assert!(sender.work.push_run(first, last));
+    }
+    while receiver.inbox.outstanding() > 0 {
+        let news = tokio::time::timeout(Duration::from_secs(20), receiver.inbox.report.wait());
+        news.await.expect("progress within 20 s")?;
+    }
+    failed.extend(receiver.inbox.report.take_failures());
+    sender.work.end();
+    while !sender.has_ended() {
+        sender.report.wait().await?;
+    }
+    let placed = receiver.commit()?;
+    receiver.close();
+    receiver.inbox.staging.remove()?;
+    sender.close();
+    Ok(Outcome { placed, failed })
+}
+
+fn make_tree(root: &Path) {
+    fs::create_dir_all(root.join("sub/deeper")).unwrap();
+    fs::create_dir(root.join("empty folder")).unwrap();
+    for size in [0, 1, 1000, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7, 700_000] {
+        let bytes: Vec<u8> = (0..size).map(|i| (i * 7 + size) as u8 ^ (i >> 8) as u8).collect();
+        fs::write(root.join(format!("sub/file {size}")), bytes).unwrap();
+    }
+    for index in 0..600 {
+        fs::write(root.join(format!("sub/deeper/small{index}")), format!("content of {index}")).unwrap();
+    }
+    let script = root.join("script.sh");
+    fs::write(&script, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("sub/file 1", root.join("link")).unwrap();
+    let sparse = fs::File::create(root.join("sparse")).unwrap();
+    sparse.set_len(40 << 20).unwrap();
+    sparse.write_all_at(b"in the middle", 20 << 20).unwrap();
+}
+
+fn assert_same(a: &Path, b: &Path) {
+    let (left, right) = (a.symlink_metadata().unwrap(), b.symlink_metadata().unwrap());
+    assert_eq!(left.mode(), right.mode(), "{}", a.display());
+    assert_eq!((left.mtime(), left.mtime_nsec()), (right.mtime(), right.mtime_nsec()), "{}", a.display());
+    if left.is_symlink() {
+        assert_eq!(fs::read_link(a).unwrap(), fs::read_link(b).unwrap());
+    } else if left.is_dir() {
+        let names = |path: &Path| {
+            let mut names: Vec<_> = fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(a), names(b));
+        for name in names(a) {
+            assert_same(&a.join(&name), &b.join(&name));
+        }
+    } else {
+        assert!(fs::read(a).unwrap() == fs::read(b).unwrap(), "{} differs", a.display());
+        assert!(right.blocks() <= left.blocks() + 16, "{} has lost its holes", a.display());
+    }
+}
+
+#[test]
+fn a_tree_arrives_whole_over_every_transport_and_codec() {
+    for name in testing::ALL {
+        for codec in [Codec::Raw, Codec::Zstd, Codec::Lz4] {
+            runtime().block_on(async {
+                let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+                let source = from.path().join("tree");
+                make_tree(&source);
+                let pair = pair(name, STREAMS).await;
+                let ends = (pair.dialler.clone(), pair.acceptor.clone());
+                let outcome =
+                    transfer(ends, &source, to.path(), codec, RootPolicy::Fresh, || ()).await.unwrap();
+                assert!(outcome.failed.is_empty() && outcome.placed.total_failed == 0, "{name:?}");
+                assert_eq!((outcome.placed.files, outcome.placed.directories, outcome.placed.symlinks), (610, 4, 1));
+                assert_same(&source, &to.path().join("root"));
+                assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1, "staging is gone");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changes_or_vanishes_is_reported_and_never_placed() {
+    runtime().block_on(async {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let source = from.path().join("tree");
+        make_tree(&source);
+        let pair = pair(TransportKind::Memory, STREAMS).await;
+        let change = || {
+            fs::write(source.join("sub/file 700000"), vec![9; 700_000]).unwrap();
+            fs::remove_file(source.join("sub/file 1000")).unwrap();
+            fs::remove_file(source.join("sub/deeper/small5")).unwrap();
+            fs::write(source.join("sub/deeper/small5"), "another file").unwrap();
+        };
+        let ends = (pair.dialler.clone(), pair.acceptor.clone());
+        let outcome =
+            transfer(ends, &source, to.path(), Codec::Raw, RootPolicy::Fresh, change).await.unwrap();
+        let mut kinds: Vec<u16> = outcome.failed.iter().map(|failure| failure.kind).collect();
+        kinds.sort();
+        assert_eq!(kinds, [Kind::NotFound as u16, Kind::SourceChanged as u16, Kind::SourceChanged as u16]);
+        assert_eq!(outcome.placed.files, 607);
+        for gone in ["sub/file 700000", "sub/file 1000", "sub/deeper/small5"] {
+            assert!(!to.path().join("root").join(gone).exists(), "{gone}");
+        }
+    });
+}
+
+#[test]
+fn existing_files_are_skipped_without_being_asked_for() {
+    runtime().block_on(async {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let source = from.path().join("tree");
+        make_tree(&source);
+        fs::create_dir_all(to.path().join("root/sub")).unwrap();
+        fs::write(to.path().join("root/sub/file 1000"), "mine").unwrap();
+        let pair = pair(TransportKind::Memory, STREAMS).await;
+        let ends = (pair.dialler.clone(), pair.acceptor.clone());
+        let outcome = transfer(ends, &source, to.path(), Codec::Raw, RootPolicy::Skip, || ()).await.unwrap();
+        assert!(outcome.failed.is_empty() && outcome.placed.total_failed == 0);
+        assert_eq!(fs::read(to.path().join("root/sub/file 1000")).unwrap(), b"mine");
+        assert_eq!(fs::read(to.path().join("root/script.sh")).unwrap(), b"#!/bin/sh\n");
+    });
+}
+
+#[test]
+fn a_lost_connection_ends_both_engines() {
+    runtime().block_on(async {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let source = from.path().join("tree");
+        make_tree(&source);
+        let pair = pair(TransportKind::Memory, STREAMS).await;
+        let ends = (pair.dialler.clone(), pair.acceptor.clone());
+        let cut = || pair.dialler.close(Kind::Interrupted as u16, "gone");
+        let result = transfer(ends, &source, to.path(), Codec::Raw, RootPolicy::Fresh, cut).await;
+        assert!(result.is_err());
+        drop(result);
+    });
+}
+
+#[test]
+fn bytes_nobody_asked_for_end_the_session() {
+    runtime().block_on(async {
+        let to = tempfile::tempdir().unwrap();
+        let pair = pair(TransportKind::Memory, STREAMS).await;
+        let receiver = Arc::new(ReceiveSession::open(to.path().to_path_buf(), 8 << 20).unwrap());
+        receiver.inbox.start(pair.acceptor.clone(), 1, &tokio::runtime::Handle::current()).unwrap();
+        let mut sink = pair.dialler.open_sink().await.unwrap();
+        let record = super::frame::Record {
+            entry: NO_PARENT - 1,
+            flags: super::frame::FLAG_DATA,
+            status: 0,
+            offset: 0,
+            length: 4,
+            hash: *blake3::hash(b"evil").as_bytes(),
+        };
+        let head = super::frame::encode(Codec::Raw, &[record], 4, 4);
+        let write = move || {
+            sink.write(&[head.into(), bytes::Bytes::from_static(b"evil")]).unwrap();
+            sink
+        };
+        let thread = std::thread::spawn(write);
+        assert_eq!(receiver.inbox.report.wait().await.unwrap_err().kind, Kind::Protocol);
+        drop(thread.join());
+        receiver.close();
+    });
+}

@@ -1,0 +1,208 @@
+//! The sender's work list: runs of entries and ranges of files, cut into jobs of about one chunk.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex};
+
+use super::source::Source;
+use crate::io::columns::SIZE_UNKNOWN;
+
+/// Small files are packed into one frame until it has this many bytes (half a chunk if that is less): enough to make the frame's cost
+/// vanish, little enough that both ends of the link work at once.
+const PACK_BYTES: u64 = 1024 * 1024;
+
+/// Files in one pack.
+const PACK_FILES: usize = 256;
+
+/// Files below this size are packed.
+const SMALL_FILE_BYTES: u64 = 512 * 1024;
+
+/// One piece of work for one thread.
+pub enum Job {
+    /// Whole small files, for one frame.
+    Pack(Vec<Arc<Source>>),
+    /// One range within the chunk grid of one file.
+    Chunk { source: Arc<Source>, offset: u64, length: u64 },
+    /// A stream of unknown length, to be read to its end by one thread.
+    Stream(Arc<Source>),
+}
+
+enum Item {
+    Run { next: u32, last: u32 },
+    Range { source: Arc<Source>, offset: u64, end: u64 },
+}
+
+#[derive(Default)]
+struct State {
+    listed: HashMap<u32, Arc<Source>>,
+    highest: Option<u32>,
+    items: VecDeque<Item>,
+    busy: usize,
+    ending: bool,
+    stopped: bool,
+}
+
+/// Shared by the threads of one send session.
+pub struct Work {
+    state: Mutex<State>,
+    changed: Condvar,
+    chunk_bytes: u64,
+}
+
+impl Work {
+    pub fn new(chunk_bytes: u64) -> Work {
+        Work { state: Mutex::default(), changed: Condvar::new(), chunk_bytes }
+    }
+
+    /// Makes files known, so that they can be asked for; `highest` is the last id of any entry so far.
+    pub fn list(&self, highest: u32, sources: impl IntoIterator<Item = Source>) {
+        let mut state = self.state.lock().unwrap();
+        state.highest = Some(highest);
+        for source in sources {
+            state.listed.insert(source.reference.id, Arc::new(source));
+        }
+    }
+
+    /// Queues all files with ids `first..=last`; ids of other entries are passed over.
+    ///
+    /// False, with nothing queued, when the run reaches beyond what was listed.
+    pub fn push_run(&self, first: u32, last: u32) -> bool {
+        let mut state = self.state.lock().unwrap();
+        if first > last || state.highest.is_none_or(|highest| last > highest) {
+            return false;
+        }
+        state.items.push_back(Item::Run { next: first, last });
+        self.changed.notify_all();
+        true
+    }
+
+    /// Queues ranges `(entry, offset, length)` of files; all ranges of one file come in one call.
+    ///
+    /// False, with nothing queued, when one names no listed file or is outside of it.
+    pub fn push_ranges(&self, ranges: &[(u32, u64, u64)]) -> bool {
+        let mut state = self.state.lock().unwrap();
+        let mut found = Vec::with_capacity(ranges.len());
+        for &(entry, offset, length) in ranges {
+            let Some(source) = state.listed.get(&entry).cloned() else { return false };
+            let size = source.reference.size;
+            let end = offset.saturating_add(length);
+            if length == 0 || size == SIZE_UNKNOWN || end > size {
+                return false;
+            }
+            found.push((source, offset, end));
+        }
+        for (source, offset, end) in &found {
+            source.remaining.fetch_add(end - offset, Ordering::AcqRel);
+            state.listed.remove(&source.reference.id);
+        }
+        state.items.extend(found.into_iter().map(|(source, offset, end)| Item::Range { source, offset, end }));
+        self.changed.notify_all();
+        true
+    }
+
+    /// Forgets entries that will not be asked for any more (`id <= through`).
+    pub fn release(&self, through: u32) {
+        self.state.lock().unwrap().listed.retain(|&id, _| id > through);
+    }
+
+    /// No more work will be pushed: threads end when everything is done.
+    pub fn end(&self) {
+        self.state.lock().unwrap().ending = true;
+        self.changed.notify_all();
+    }
+
+    /// Threads end as soon as they can.
+    pub fn stop(&self) {
+        self.state.lock().unwrap().stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// True when nothing is queued and no thread is busy.
+    pub fn is_idle(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        state.items.is_empty() && state.busy == 0
+    }
+
+    /// The next job, waiting for one; `None` when the thread shall end. Follow with [`Work::done`].
+    pub fn take(&self) -> Option<Job> {
+        let mut state = self.state.lock().unwrap();
+        loop {
+            if state.stopped {
+                return None;
+            }
+            if let Some(job) = next_job(&mut state, self.chunk_bytes) {
+                state.busy += 1;
+                return Some(job);
+            }
+            if state.ending && state.items.is_empty() {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap();
+        }
+    }
+
+    /// Ends the job that [`Work::take`] gave; true when everything pushed so far is done.
+    pub fn done(&self) -> bool {
+        let mut state = self.state.lock().unwrap();
+        state.busy -= 1;
+        state.busy == 0 && state.items.is_empty()
+    }
+}
+
+fn next_job(state: &mut State, chunk_bytes: u64) -> Option<Job> {
+    // Half a chunk each, so that the file that fills a pack still fits into a chunk's buffer.
+    let small = SMALL_FILE_BYTES.min(chunk_bytes / 2);
+    let pack_limit = PACK_BYTES.min(chunk_bytes / 2);
+    let mut pack: Vec<Arc<Source>> = Vec::new();
+    let mut pack_bytes = 0;
+    loop {
+        match state.items.front_mut() {
+            Some(Item::Run { next, last }) => {
+                let id = *next;
+                let finished = *next == *last;
+                let source = state.listed.get(&id);
+                let size = source.map(|source| source.reference.size);
+                if let Some(size) = size
+                    && size >= small
+                    && !pack.is_empty()
+                {
+                    return Some(Job::Pack(pack));
+                }
+                if finished {
+                    state.items.pop_front();
+                } else {
+                    *next += 1;
+                }
+                // Asked for once: what is taken out here is not listed any more.
+                let Some(source) = state.listed.remove(&id) else { continue };
+                if source.reference.size == SIZE_UNKNOWN {
+                    return Some(Job::Stream(source));
+                }
+                let size = source.reference.size;
+                source.remaining.fetch_add(size, Ordering::AcqRel);
+                if size >= small {
+                    state.items.push_front(Item::Range { source, offset: 0, end: size });
+                    continue;
+                }
+                pack.push(source);
+                pack_bytes += size;
+                if pack_bytes >= pack_limit || pack.len() >= PACK_FILES {
+                    return Some(Job::Pack(pack));
+                }
+            }
+            Some(Item::Range { source, offset, end }) if pack.is_empty() => {
+                let start = *offset;
+                let grid = (start / chunk_bytes + 1) * chunk_bytes;
+                let stop = grid.min(*end);
+                let job = Job::Chunk { source: source.clone(), offset: start, length: stop - start };
+                if stop == *end {
+                    state.items.pop_front();
+                } else {
+                    *offset = stop;
+                }
+                return Some(job);
+            }
+            _ => return if pack.is_empty() { None } else { Some(Job::Pack(pack)) },
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import { encodeName } from "../base/names.ts";
+import { WormholeError } from "../base/errors.ts";
+import { checked } from "./failure.ts";
+import { loadLibrary } from "./library.ts";
+import type { CallOptions, NativeQueue } from "./queue.ts";
+
+/** Length of a BLAKE3-256 hash. */
+export const HASH_BYTES = 32;
+
+/** Gives the BLAKE3-256 of `bytes`; for short buffers, since it runs on this thread. */
+export function hashBuffer(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const hash = new Uint8Array(HASH_BYTES);
+  const input = bytes as Uint8Array<ArrayBuffer>;
+  checked((error) => loadLibrary().symbols.wh_hash_buffer(input, BigInt(input.length), hash, error));
+  return hash;
+}
+
+/** The BLAKE3-256 of bytes that come in parts. */
+export class Hasher implements Disposable {
+  #handle: number | undefined;
+
+  constructor() {
+    this.#handle = checked((error) => loadLibrary().symbols.wh_hash_open(error));
+  }
+
+  /**
+   * Adds bytes.
+   *
+   * @throws {WormholeError} CLOSED after {@linkcode Hasher.finish}.
+   */
+  update(bytes: Uint8Array): this {
+    const handle = this.#open();
+    const input = bytes as Uint8Array<ArrayBuffer>;
+    checked((error) => loadLibrary().symbols.wh_hash_update(handle, input, BigInt(input.length), error));
+    return this;
+  }
+
+  /**
+   * Gives the hash of everything added and closes the hasher.
+   *
+   * @throws {WormholeError} CLOSED when it was finished before.
+   */
+  finish(): Uint8Array<ArrayBuffer> {
+    const handle = this.#open();
+    this.#handle = undefined;
+    const hash = new Uint8Array(HASH_BYTES);
+    checked((error) => loadLibrary().symbols.wh_hash_finish(handle, hash, error));
+    return hash;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#handle !== undefined) loadLibrary().symbols.wh_hash_close(this.#handle);
+    this.#handle = undefined;
+  }
+
+  #open(): number {
+    if (this.#handle === undefined) throw new WormholeError("CLOSED", "the hasher is finished");
+    return this.#handle;
+  }
+}
+
+/** Options of {@linkcode hashFile}. */
+export interface HashFileOptions extends CallOptions {
+  /** Where to begin; 0 by default. */
+  offset?: number;
+  /** How many bytes; up to the end by default. */
+  length?: number;
+}
+
+/**
+ * Gives the BLAKE3-256 of a range of a file and how many bytes that was (less when the file ends before).
+ *
+ * @throws {WormholeError} NOT_FOUND, PERMISSION_DENIED or IO when it cannot be read.
+ */
+export async function hashFile(
+  queue: NativeQueue,
+  path: string,
+  { offset = 0, length, signal }: HashFileOptions = {},
+): Promise<{ hash: Uint8Array; bytes: number }> {
+  const { hash, bytes } = await queue.call<{ hash: Uint8Array; bytes: number | bigint }>(
+    "hash.file",
+    { path: encodeName(path), offset, length },
+    { signal },
+  );
+  return { hash, bytes: Number(bytes) };
+}
+
+/**
+ * Hashes a file in chunks of `chunkBytes`, the last of which may be shorter.
+ *
+ * @returns `hashes`: 32 bytes for each chunk, concatenated; `size`: the file's size in bytes.
+ * @throws {WormholeError} NOT_FOUND, PERMISSION_DENIED or IO when it cannot be read.
+ */
+export async function hashChunks(
+  queue: NativeQueue,
+  path: string,
+  { chunkBytes, signal }: CallOptions & { chunkBytes: number },
+): Promise<{ hashes: Uint8Array; size: number }> {
+  const { hashes, size } = await queue.call<{ hashes: Uint8Array; size: number | bigint }>(
+    "hash.chunks",
+    { path: encodeName(path), chunk_bytes: chunkBytes },
+    { signal },
+  );
+  return { hashes, size: Number(size) };
+}

@@ -1,0 +1,60 @@
+import { hashBuffer, hashChunks, Hasher, hashFile } from "./hash.ts";
+import { NativeQueue } from "./queue.ts";
+import { assertEquals, assertRejects, assertThrows } from "../base/testing.ts";
+
+const EMPTY = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+
+function hex(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+Deno.test("hashBuffer() gives BLAKE3", () => {
+  assertEquals(hex(hashBuffer(new Uint8Array())), EMPTY);
+  assertEquals(
+    hex(hashBuffer(new Uint8Array([0]))),
+    "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213",
+  );
+});
+
+Deno.test("Hasher.finish() gives the hash of all parts, once", () => {
+  const bytes = crypto.getRandomValues(new Uint8Array(5000));
+  using hasher = new Hasher();
+  hasher.update(bytes.subarray(0, 17)).update(new Uint8Array()).update(bytes.subarray(17));
+  assertEquals(hasher.finish(), hashBuffer(bytes));
+  assertThrows(() => hasher.update(bytes), "CLOSED");
+  assertThrows(() => hasher.finish(), "CLOSED");
+});
+
+Deno.test("hashFile() and hashChunks() hash ranges of a file", async () => {
+  await using queue = NativeQueue.open();
+  const folder = await Deno.makeTempDir();
+  try {
+    const [path, bytes] = [`${folder}/é`, crypto.getRandomValues(new Uint8Array(50_000))];
+    await Deno.writeFile(path, bytes);
+    assertEquals(await hashFile(queue, path), { hash: hashBuffer(bytes), bytes: 50_000 });
+    const part = await hashFile(queue, path, { offset: 10, length: 100 });
+    assertEquals(part, { hash: hashBuffer(bytes.subarray(10, 110)), bytes: 100 });
+    const { hashes, size } = await hashChunks(queue, path, { chunkBytes: 40_000 });
+    assertEquals(size, 50_000);
+    assertEquals(hashes.subarray(0, 32), hashBuffer(bytes.subarray(0, 40_000)));
+    assertEquals(hashes.subarray(32), hashBuffer(bytes.subarray(40_000)));
+    await assertRejects(() => hashFile(queue, `${folder}/no`), "NOT_FOUND", "Cannot open");
+    await assertRejects(() => hashFile(queue, folder), "IS_DIRECTORY", folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("hashFile() stops when aborted", async () => {
+  await using queue = NativeQueue.open();
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.truncate(path, 2 ** 40);
+    const controller = new AbortController();
+    const hashing = hashFile(queue, path, { signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await assertRejects(() => hashing, undefined, "enough");
+  } finally {
+    await Deno.remove(path);
+  }
+});
