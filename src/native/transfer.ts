@@ -1,0 +1,234 @@
+import type { NativeQueue } from "./queue.ts";
+
+/** Entries as columns of little-endian numbers; docs/design/contracts.md §1. */
+export interface NativeColumns {
+  readonly first: number;
+  readonly count: number;
+  readonly kinds: Uint8Array;
+  readonly parents: Uint8Array;
+  readonly name_lengths: Uint8Array;
+  readonly names: Uint8Array;
+  readonly modes: Uint8Array;
+  readonly sizes: Uint8Array;
+  readonly mtimes: Uint8Array;
+  readonly targets: Uint8Array;
+  readonly last: boolean;
+}
+
+/** Codec numbers of chunk frames; wire/spec/chunk_data.md §1. */
+export const CODEC_NUMBERS = { raw: 0, zstd: 1, lz4: 2 } as const;
+
+/** An entry that the engine could not move. */
+export interface NativeFailure {
+  /** 0xFFFFFFFF when it is known by its path only. */
+  readonly entry: number;
+  readonly path: Uint8Array;
+  /** Error number. */
+  readonly kind: number;
+  readonly text: string;
+}
+
+/** Something that a walk left out because it cannot be read. */
+export type NativeProblem = Omit<NativeFailure, "entry">;
+
+/** A waiting call's options. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** What {@linkcode NativeSend.open} needs. */
+export interface SendOptions {
+  /** `path` `-` is standard input. */
+  readonly roots: readonly { readonly path: Uint8Array; readonly name: Uint8Array }[];
+  readonly exclude?: readonly string[];
+  readonly ignore_files?: boolean;
+  readonly chunk_bytes: number;
+}
+
+/** What {@linkcode NativeSend.start} needs. */
+export interface SendStart {
+  /** Native handle of the connection. */
+  readonly connection: number;
+  readonly streams: number;
+  readonly pool_bytes: number;
+  readonly chunk_bytes: number;
+  readonly codec: number;
+  readonly level: number;
+}
+
+/** Totals of a walk. */
+export interface SendCount {
+  readonly files: number;
+  readonly directories: number;
+  readonly symlinks: number;
+  readonly bytes: number;
+  readonly problems: number;
+}
+
+/** Counters since the start and failures since the last report. */
+export interface SendReport {
+  readonly bytes_read: number;
+  readonly bytes_wire: number;
+  readonly blocked_us: number;
+  readonly files_done: number;
+  readonly failed: readonly NativeFailure[];
+  /** Everything that was pushed is sent. */
+  readonly idle: boolean;
+}
+
+/** The sending engine: walks, reads, hashes, encodes and writes to the bulk streams. */
+export class NativeSend implements AsyncDisposable {
+  readonly #queue: NativeQueue;
+  readonly #send: number;
+  #closing: Promise<void> | undefined;
+
+  private constructor(queue: NativeQueue, send: number) {
+    this.#queue = queue;
+    this.#send = send;
+  }
+
+  /** @throws {WormholeError} the disk's code when a root cannot be opened. */
+  static async open(queue: NativeQueue, options: SendOptions): Promise<NativeSend> {
+    const { send } = await queue.call<{ send: number }>("send.open", options);
+    return new NativeSend(queue, send);
+  }
+
+  /** Walks everything once and gives the totals; independent of {@linkcode NativeSend.page}. */
+  count({ signal }: WaitOptions = {}): Promise<SendCount> {
+    return this.#queue.call("send.count", { send: this.#send }, { signal });
+  }
+
+  /** Walks on and gives the next entries: at most `maxEntries` and 768 KiB. */
+  page(
+    maxEntries: number,
+    { signal }: WaitOptions = {},
+  ): Promise<{ columns: NativeColumns; problems: readonly NativeProblem[] }> {
+    return this.#queue.call("send.page", { send: this.#send, max_entries: maxEntries }, { signal });
+  }
+
+  start(options: SendStart, { signal }: WaitOptions = {}): Promise<void> {
+    return this.#queue.call("send.start", { send: this.#send, ...options }, { signal });
+  }
+
+  /** Queues what the receiver asked for: `runs` u32 pairs, `ranges` 24 bytes each (`packRanges`). */
+  push(request: { runs: Uint8Array; ranges: Uint8Array }, { signal }: WaitOptions = {}): Promise<void> {
+    return this.#queue.call("send.push", { send: this.#send, ...request }, { signal });
+  }
+
+  /** Completes when there is news. @throws {WormholeError} what ended the engine. */
+  wait({ signal }: WaitOptions = {}): Promise<SendReport> {
+    return this.#queue.call("send.wait", { send: this.#send }, { signal });
+  }
+
+  tune(choice: { codec: number; level: number }): Promise<void> {
+    return this.#queue.call("send.tune", { send: this.#send, ...choice });
+  }
+
+  /** Sends what is queued and ends the bulk streams. */
+  end({ signal }: WaitOptions = {}): Promise<void> {
+    return this.#queue.call("send.end", { send: this.#send }, { signal });
+  }
+
+  /** Stops everything; idempotent. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#queue.call("send.close", { send: this.#send });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** Where one root of a manifest goes. */
+export interface RootPlan {
+  readonly entry: number;
+  readonly final_name: Uint8Array;
+  readonly policy: "fresh" | "overwrite" | "skip";
+}
+
+/** What became of one page's entries. */
+export interface ExpectResult {
+  /** u32 pairs: runs of entries to ask for. */
+  readonly requested: Uint8Array;
+  readonly skipped: number;
+  /** Empty files: made without asking; they count in `files_done`. */
+  readonly empty: number;
+  readonly failed: readonly NativeFailure[];
+}
+
+/** Counters since the start and failures since the last report. */
+export interface ReceiveReport {
+  /** Verified and written. */
+  readonly bytes: number;
+  readonly bytes_wire: number;
+  readonly files_done: number;
+  readonly failed: readonly NativeFailure[];
+  /** Requested entries that are neither complete nor failed. */
+  readonly outstanding: number;
+  /** All bulk streams have ended. */
+  readonly ended: boolean;
+}
+
+/** What was put in place. */
+export interface CommitResult {
+  readonly files: number;
+  readonly directories: number;
+  readonly symlinks: number;
+  readonly failed: readonly NativeFailure[];
+  readonly total_failed: number;
+}
+
+/** The receiving engine: verifies, stages and places. */
+export class NativeReceive implements AsyncDisposable {
+  readonly #queue: NativeQueue;
+  readonly #receive: number;
+  #closing: Promise<void> | undefined;
+
+  private constructor(queue: NativeQueue, receive: number) {
+    this.#queue = queue;
+    this.#receive = receive;
+  }
+
+  /** Makes a staging folder in `destination`. @throws {WormholeError} the disk's code when it cannot. */
+  static async open(
+    queue: NativeQueue,
+    options: { destination: Uint8Array; pool_bytes: number },
+  ): Promise<NativeReceive> {
+    const { receive } = await queue.call<{ receive: number }>("receive.open", options);
+    return new NativeReceive(queue, receive);
+  }
+
+  /**
+   * Takes the next page: makes directories, registers files. `wanted` has a bit per entry, lowest first; roots
+   * without a plan are passed over with all that is in them.
+   */
+  expect(
+    page: { columns: NativeColumns; wanted: Uint8Array; roots: readonly RootPlan[] },
+    { signal }: WaitOptions = {},
+  ): Promise<ExpectResult> {
+    return this.#queue.call("receive.expect", { receive: this.#receive, ...page }, { signal });
+  }
+
+  start(options: { connection: number; streams: number }, { signal }: WaitOptions = {}): Promise<void> {
+    return this.#queue.call("receive.start", { receive: this.#receive, ...options }, { signal });
+  }
+
+  /** Completes when there is news. @throws {WormholeError} what ended the engine. */
+  wait({ signal }: WaitOptions = {}): Promise<ReceiveReport> {
+    return this.#queue.call("receive.wait", { receive: this.#receive }, { signal });
+  }
+
+  /** Puts everything that arrived in its final place. */
+  commit(): Promise<CommitResult> {
+    return this.#queue.call("receive.commit", { receive: this.#receive });
+  }
+
+  /** Stops everything and removes the staging folder; idempotent. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#queue.call("receive.close", { receive: this.#receive });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

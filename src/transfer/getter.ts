@@ -1,0 +1,375 @@
+/**
+ * The receiver as a pure machine: answers the offer, checks pages, asks for content, and places it when all of it is
+ * there. Specs: wire/spec/offer.md, manifest.md, chunks.md.
+ */
+import { type ErrorCode, errorCode, WormholeError } from "../base/errors.ts";
+import { decodeName } from "../base/names.ts";
+import type { CommitResult, ExpectResult, ReceiveReport } from "../native/transfer.ts";
+import { type Columns, columnsOf, type Message, type MessageOf, writeRequest } from "../wire/mod.ts";
+import { codecsOf, streamsOf } from "./handshake.ts";
+import { TransferMachine, unexpected } from "./machine.ts";
+import { ManifestReader, type ManifestRoot } from "./manifest_reader.ts";
+import { type FailedEntry, Failures, type Progress, type TransferOutcome } from "./outcome.ts";
+
+/** What the person decided about an offer. */
+export type Decision =
+  | { readonly accept: true; readonly only?: readonly string[]; readonly unsafeLinks?: boolean }
+  | { readonly accept: false };
+
+/** What only the receiver's surroundings tell it. */
+export type GetterEvent =
+  /** Result of `ask`. */
+  | { readonly type: "decided"; readonly decision: Decision }
+  /** Result of `start`. */
+  | { readonly type: "started" }
+  /** Result of `expect`; `refused` are roots that were not taken, `skipped` roots that exist already. */
+  | { readonly type: "expected"; readonly result: ExpectResult; readonly refused: readonly RefusedRoot[] }
+  /** Result of `watch`; `generation` is that of the action. */
+  | { readonly type: "received"; readonly report: ReceiveReport; readonly generation: number }
+  /** Result of `commit`. */
+  | { readonly type: "committed"; readonly result: CommitResult };
+
+/** A root for which there is no place. */
+export interface RefusedRoot extends FailedEntry {
+  readonly entry: number;
+}
+
+/** What only the receiver wants done. */
+export type GetterAction =
+  /** Ask the person, and open the engine when they accept anything but a text. */
+  | { readonly type: "ask"; readonly offer: MessageOf<"offer"> }
+  /** Set the bulk streams up. */
+  | { readonly type: "start"; readonly streams: number }
+  /** Find places for the roots and register the page's entries; in order. */
+  | {
+    readonly type: "expect";
+    readonly columns: Columns;
+    readonly wanted: Uint8Array;
+    readonly roots: readonly ManifestRoot[];
+  }
+  /** Wait for news of the engine. */
+  | { readonly type: "watch"; readonly generation: number }
+  | { readonly type: "commit" };
+
+/** What a getter is made from. */
+export interface GetterOptions {
+  readonly hello: MessageOf<"hello">;
+  readonly maxStreams: number;
+}
+
+/** Pages that the sender may be ahead of us: enough to fill a link of 100 ms with small files. */
+export const PAGE_WINDOW = 8;
+
+/** Requested entries at which no more pages are granted, so that memory does not grow with the tree. */
+export const MAX_OUTSTANDING = 65_536;
+
+/** How long the sender's `done_ack` is waited for, in ms; the outcome is settled without it. */
+const ACK_WAIT_MS = 5000;
+
+type State = "greeting" | "waiting" | "deciding" | "receiving" | "committing" | "done";
+
+/** The receiving end of one transfer. */
+export class Getter extends TransferMachine<GetterEvent, GetterAction> {
+  readonly #options: GetterOptions;
+  readonly #failures = new Failures();
+  #state: State = "greeting";
+  #peer: MessageOf<"hello"> | undefined;
+  #offer: MessageOf<"offer"> | undefined;
+  #reader: ManifestReader | undefined;
+  #onlyPart = false;
+  #streams = 0;
+  #acceptedAt = 0;
+  #pages = 0;
+  #credit = -1;
+  /** Pages given to the engine and not yet taken; results so far. */
+  #expecting = 0;
+  #generation = 0;
+  #requested = 0;
+  #empty = 0;
+  #skipped = 0;
+  #engineFailed = 0;
+  #received: Pick<ReceiveReport, "bytes" | "bytes_wire" | "files_done" | "outstanding"> = {
+    bytes: 0,
+    bytes_wire: 0,
+    files_done: 0,
+    outstanding: 0,
+  };
+  #receivedGeneration = -1;
+  #ackDeadline = Infinity;
+  #peerGone = false;
+  #ran = false;
+  #outcome: TransferOutcome | undefined;
+
+  constructor(options: GetterOptions) {
+    super(options.hello);
+    this.#options = options;
+  }
+
+  protected override on(event: GetterEvent): void {
+    switch (event.type) {
+      case "decided":
+        return this.#decided(event.decision);
+      case "started":
+        return this.act({ type: "watch", generation: this.#generation });
+      case "expected":
+        return this.#expected(event.result, event.refused);
+      case "received":
+        return this.#news(event.report, event.generation);
+      case "committed":
+        return this.#committed(event.result);
+    }
+  }
+
+  protected override onHello(hello: MessageOf<"hello">): void {
+    this.#peer = hello;
+    this.#state = "waiting";
+  }
+
+  protected override onMessage(
+    message: Exclude<Message, { type: "hello" | "ping" | "pong" | "cancel" }>,
+  ): void {
+    switch (message.type) {
+      case "offer":
+        this.#mustBe("waiting", message.type);
+        this.#offer = message;
+        this.#checkOffer(message);
+        this.#state = "deciding";
+        this.act({ type: "ask", offer: message });
+        return this.#progress("waiting");
+      case "bulk_streams":
+        return this.#bulk(message.count);
+      case "manifest_page":
+        return this.#page(message);
+      case "manifest_response":
+        // Nothing of ours asks for one yet.
+        throw unexpected(message.type);
+      case "error":
+        this.#mustBe("receiving", message.type);
+        return this.#failures.add({
+          path: `entry ${message.entry}`,
+          code: message.code,
+          message: "the sender could not send it",
+        }, message.entry);
+      case "done_ack":
+        this.#mustBe("done", message.type);
+        return this.settle();
+      default:
+        throw unexpected(message.type);
+    }
+  }
+
+  protected override isSettled(): boolean {
+    return this.#state === "committing" || this.#state === "done";
+  }
+
+  protected override settle(): void {
+    this.#peerGone = true;
+    if (this.#outcome !== undefined) this.finish(this.#outcome);
+  }
+
+  protected override get ownDeadline(): number {
+    return this.#ackDeadline;
+  }
+
+  protected override onTick(): void {
+    if (this.now >= this.#ackDeadline) this.settle();
+  }
+
+  protected override failureMessage(code: ErrorCode): Message {
+    if (this.#state !== "deciding") return { type: "error", code };
+    return { type: "answer", accept: false, reason: code, abilities: {}, streams: 1 };
+  }
+
+  #checkOffer({ kind, text, roots }: MessageOf<"offer">): void {
+    if ((kind === "text") !== (text !== undefined)) throw unexpected("offer");
+    if (kind === "text" ? roots.length > 0 : roots.length === 0) throw unexpected("offer");
+  }
+
+  #decided(decision: Decision): void {
+    const offer = this.#offer!;
+    if (!decision.accept) {
+      return this.fail(new WormholeError("REFUSED", "Cannot receive: the offer was declined here"));
+    }
+    this.#acceptedAt = this.now;
+    this.#onlyPart = (decision.only?.length ?? 0) > 0;
+    this.#reader = new ManifestReader({ offer, ...decision });
+    this.#state = "receiving";
+    this.#streams = streamsOf(this.#peer!.abilities, this.#options.maxStreams);
+    const codecs = codecsOf(this.#peer!.abilities);
+    this.send({
+      type: "answer",
+      accept: true,
+      abilities: { zstd: codecs.has("zstd"), lz4: codecs.has("lz4") },
+      streams: this.#streams,
+    });
+    if (offer.kind === "text") return this.#end({ files: 0, directories: 0, symlinks: 0 });
+    this.#grant();
+    this.#progress("transferring");
+  }
+
+  #bulk(count: number): void {
+    this.#mustBe("receiving", "bulk_streams");
+    // Zero once they are set up: it may come only once.
+    if (count > this.#streams) throw unexpected("bulk_streams");
+    this.#streams = 0;
+    this.act({ type: "start", streams: count });
+  }
+
+  #page(message: MessageOf<"manifest_page">): void {
+    this.#mustBe("receiving", message.type);
+    if (message.page !== this.#pages || message.page > this.#credit) throw unexpected(message.type);
+    this.#pages++;
+    const columns = columnsOf(message);
+    const { wanted, roots, refused, refusedLeaves } = this.#reader!.read(columns);
+    for (const { entry, ...failed } of refused) this.#failures.add(failed, entry);
+    this.#failures.addUnnamed(message.omitted ?? 0);
+    // The engine counts as skipped whatever has no bit in `wanted`.
+    this.#skipped -= refusedLeaves;
+    this.#expecting++;
+    this.act({ type: "expect", columns, wanted, roots });
+  }
+
+  #expected(result: ExpectResult, refused: readonly RefusedRoot[]): void {
+    this.#expecting--;
+    this.#generation++;
+    for (const { entry, ...failed } of refused) this.#failures.add(failed, entry);
+    this.#addFailed(result.failed);
+    this.#empty += result.empty;
+    this.#skipped += result.skipped;
+    if (result.requested.length > 0) {
+      const runs = new DataView(
+        result.requested.buffer,
+        result.requested.byteOffset,
+        result.requested.length,
+      );
+      for (let at = 0; at < runs.byteLength; at += 8) {
+        this.#requested += runs.getUint32(at + 4, true) - runs.getUint32(at, true) + 1;
+      }
+      this.send({
+        type: "request_chunks",
+        ...writeRequest({ runs: [], ranges: [] }),
+        runs: result.requested,
+      });
+    }
+    this.#grant();
+    this.#commitWhenComplete();
+  }
+
+  #news(report: ReceiveReport, generation: number): void {
+    if (this.#state !== "receiving") return;
+    if (report.bytes_wire > this.#received.bytes_wire) this.heard();
+    this.#received = report;
+    this.#receivedGeneration = generation;
+    this.#engineFailed += report.failed.length;
+    this.#addFailed(report.failed);
+    if (!report.ended) this.#ran = true;
+    else if (this.#ran && report.outstanding > 0) {
+      throw new WormholeError(
+        "PROTOCOL",
+        "Cannot go on: the other side ended its data before all of it was sent",
+      );
+    }
+    this.#progress("transferring");
+    this.#grant();
+    this.#commitWhenComplete();
+    if (this.#isReceiving()) this.act({ type: "watch", generation: this.#generation });
+  }
+
+  #isReceiving(): boolean {
+    return this.#state === "receiving";
+  }
+
+  /** Grants pages ahead, unless too much is outstanding already. */
+  #grant(): void {
+    if (this.#reader!.ended || this.#unfinished() > MAX_OUTSTANDING) return;
+    const through = this.#pages - this.#expecting + PAGE_WINDOW - 1;
+    if (through <= this.#credit) return;
+    this.#credit = through;
+    this.send({ type: "page_credit", through });
+  }
+
+  /** Requested entries that are not known to be finished. */
+  #unfinished(): number {
+    return Math.max(0, this.#requested - (this.#received.files_done - this.#empty) - this.#engineFailed);
+  }
+
+  #commitWhenComplete(): void {
+    if (!this.#reader!.ended || this.#expecting > 0) return;
+    // A report may have been made before the last page was registered. Its counters then only say too little, but
+    // its `outstanding` would lie; that counts only when the report was asked for afterwards.
+    const reported = this.#receivedGeneration === this.#generation && this.#received.outstanding === 0;
+    if (this.#unfinished() > 0 && !reported) return;
+    this.#state = "committing";
+    this.#progress("placing");
+    this.act({ type: "commit" });
+  }
+
+  #committed(result: CommitResult): void {
+    this.#addFailed(result.failed);
+    this.#failures.addUnnamed(result.total_failed - result.failed.length);
+    this.#end(result);
+  }
+
+  #end({ files, directories, symlinks }: { files: number; directories: number; symlinks: number }): void {
+    const peerGone = this.#peerGone;
+    this.#state = "done";
+    this.#outcome = this.#result({ files, directories, symlinks });
+    const { bytes, failedCount: failed_count } = this.#outcome;
+    this.send({
+      type: "done",
+      files,
+      directories,
+      symlinks,
+      bytes,
+      failed: this.#failures.entries,
+      failed_count,
+    });
+    this.#ackDeadline = this.now + ACK_WAIT_MS;
+    this.#progress("done");
+    if (peerGone) this.finish(this.#outcome);
+  }
+
+  #result(counts: { files: number; directories: number; symlinks: number }): TransferOutcome {
+    const { kind, text } = this.#offer!;
+    return {
+      kind,
+      ...counts,
+      bytes: this.#received.bytes,
+      bytesWire: this.#received.bytes_wire,
+      skipped: Math.max(0, this.#skipped),
+      failed: this.#failures.listed,
+      failedCount: this.#failures.count,
+      durationMs: this.now - this.#acceptedAt,
+      ...text === undefined ? {} : { text },
+    };
+  }
+
+  #addFailed(failed: ExpectResult["failed"]): void {
+    for (const { entry, path, kind, text } of failed) {
+      const shown = this.#reader!.shownPath(decodeName(path));
+      this.#failures.add({ path: shown, code: errorCode(kind), message: text }, entry);
+    }
+  }
+
+  #mustBe(state: State, type: string): void {
+    if (this.#state !== state) throw unexpected(type);
+  }
+
+  #progress(phase: Progress["phase"]): void {
+    const { totals, counting, kind } = this.#offer!;
+    const exact = this.#reader?.ended ?? false;
+    const known = exact ? this.#reader!.wanted : counting || this.#onlyPart ? undefined : totals;
+    this.act({
+      type: "progress",
+      progress: {
+        phase,
+        bytesDone: this.#received.bytes,
+        bytesTotal: kind === "stream" ? undefined : known?.bytes,
+        filesDone: this.#received.files_done,
+        filesTotal: known?.files,
+        bytesWire: this.#received.bytes_wire,
+        failedCount: this.#failures.count,
+      },
+    });
+  }
+}

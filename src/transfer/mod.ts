@@ -1,0 +1,16 @@
+/**
+ * Moves what one machine offers to another over an authenticated connection: pure machines (`provider.ts`,
+ * `getter.ts`) decide, drivers run them with the native engine. Never pairs, dials or prints.
+ * Specs: wire/spec/README.md.
+ */
+export type { FailedEntry, Progress, TransferOutcome } from "./outcome.ts";
+export type { ExistingPolicy } from "./placement.ts";
+export {
+  type Acceptance,
+  type Offer,
+  type OfferedRoot,
+  runGetter,
+  type RunGetterOptions,
+} from "./run_getter.ts";
+export { runProvider, type RunProviderOptions } from "./run_provider.ts";
+export { type FilesOptions, SendSource } from "./source.ts";

@@ -1,0 +1,92 @@
+import { type ErrorCode, errorCode } from "../base/errors.ts";
+import { decodeName } from "../base/names.ts";
+import type { NativeFailure, NativeProblem } from "../native/transfer.ts";
+import { MAX_LISTED_FAILURES, NO_PARENT } from "../wire/mod.ts";
+
+/** One entry that did not arrive. */
+export interface FailedEntry {
+  /** Path as far as known, by `decodeName`: show it through `printable`. */
+  readonly path: string;
+  readonly code: ErrorCode;
+  /** A sentence for the person at this machine. */
+  readonly message: string;
+}
+
+/** How a transfer ended that did not fail as a whole. */
+export interface TransferOutcome {
+  readonly kind: "files" | "text" | "stream";
+  /** What is in place at the receiver. */
+  readonly files: number;
+  readonly directories: number;
+  readonly symlinks: number;
+  /** Bytes of content. */
+  readonly bytes: number;
+  /** Bytes that crossed the bulk streams. */
+  readonly bytesWire: number;
+  /** Entries that the receiver had already or did not want; 0 at the sender. */
+  readonly skipped: number;
+  /** The first failures; {@linkcode TransferOutcome.failedCount} counts all. */
+  readonly failed: readonly FailedEntry[];
+  readonly failedCount: number;
+  /** The received text. */
+  readonly text?: string;
+  /** From the answer to the end. */
+  readonly durationMs: number;
+}
+
+/** How far a transfer is. */
+export interface Progress {
+  readonly phase: "counting" | "waiting" | "transferring" | "placing" | "done";
+  readonly bytesDone: number;
+  /** undefined: not known yet. */
+  readonly bytesTotal: number | undefined;
+  readonly filesDone: number;
+  readonly filesTotal: number | undefined;
+  readonly bytesWire: number;
+  readonly failedCount: number;
+}
+
+/** Collects failures: the first ones by name, the rest by number. */
+export class Failures {
+  readonly #listed: FailedEntry[] = [];
+  readonly #entries: { entry: number; code: ErrorCode }[] = [];
+  #count = 0;
+
+  /** All of them. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The first ones. */
+  get listed(): readonly FailedEntry[] {
+    return this.#listed;
+  }
+
+  /** The first ones that have an id, for `done`. */
+  get entries(): readonly { entry: number; code: ErrorCode }[] {
+    return this.#entries;
+  }
+
+  add(failed: FailedEntry, entry?: number): void {
+    this.#count++;
+    if (this.#listed.length < MAX_LISTED_FAILURES) this.#listed.push(failed);
+    if (entry !== undefined && entry !== NO_PARENT && this.#entries.length < MAX_LISTED_FAILURES) {
+      this.#entries.push({ entry, code: failed.code });
+    }
+  }
+
+  /** Adds the native library's; `path` makes a path that a person knows out of its own. */
+  addNative(
+    failures: readonly (NativeProblem & Partial<NativeFailure>)[],
+    path: (failure: NativeProblem & Partial<NativeFailure>) => string = ({ path }) => decodeName(path),
+  ): void {
+    for (const failure of failures) {
+      this.add({ path: path(failure), code: errorCode(failure.kind), message: failure.text }, failure.entry);
+    }
+  }
+
+  /** Counts failures that nobody can name. */
+  addUnnamed(count: number): void {
+    this.#count += count;
+  }
+}

@@ -1,0 +1,307 @@
+/**
+ * The sender as a pure machine: offers, lists pages as far as credit goes, hands requests to the engine, and learns
+ * the outcome. Specs: wire/spec/offer.md, manifest.md, chunks.md.
+ */
+import { type ErrorCode, WormholeError } from "../base/errors.ts";
+import { chooseCodec, type Codec, type CodecChoice, type CompressionMode } from "../content/mod.ts";
+import type { NativeProblem, SendReport } from "../native/transfer.ts";
+import {
+  type Columns,
+  type Message,
+  type MessageOf,
+  packRanges,
+  readRequest,
+  type Totals,
+} from "../wire/mod.ts";
+import { codecsOf, streamsOf } from "./handshake.ts";
+import { TransferMachine, unexpected } from "./machine.ts";
+import { Failures, type Progress } from "./outcome.ts";
+import { peerEntryState, refused } from "./peer_error.ts";
+
+/** What only the sender's surroundings tell it. */
+export type ProviderEvent =
+  /** Result of `read_page`. */
+  | { readonly type: "page"; readonly columns: Columns; readonly problems: readonly NativeProblem[] }
+  /** Result of `start`. */
+  | { readonly type: "started" }
+  /** Result of `watch`. */
+  | { readonly type: "sent"; readonly report: SendReport }
+  /** Counting is complete. */
+  | { readonly type: "counted"; readonly totals: Totals };
+
+/** What only the sender wants done. */
+export type ProviderAction =
+  /** List the next entries. */
+  | { readonly type: "read_page" }
+  /** Set the bulk streams up. */
+  | { readonly type: "start"; readonly streams: number; readonly choice: CodecChoice }
+  /** Send these; after `start`, in order. */
+  | { readonly type: "push"; readonly runs: Uint8Array; readonly ranges: Uint8Array }
+  | { readonly type: "tune"; readonly choice: CodecChoice }
+  /** Wait for news of the engine. */
+  | { readonly type: "watch" };
+
+/** What a provider is made from. */
+export interface ProviderOptions {
+  readonly hello: MessageOf<"hello">;
+  readonly offer: MessageOf<"offer">;
+  readonly maxStreams: number;
+  readonly compression: CompressionMode;
+  readonly compressionLevel: number;
+}
+
+/** Bytes that make one more bulk stream worth its set-up. */
+const BYTES_PER_STREAM = 16 * 1024 * 1024;
+/** Files that make one more bulk stream worth its set-up. */
+const FILES_PER_STREAM = 512;
+/** How long the link is watched before the codec is chosen anew, in ms. */
+const TUNE_EVERY_MS = 1000;
+/** How often an honest receiver asks for one entry, and what small trees may ask beyond. */
+const MAX_REQUESTS_PER_ENTRY = 2;
+const EXTRA_REQUESTS = 65_536;
+
+type State = "greeting" | "offered" | "sending" | "done";
+
+/** The sending end of one transfer. */
+export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
+  readonly #options: ProviderOptions;
+  readonly #failures = new Failures();
+  #state: State = "greeting";
+  #totals: Totals | undefined;
+  #codecs: ReadonlySet<Codec> = new Set();
+  #choice: CodecChoice = { codec: "raw", level: 0 };
+  #streams = 1;
+  #peerStreams: number;
+  #credit = -1;
+  #nextPage = 0;
+  #known = 0;
+  #requested = 0;
+  #ranges = 0;
+  #omitted = 0;
+  #reading = false;
+  #listed = false;
+  #acceptedAt = 0;
+  #sent: Pick<SendReport, "bytes_read" | "bytes_wire" | "files_done" | "blocked_us" | "idle"> = {
+    bytes_read: 0,
+    bytes_wire: 0,
+    files_done: 0,
+    blocked_us: 0,
+    idle: false,
+  };
+  #tuned = { at: 0, blocked_us: 0 };
+
+  constructor(options: ProviderOptions) {
+    super(options.hello);
+    this.#options = options;
+    this.#peerStreams = options.maxStreams;
+    if (!options.offer.counting && options.offer.kind !== "stream") this.#totals = options.offer.totals;
+  }
+
+  protected override on(event: ProviderEvent): void {
+    switch (event.type) {
+      case "counted":
+        this.#totals = event.totals;
+        return;
+      case "page":
+        return this.#page(event);
+      case "started":
+        this.#tuned = { at: this.now, blocked_us: 0 };
+        return this.act({ type: "watch" });
+      case "sent":
+        return this.#news(event.report);
+    }
+  }
+
+  protected override onHello(hello: MessageOf<"hello">): void {
+    this.#peerStreams = streamsOf(hello.abilities, this.#options.maxStreams);
+    this.#state = "offered";
+    this.send(this.#options.offer);
+    this.#progress("waiting");
+  }
+
+  protected override onMessage(
+    message: Exclude<Message, { type: "hello" | "ping" | "pong" | "cancel" }>,
+  ): void {
+    switch (message.type) {
+      case "answer":
+        return this.#answered(message);
+      case "page_credit":
+        return this.#credited(message.through);
+      case "request_chunks":
+        return this.#asked(message);
+      case "request_manifest":
+        this.#mustBe("sending", message.type);
+        return this.send({ type: "error", code: "UNSUPPORTED", entry: message.entry });
+      case "have":
+        return this.#mustBe("sending", message.type);
+      case "error":
+        return this.#entryFailed(message.code, message.entry!);
+      case "done":
+        return this.#done(message);
+      default:
+        throw unexpected(message.type);
+    }
+  }
+
+  protected override isSettled(): boolean {
+    return this.#state === "done";
+  }
+
+  protected override settle(): void {}
+
+  #answered(answer: MessageOf<"answer">): void {
+    this.#mustBe("offered", answer.type);
+    if (!answer.accept) return this.fail(refused(answer.reason), { tell: null });
+    this.#state = "sending";
+    this.#acceptedAt = this.now;
+    if (this.#options.offer.kind === "text") return;
+    this.#codecs = codecsOf(answer.abilities);
+    this.#choice = this.#choose();
+    this.#streams = chooseStreams({
+      totals: this.#totals,
+      kind: this.#options.offer.kind,
+      most: Math.min(answer.streams, this.#peerStreams),
+    });
+    this.send({ type: "bulk_streams", count: this.#streams });
+    this.act({ type: "start", streams: this.#streams, choice: this.#choice });
+    this.#progress("transferring");
+  }
+
+  #credited(through: number): void {
+    this.#mustBe("sending", "page_credit");
+    this.#credit = Math.max(this.#credit, through);
+    this.#list();
+  }
+
+  /** Reads the next page when there is one, credit for it, and no other is being read. */
+  #list(): void {
+    if (this.#reading || this.#listed || this.#nextPage > this.#credit) return;
+    if (this.#options.offer.kind === "text") throw unexpected("page_credit");
+    this.#reading = true;
+    this.act({ type: "read_page" });
+  }
+
+  #page({ columns, problems }: { columns: Columns; problems: readonly NativeProblem[] }): void {
+    this.#reading = false;
+    this.#failures.addNative(problems);
+    this.#omitted += problems.length;
+    this.#known = columns.first + columns.count;
+    this.#listed = columns.last;
+    // The walk may stop at problems alone; only the last page may be empty on the wire.
+    if (columns.count > 0 || columns.last) {
+      const omitted = this.#omitted === 0 ? {} : { omitted: this.#omitted };
+      this.#omitted = 0;
+      this.send({ type: "manifest_page", page: this.#nextPage++, ...columns, ...omitted });
+    }
+    this.#list();
+  }
+
+  #asked(message: MessageOf<"request_chunks">): void {
+    this.#mustBe("sending", message.type);
+    const { runs, ranges } = readRequest(message, this.#known);
+    for (const [first, last] of runs) this.#requested += last - first + 1;
+    this.#ranges += ranges.length;
+    const limit = MAX_REQUESTS_PER_ENTRY * this.#known + EXTRA_REQUESTS;
+    if (this.#requested > limit || this.#ranges > limit) {
+      throw new WormholeError(
+        "LIMIT_EXCEEDED",
+        "Cannot go on: the other side asks for everything again and again",
+      );
+    }
+    this.act({ type: "push", runs: message.runs, ranges: packRanges(ranges) });
+  }
+
+  #entryFailed(code: ErrorCode, entry: number): void {
+    this.#mustBe("sending", "error");
+    if (entry >= this.#known) throw unexpected("error");
+    this.#failures.add({ path: `entry ${entry}`, code, message: peerEntryState(code) });
+  }
+
+  #news(report: SendReport): void {
+    if (report.bytes_wire > this.#sent.bytes_wire) this.heard();
+    this.#failures.addNative(report.failed);
+    this.#sent = report;
+    this.#progress(report.idle && this.#listed ? "placing" : "transferring");
+    this.#tune();
+    if (this.#state === "sending") this.act({ type: "watch" });
+  }
+
+  #tune(): void {
+    const elapsed = this.now - this.#tuned.at;
+    if (elapsed < TUNE_EVERY_MS) return;
+    const blocked = this.#sent.blocked_us - this.#tuned.blocked_us;
+    this.#tuned = { at: this.now, blocked_us: this.#sent.blocked_us };
+    const choice = this.#choose(blocked / 1000 / elapsed / this.#streams);
+    if (choice.codec === this.#choice.codec && choice.level === this.#choice.level) return;
+    this.#choice = choice;
+    this.act({ type: "tune", choice });
+  }
+
+  #choose(blockedShare?: number): CodecChoice {
+    return chooseCodec({
+      mode: this.#options.compression,
+      level: this.#options.compressionLevel,
+      supported: this.#codecs,
+      current: this.#choice,
+      ...blockedShare === undefined ? {} : { blockedShare },
+    });
+  }
+
+  #done(done: MessageOf<"done">): void {
+    this.#mustBe("sending", done.type);
+    const { kind } = this.#options.offer;
+    if (kind !== "text" && !this.#listed) throw unexpected("done");
+    this.#state = "done";
+    this.send({ type: "done_ack" });
+    // The receiver counts our failures too; what it has beyond ours failed over there.
+    const ours = this.#failures.count;
+    const names = new Set(this.#failures.entries.map(({ entry }) => entry));
+    for (const { entry, code } of done.failed) {
+      if (names.has(entry) || this.#failures.count >= Math.max(ours, done.failed_count)) continue;
+      this.#failures.add({ path: `entry ${entry}`, code, message: peerEntryState(code) });
+    }
+    this.#failures.addUnnamed(Math.max(0, done.failed_count - this.#failures.count));
+    this.#progress("done", done);
+    this.finish({
+      kind,
+      files: done.files,
+      directories: done.directories,
+      symlinks: done.symlinks,
+      bytes: done.bytes,
+      bytesWire: this.#sent.bytes_wire,
+      skipped: 0,
+      failed: this.#failures.listed,
+      failedCount: this.#failures.count,
+      durationMs: this.now - this.#acceptedAt,
+    });
+  }
+
+  #mustBe(state: State, type: string): void {
+    if (this.#state !== state) throw unexpected(type);
+  }
+
+  #progress(phase: Progress["phase"], done?: { files: number; bytes: number }): void {
+    this.act({
+      type: "progress",
+      progress: {
+        phase,
+        bytesDone: done?.bytes ?? this.#sent.bytes_read,
+        bytesTotal: done?.bytes ?? this.#totals?.bytes,
+        filesDone: done?.files ?? this.#sent.files_done,
+        filesTotal: done?.files ?? this.#totals?.files,
+        bytesWire: this.#sent.bytes_wire,
+        failedCount: this.#failures.count,
+      },
+    });
+  }
+}
+
+/** Gives the number of bulk streams that `totals` are worth; all when the totals are not known. */
+export function chooseStreams(
+  { totals, kind, most }: { totals: Totals | undefined; kind: MessageOf<"offer">["kind"]; most: number },
+): number {
+  if (kind === "stream") return 1;
+  if (totals === undefined) return most;
+  const worth = Math.ceil(totals.bytes / BYTES_PER_STREAM) + Math.floor(totals.files / FILES_PER_STREAM);
+  return Math.max(1, Math.min(most, worth));
+}

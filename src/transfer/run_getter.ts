@@ -1,0 +1,242 @@
+import { type Clock, systemClock } from "../base/clock.ts";
+import { WormholeError } from "../base/errors.ts";
+import { encodeName } from "../base/names.ts";
+import type { NativeQueue } from "../native/queue.ts";
+import { type CommitResult, NativeReceive } from "../native/transfer.ts";
+import type { PeerConnection } from "../transport/connection.ts";
+import { type EntryName, parseName, printable } from "../tree/mod.ts";
+import type { MessageOf, Totals } from "../wire/mod.ts";
+import { drive } from "./drive.ts";
+import { Getter, type GetterAction, type GetterEvent } from "./getter.ts";
+import { makeHello } from "./handshake.ts";
+import { Lane } from "./lane.ts";
+import type { Progress, TransferOutcome } from "./outcome.ts";
+import { type ExistingPolicy, Placement } from "./placement.ts";
+
+/** An offer as the person sees it; names are checked, show them through `printable`. */
+export interface Offer {
+  readonly kind: "files" | "text" | "stream";
+  readonly roots: readonly OfferedRoot[];
+  /** Roots beyond those listed. */
+  readonly more: number;
+  readonly totals: Totals;
+  /** The totals are not complete. */
+  readonly counting: boolean;
+  readonly text: string | undefined;
+}
+
+/** One thing that is offered. */
+export interface OfferedRoot {
+  readonly name: EntryName;
+  readonly kind: "file" | "directory" | "symlink" | "stream";
+  /** Bytes; 0 where the sender does not know. */
+  readonly size: number;
+  readonly files: number;
+  /** The destination has something of that name. */
+  readonly exists: boolean;
+}
+
+/** What the person decided. */
+export type Acceptance =
+  | { readonly accept: true; readonly existing?: ExistingPolicy | undefined }
+  | { readonly accept: false };
+
+/** What {@linkcode runGetter} needs. */
+export interface RunGetterOptions {
+  readonly connection: PeerConnection;
+  readonly queue: NativeQueue;
+  /** Folder to receive into; it must exist. */
+  readonly destination: string;
+  /** Program and version, such as `wormhole/0.1.0`. */
+  readonly agent: string;
+  readonly maxStreams: number;
+  /** Bytes of all buffers. */
+  readonly poolBytes: number;
+  /**
+   * Asks the person; called once. A WormholeError that it throws refuses the offer with that code. `signal` aborts
+   * when the peer has gone meanwhile.
+   */
+  accept(offer: Offer, options: { signal: AbortSignal }): Promise<Acceptance> | Acceptance;
+  /** Globs; with any only entries that match, and everything in directories that match, are received. */
+  readonly only?: readonly string[];
+  /** Take symlinks that lead out of what was sent. */
+  readonly unsafeLinks?: boolean;
+  readonly clock?: Clock;
+  onProgress?(progress: Progress): void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Receives over an authenticated connection, which stays open when all went well. Nothing but what was there before
+ * stays in the destination when it fails.
+ *
+ * @throws {WormholeError} REFUSED when `accept` declined; DESTINATION_EXISTS when something exists and no policy was
+ * given; NO_SPACE and other disk codes; CANCELLED when the sender stopped; PEER_FROZEN or CONNECTION_LOST; PROTOCOL,
+ * LIMIT_EXCEEDED, HOSTILE_NAME, CORRUPT when the peer misbehaves; the sender's own code when it failed; the signal's
+ * reason when aborted. Entries that fail are in the outcome.
+ */
+export async function runGetter(options: RunGetterOptions): Promise<TransferOutcome> {
+  const { connection, agent, maxStreams, clock = systemClock, onProgress, signal } = options;
+  const machine = new Getter({
+    hello: makeHello({ agent, nonce: crypto.getRandomValues(new Uint8Array(16)), streams: maxStreams }),
+    maxStreams,
+  });
+  await using work = new Work(options);
+  return await drive<GetterEvent, GetterAction>({
+    machine,
+    connection,
+    clock,
+    perform: (action, over) => work.perform(action, over),
+    ...onProgress && { onProgress },
+    ...signal && { signal },
+  });
+}
+
+/** Does what the machine wants with the person, the disk and the engine. */
+class Work implements AsyncDisposable {
+  readonly #options: RunGetterOptions;
+  /** Pages keep their order; nothing is closed under one. */
+  readonly #lane = new Lane();
+  readonly #destination: Uint8Array;
+  #placement: Placement | undefined;
+  #engine: NativeReceive | undefined;
+  #committing: Promise<CommitResult> | undefined;
+  #over = false;
+
+  constructor(options: RunGetterOptions) {
+    this.#options = options;
+    this.#destination = encodeName(options.destination);
+  }
+
+  async perform(action: GetterAction, signal: AbortSignal): Promise<GetterEvent> {
+    switch (action.type) {
+      case "ask":
+        return await this.#ask(action.offer, signal);
+      case "start":
+        await this.#options.connection.bulk(action.streams, { signal });
+        await this.#opened().start(
+          { connection: this.#options.connection.native, streams: action.streams },
+          { signal },
+        );
+        return { type: "started" };
+      case "expect":
+        return await this.#lane.run(() => this.#expect(action));
+      case "watch":
+        return {
+          type: "received",
+          report: await this.#opened().wait({ signal }),
+          generation: action.generation,
+        };
+      case "commit":
+        this.#committing = this.#opened().commit();
+        return { type: "committed", result: await this.#committing };
+    }
+  }
+
+  /** Waits for what runs, then removes what is staged. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#over = true;
+    await this.#lane.idle();
+    await Promise.allSettled([this.#committing]);
+    await this.#engine?.close();
+  }
+
+  async #ask(message: MessageOf<"offer">, signal: AbortSignal): Promise<GetterEvent> {
+    const { accept, only, unsafeLinks } = this.#options;
+    const offer = await this.#look(message);
+    const acceptance = await accept.call(this.#options, offer, { signal });
+    if (!acceptance.accept) return { type: "decided", decision: { accept: false } };
+    if (offer.kind !== "text") {
+      await this.#check(offer, acceptance.existing);
+      this.#placement = new Placement({
+        exists: (names) => this.#exists(names),
+        existing: acceptance.existing,
+      });
+      await this.#open();
+    }
+    const decision = { accept: true, ...only && { only }, ...unsafeLinks && { unsafeLinks } } as const;
+    return { type: "decided", decision };
+  }
+
+  async #look(message: MessageOf<"offer">): Promise<Offer> {
+    // Names that only this platform cannot hold fail one by one later.
+    const names = message.roots.map(({ name }) => parseName(name, { platform: "posix" }));
+    const exists = names.length === 0 ? new Set() : await this.#exists(message.roots.map(({ name }) => name));
+    return {
+      kind: message.kind,
+      roots: message.roots.map(({ kind, size, files }, i) => ({
+        name: names[i]!,
+        kind,
+        size,
+        files,
+        exists: exists.has(i),
+      })),
+      more: message.more ?? 0,
+      totals: message.totals,
+      counting: message.counting || message.kind === "stream",
+      text: message.text,
+    };
+  }
+
+  /** Refuses before anything is sent what cannot end well. */
+  async #check(offer: Offer, existing: ExistingPolicy | undefined): Promise<void> {
+    // Who takes a part may not want what is in the way, and needs less room.
+    if ((this.#options.only?.length ?? 0) > 0) return;
+    const taken = offer.roots.find(({ exists }) => exists);
+    if (taken !== undefined && existing === undefined) {
+      throw new WormholeError(
+        "DESTINATION_EXISTS",
+        `Cannot receive "${printable(taken.name)}": it exists already in "${
+          printable(this.#options.destination)
+        }"`,
+      );
+    }
+    if (offer.counting || existing === "skip") return;
+    const { available } = await this.#options.queue.call<{ available: number | bigint }>("files.space", {
+      path: this.#destination,
+    });
+    if (BigInt(available) >= BigInt(offer.totals.bytes)) return;
+    throw new WormholeError(
+      "NO_SPACE",
+      `Cannot receive into "${printable(this.#options.destination)}": not enough space, ${
+        mebibytes(available)
+      } are ` +
+        `free and ${mebibytes(offer.totals.bytes)} are needed`,
+    );
+  }
+
+  async #open(): Promise<void> {
+    const { queue, poolBytes } = this.#options;
+    const engine = await NativeReceive.open(queue, { destination: this.#destination, pool_bytes: poolBytes });
+    // The transfer may have ended while the folder was made.
+    if (this.#over) await engine.close();
+    else this.#engine = engine;
+  }
+
+  async #expect(action: GetterAction & { type: "expect" }): Promise<GetterEvent> {
+    const { plans, refused } = await this.#placement!.plan(action.roots);
+    const result = await this.#opened().expect({
+      columns: action.columns,
+      wanted: action.wanted,
+      roots: plans,
+    });
+    return { type: "expected", result, refused };
+  }
+
+  async #exists(names: readonly Uint8Array[]): Promise<ReadonlySet<number>> {
+    const { existing } = await this.#options.queue.call<{ existing: number[] }>("files.exists", {
+      directory: this.#destination,
+      names,
+    });
+    return new Set(existing);
+  }
+
+  #opened(): NativeReceive {
+    if (this.#engine === undefined) throw new WormholeError("CLOSED", "the receive session is closed");
+    return this.#engine;
+  }
+}
+
+function mebibytes(bytes: number | bigint): string {
+  return `${(Number(bytes) / 1024 ** 2).toFixed(1)} MiB`;
+}

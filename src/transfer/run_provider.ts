@@ -1,0 +1,139 @@
+import { type Clock, systemClock } from "../base/clock.ts";
+import { WormholeError } from "../base/errors.ts";
+import type { CodecChoice, CompressionMode } from "../content/mod.ts";
+import { CODEC_NUMBERS, type NativeSend } from "../native/transfer.ts";
+import type { PeerConnection } from "../transport/connection.ts";
+import { drive } from "./drive.ts";
+import { makeHello } from "./handshake.ts";
+import { Lane } from "./lane.ts";
+import type { Progress, TransferOutcome } from "./outcome.ts";
+import { Provider, type ProviderAction, type ProviderEvent } from "./provider.ts";
+import type { SendSource } from "./source.ts";
+
+/** What {@linkcode runProvider} needs. */
+export interface RunProviderOptions {
+  readonly connection: PeerConnection;
+  /** What is sent; used up by this transfer, disposed of by the caller. */
+  readonly source: SendSource;
+  /** Program and version, such as `wormhole/0.1.0`. */
+  readonly agent: string;
+  readonly maxStreams: number;
+  /** Bytes of all buffers. */
+  readonly poolBytes: number;
+  readonly chunkBytes: number;
+  readonly compression: CompressionMode;
+  /** zstd, 1 to 19. */
+  readonly compressionLevel: number;
+  readonly clock?: Clock;
+  onProgress?(progress: Progress): void;
+  readonly signal?: AbortSignal;
+}
+
+/** How long the offer waits for the count to be complete, in ms: most trees are counted by then. */
+const COUNT_WAIT_MS = 2000;
+
+/** Entries asked of the walk for one page. */
+const PAGE_ENTRIES = 2048;
+
+/**
+ * Sends `source` over an authenticated connection, which stays open when all went well.
+ *
+ * @throws {WormholeError} REFUSED when the receiver's person or disk refused; CANCELLED when the receiver stopped;
+ * PEER_FROZEN or CONNECTION_LOST; PROTOCOL, LIMIT_EXCEEDED when the peer misbehaves; the receiver's own code when it
+ * failed; the signal's reason when aborted. Entries that fail are in the outcome.
+ */
+export async function runProvider(options: RunProviderOptions): Promise<TransferOutcome> {
+  const { connection, source, agent, maxStreams, clock = systemClock, signal, onProgress } = options;
+  await countFor(source, { clock, signal });
+  const machine = new Provider({
+    hello: makeHello({ agent, nonce: crypto.getRandomValues(new Uint8Array(16)), streams: maxStreams }),
+    offer: source.offer(crypto.getRandomValues(new Uint8Array(16))),
+    maxStreams,
+    compression: options.compression,
+    compressionLevel: options.compressionLevel,
+  });
+  const work = new Work(options);
+  return await drive<ProviderEvent, ProviderAction>({
+    machine,
+    connection,
+    clock,
+    perform: (action, over) => work.perform(action, over),
+    ...onProgress && { onProgress },
+    ...signal && { signal },
+  });
+}
+
+async function countFor(
+  source: SendSource,
+  { clock, signal }: { clock: Clock; signal?: AbortSignal },
+): Promise<void> {
+  const done = new AbortController();
+  const patience = clock.sleep(COUNT_WAIT_MS, { signal: done.signal }).catch(() => {});
+  const aborted = Promise.withResolvers<never>();
+  aborted.promise.catch(() => {});
+  const abort = () => aborted.reject(signal!.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  if (signal?.aborted) abort();
+  try {
+    await Promise.race([source.counted, patience, aborted.promise]);
+  } finally {
+    done.abort();
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+/** Does what the machine wants with the engine. */
+class Work {
+  readonly #options: RunProviderOptions;
+  /** Starting, pushing and tuning keep their order. */
+  readonly #lane = new Lane();
+
+  constructor(options: RunProviderOptions) {
+    this.#options = options;
+  }
+
+  async perform(action: ProviderAction, signal: AbortSignal): Promise<ProviderEvent | undefined> {
+    const engine = this.#engine();
+    switch (action.type) {
+      case "read_page":
+        return { type: "page", ...await engine.page(PAGE_ENTRIES, { signal }) };
+      case "start":
+        return await this.#lane.run(() => this.#start(engine, action, signal));
+      case "push":
+        await this.#lane.run(() => engine.push({ runs: action.runs, ranges: action.ranges }, { signal }));
+        return undefined;
+      case "tune":
+        await this.#lane.run(() => engine.tune(nativeChoice(action.choice)));
+        return undefined;
+      case "watch":
+        return { type: "sent", report: await engine.wait({ signal }) };
+    }
+  }
+
+  async #start(
+    engine: NativeSend,
+    { streams, choice }: { streams: number; choice: CodecChoice },
+    signal: AbortSignal,
+  ): Promise<ProviderEvent> {
+    const { connection, poolBytes, chunkBytes } = this.#options;
+    await connection.bulk(streams, { signal });
+    await engine.start({
+      connection: connection.native,
+      streams,
+      pool_bytes: poolBytes,
+      chunk_bytes: chunkBytes,
+      ...nativeChoice(choice),
+    }, { signal });
+    return { type: "started" };
+  }
+
+  #engine(): NativeSend {
+    const { engine } = this.#options.source;
+    if (engine === undefined) throw new WormholeError("INTERNAL", "a text needs no engine");
+    return engine;
+  }
+}
+
+function nativeChoice({ codec, level }: CodecChoice): { codec: number; level: number } {
+  return { codec: CODEC_NUMBERS[codec], level };
+}
