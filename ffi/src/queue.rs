@@ -98,7 +98,11 @@ impl Queue {
             let result = tokio::select! {
                 biased;
                 result = future => result,
-                _ = cancelled => Err(Error::new(Kind::Cancelled, "cancelled")),
+                _ = cancelled => Err(if queue.closed.load(Ordering::Acquire) {
+                    Error::new(Kind::Closed, "the queue is closed")
+                } else {
+                    Error::new(Kind::Cancelled, "cancelled")
+                }),
             };
             queue.complete(token, result);
         });

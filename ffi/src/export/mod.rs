@@ -11,6 +11,7 @@ use crate::op::{self, Op};
 pub mod codec;
 pub mod files;
 pub mod hash;
+pub mod net;
 pub mod pairing;
 pub mod queue;
 pub mod transfer;
@@ -23,6 +24,7 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     codec::OPERATIONS,
     files::OPERATIONS,
     walk::OPERATIONS,
+    net::OPERATIONS,
     transfer::OPERATIONS,
 ];
 
