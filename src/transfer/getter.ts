@@ -290,7 +290,9 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
 
   /** Requested entries that are not known to be finished. */
   #unfinished(): number {
-    return Math.max(0, this.#requested - (this.#received.files_done - this.#empty) - this.#engineFailed);
+    // Empty files count as done at once, but a report may be older than the page that had them.
+    const done = Math.max(0, this.#received.files_done - this.#empty);
+    return Math.max(0, this.#requested - done - this.#engineFailed);
   }
 
   #commitWhenComplete(): void {

@@ -1,0 +1,221 @@
+import { assertEquals, assertTrue } from "../base/testing.ts";
+import type { SendReport } from "../native/transfer.ts";
+import { type Message, type MessageOf, writeRequest } from "../wire/mod.ts";
+import type { CommonAction } from "./machine.ts";
+import { chooseStreams, Provider, type ProviderAction, type ProviderEvent } from "./provider.ts";
+import { columnsOf, helloOf, offerOf, Script } from "./testing.ts";
+
+type ProviderScript = Script<ProviderEvent, ProviderAction>;
+
+const YES: MessageOf<"answer"> = {
+  type: "answer",
+  accept: true,
+  abilities: { zstd: true, lz4: true },
+  streams: 4,
+};
+const DONE: MessageOf<"done"> = {
+  type: "done",
+  files: 3,
+  directories: 1,
+  symlinks: 0,
+  bytes: 15,
+  failed: [],
+  failed_count: 0,
+};
+const REPORT: SendReport = {
+  bytes_read: 0,
+  bytes_wire: 0,
+  blocked_us: 0,
+  files_done: 0,
+  failed: [],
+  idle: false,
+};
+
+function greeted(offer = offerOf()): ProviderScript {
+  const provider = new Provider({
+    hello: helloOf("s"),
+    offer,
+    maxStreams: 8,
+    compression: "auto",
+    compressionLevel: 3,
+  });
+  return new Script<ProviderEvent, ProviderAction>(provider).hears(helloOf("r"));
+}
+
+/** Accepted, with `pages` granted. */
+function sending(pages = 1, offer = offerOf()): ProviderScript {
+  const script = greeted(offer).hears(YES, { type: "page_credit", through: pages - 1 });
+  script.take();
+  return script;
+}
+
+function runs(...runs: [number, number][]): Message {
+  return { type: "request_chunks", ...writeRequest({ runs, ranges: [] }) };
+}
+
+Deno.test("Provider sends everything in order and ends well", () => {
+  const script = greeted();
+  assertEquals(script.taken(), ["send:hello", "send:offer"]);
+  script.hears(YES, { type: "page_credit", through: 7 });
+  assertEquals(script.taken(), ["send:bulk_streams", "start", "read_page"]);
+  script.event({
+    type: "page",
+    columns: columnsOf([{ kind: "directory" }, { parent: 0 }], { last: false }),
+    problems: [],
+  });
+  script.event({ type: "started" });
+  script.hears(runs([1, 1]));
+  script.event({ type: "page", columns: columnsOf([{ parent: 0 }], { first: 2 }), problems: [] });
+  assertEquals(script.taken(), ["send:manifest_page", "read_page", "watch", "push", "send:manifest_page"]);
+  script.hears(runs([2, 2]));
+  script.event({
+    type: "sent",
+    report: { ...REPORT, bytes_read: 10, bytes_wire: 200, files_done: 2, idle: true },
+  });
+  assertEquals(script.taken(), ["push", "watch"]);
+  const [ack, finish] = script.hears(DONE).take() as [CommonAction, CommonAction & { type: "finish" }];
+  assertEquals(ack, { type: "send", message: { type: "done_ack" } });
+  assertEquals(finish.outcome.bytesWire, 200);
+  assertEquals(finish.outcome.failedCount, 0);
+});
+
+Deno.test("Provider lists no page beyond its credit", () => {
+  const script = sending(1);
+  const page = (first: number) => columnsOf([{}], { first, last: false });
+  script.event({ type: "page", columns: page(0), problems: [] });
+  assertEquals(script.taken(), ["send:manifest_page"]);
+  script.hears({ type: "page_credit", through: 2 });
+  assertEquals(script.taken(), ["read_page"]);
+  script.event({ type: "page", columns: page(1), problems: [] }).event({
+    type: "page",
+    columns: page(2),
+    problems: [],
+  });
+  assertEquals(script.taken(), ["send:manifest_page", "read_page", "send:manifest_page"]);
+});
+
+Deno.test("Provider keeps pages of problems alone to itself and tells how much was left out", () => {
+  const script = sending(2);
+  const problem = { path: new Uint8Array([97]), kind: 22, text: 'Cannot open "a": permission denied' };
+  script.event({ type: "page", columns: columnsOf([], { last: false }), problems: [problem] });
+  assertEquals(script.taken(), ["read_page"]);
+  const [sent] = script.event({ type: "page", columns: columnsOf([]), problems: [problem] }).take();
+  const { message } = sent as { message: MessageOf<"manifest_page"> };
+  assertEquals([message.page, message.omitted], [0, 2]);
+  const finish = script.hears({ ...DONE, failed_count: 2 }).take().at(-1) as CommonAction & {
+    type: "finish";
+  };
+  assertEquals(finish.outcome.failedCount, 2);
+  assertEquals(finish.outcome.failed.map(({ code }) => code), ["PERMISSION_DENIED", "PERMISSION_DENIED"]);
+});
+
+Deno.test("Provider sends a text without an engine", () => {
+  const script = greeted(offerOf({ kind: "text", roots: [], text: "hi" })).hears(YES, { ...DONE, files: 0 });
+  assertEquals(script.taken(), ["send:hello", "send:offer", "send:done_ack", "finish"]);
+});
+
+Deno.test("Provider reports a refusal", () => {
+  greeted().hears({ ...YES, accept: false, reason: "NO_SPACE" }).failed("REFUSED", "send:offer");
+});
+
+Deno.test("Provider refuses what an honest receiver does not send", () => {
+  const page: ProviderEvent = { type: "page", columns: columnsOf([{}]), problems: [] };
+  const cases: [string, ProviderScript, Message[], "PROTOCOL" | "LIMIT_EXCEEDED"][] = [
+    ["second hello", greeted(), [helloOf("r")], "PROTOCOL"],
+    ["credit before the answer", greeted(), [{ type: "page_credit", through: 1 }], "PROTOCOL"],
+    ["done before the answer", greeted(), [DONE], "PROTOCOL"],
+    ["second answer", sending(), [YES], "PROTOCOL"],
+    ["done before the last page", sending(), [DONE], "PROTOCOL"],
+    ["request of an unknown entry", sending().event(page), [runs([0, 1])], "PROTOCOL"],
+    ["an offer", sending(), [offerOf()], "PROTOCOL"],
+    ["a page", sending(), [{ type: "manifest_page", page: 0, ...columnsOf([{}]) }], "PROTOCOL"],
+    ["failure of an unknown entry", sending(), [{ type: "error", code: "IO", entry: 0 }], "PROTOCOL"],
+    ["pages of a text", greeted(offerOf({ kind: "text", text: "" })).hears(YES), [
+      { type: "page_credit", through: 1 },
+    ], "PROTOCOL"],
+    [
+      "everything again and again",
+      sending().event(page),
+      Array.from({ length: 70_000 }, () => runs([0, 0])),
+      "LIMIT_EXCEEDED",
+    ],
+  ];
+  for (const [, script, messages, code] of cases) script.hears(...messages).failed(code);
+});
+
+Deno.test("Provider takes nothing after the end", () => {
+  const script = sending().event({ type: "page", columns: columnsOf([{}]), problems: [] }).hears(DONE);
+  script.take();
+  assertEquals(script.hears(DONE).event({ type: "abort", reason: 1 }).take(), []);
+});
+
+Deno.test("Provider refuses another version and its own echo", () => {
+  const provider = () =>
+    new Script<ProviderEvent, ProviderAction>(
+      new Provider({
+        hello: helloOf("s"),
+        offer: offerOf(),
+        maxStreams: 8,
+        compression: "auto",
+        compressionLevel: 3,
+      }),
+    );
+  provider().hears({ ...helloOf("r"), version: { major: 2, minor: 0 } }).failed("VERSION_UNSUPPORTED");
+  provider().hears(helloOf("s")).failed("PROTOCOL");
+  provider().hears({ type: "ping", nonce: 1 }).failed("PROTOCOL");
+  assertEquals(
+    provider().hears({ ...helloOf("r"), version: { major: 1, minor: 9 } }).taken().at(-1),
+    "send:offer",
+  );
+});
+
+Deno.test("Provider reports a frozen peer within 15 s, and bulk data is a sign of life", () => {
+  const script = sending();
+  script.event({ type: "started" });
+  for (let i = 1; i <= 6; i++) {
+    script.wait(4000).event({ type: "sent", report: { ...REPORT, bytes_wire: i } });
+  }
+  assertTrue(!script.taken().includes("fail"));
+  script.wait(13_000);
+  assertTrue(!script.taken().includes("fail"));
+  script.wait(2000).failed("PEER_FROZEN");
+});
+
+Deno.test("Provider pings and answers pings", () => {
+  const script = sending().wait(5000);
+  assertEquals(script.taken(), ["send:ping"]);
+  assertEquals(script.hears({ type: "ping", nonce: 9 }).take(), [
+    { type: "send", message: { type: "pong", nonce: 9 } },
+  ]);
+});
+
+Deno.test("Provider does not blame the peer for its own sleep", () => {
+  const script = sending();
+  script.now += 3_600_000;
+  script.event({ type: "tick" });
+  assertEquals(script.taken(), ["send:ping"]);
+});
+
+Deno.test("Provider ends when either side cancels or fails", () => {
+  sending().event({ type: "abort", reason: "enough" }).failed("enough" as "IO", "send:cancel");
+  sending().hears({ type: "cancel", code: "INTERRUPTED" }).failed("CANCELLED", null);
+  sending().hears({ type: "error", code: "NO_SPACE" }).failed("NO_SPACE", null);
+  sending().event({ type: "closed" }).failed("CONNECTION_LOST", null);
+});
+
+Deno.test("Provider tunes the codec to a link that holds it up", () => {
+  const script = sending();
+  script.event({ type: "started" }).take();
+  script.now = 2000;
+  script.event({ type: "sent", report: { ...REPORT, blocked_us: 1_900_000 } });
+  assertEquals(script.take()[0], { type: "tune", choice: { codec: "lz4", level: 0 } });
+});
+
+Deno.test("chooseStreams() gives small transfers one stream and large ones all", () => {
+  const totals = (bytes: number, files: number) => ({ bytes, files, directories: 0, symlinks: 0 });
+  assertEquals(chooseStreams({ totals: totals(1, 1), kind: "files", most: 8 }), 1);
+  assertEquals(chooseStreams({ totals: totals(2 ** 31, 1), kind: "files", most: 8 }), 8);
+  assertEquals(chooseStreams({ totals: totals(1, 1100), kind: "files", most: 8 }), 3);
+  assertEquals(chooseStreams({ totals: undefined, kind: "files", most: 8 }), 8);
+  assertEquals(chooseStreams({ totals: undefined, kind: "stream", most: 8 }), 1);
+});
