@@ -71,7 +71,7 @@ add("failed with a number of the future", header(1, 0, 0), [record(5, FAILED, st
     "unknown numbers read as INTERNAL")
 add("end of a stream", header(1, 0, 0), [record(0, END, 123456789, 0)], b"", True, "size of a stream is offset + length")
 add("highest entry and offset", header(1, 5, 5), [record(2**30 - 1, DATA, 2**53 - 6, 5, hello)], hello, True,
-    "ends at 2^53 - 1")
+    "the highest that a manifest can ask for")
 add("lz4 literals", header(1, 5, 6, codec=2), [good], lz4_literals(hello), "PROTOCOL",
     "encoded payload is longer than the plain one")
 add("lz4 zeros", header(1, 100, len(lz4_zeros(100)), codec=2), [record(1, DATA | END, 0, 100, zeros)], lz4_zeros(100), True,
@@ -82,7 +82,7 @@ add("zstd zeros", header(1, 100, len(zstd_rle(b"\0", 100)), codec=1), [record(1,
 add("wrong magic", header(1, 5, 5, magic=0x5748), [good], hello, "PROTOCOL", "bytes HW")
 add("version 2", header(1, 5, 5, version=2), [good], hello, "PROTOCOL", "unknown version")
 add("unknown codec", header(1, 5, 5, codec=3), [good], hello, "PROTOCOL", "codec 3")
-add("no records", header(0, 0, 0), [], b"", "PROTOCOL", "record_count 0")
+add("no records", header(0, 0, 0), [], b"", "LIMIT_EXCEEDED", "record_count 0")
 add("too many records", header(1025, 0, 0), [record(i, END) for i in range(1025)], b"", "LIMIT_EXCEEDED", "record_count 1025")
 add("reserved not zero", header(1, 5, 5, reserved=1), [good], hello, "PROTOCOL", "reserved is 1")
 add("plain length above 16 MiB", header(1, 16 * MIB + 1, 16 * MIB + 1), [record(1, DATA, 0, 16 * MIB + 1, hash_=ZERO)], b"",
@@ -102,12 +102,13 @@ add("failed and end", header(1, 0, 0), [record(1, END | FAILED, status=22)], b""
 add("failed without status", header(1, 0, 0), [record(1, FAILED)], b"", "PROTOCOL", "status must say why")
 add("failed with a length", header(1, 0, 0), [record(1, FAILED, 0, 5, status=22)], b"", "PROTOCOL", "offset and length are 0")
 add("status without failed", header(1, 0, 0), [record(1, END, status=22)], b"", "PROTOCOL", "status must be 0")
-add("data of no bytes", header(1, 0, 0), [record(1, DATA)], b"", "PROTOCOL", "DATA has at least one byte")
+add("data of no bytes", header(1, 0, 0), [record(1, DATA)], b"", "LIMIT_EXCEEDED", "DATA has at least one byte")
 add("hole of no bytes", header(1, 0, 0), [record(1, HOLE)], b"", "PROTOCOL", "HOLE has at least one byte")
 add("end with a length", header(1, 0, 0), [record(1, END, 0, 5)], b"", "PROTOCOL", "END alone has length 0")
 add("hash without data", header(1, 0, 0), [record(1, END, hash_=b"\1" * 32)], b"", "PROTOCOL", "hash is zero unless DATA")
-add("offset wraps", header(1, 5, 5), [record(1, DATA, 2**64 - 3, 5, hello)], hello, "PROTOCOL", "offset + length overflows u64")
-add("ends above 2^53 - 1", header(1, 0, 0), [record(1, HOLE, 2**53 - 1, 1)], b"", "PROTOCOL", "ends at 2^53")
+add("offset wraps", header(1, 5, 5), [record(1, DATA, 2**64 - 3, 5, hello)], hello, "LIMIT_EXCEEDED", "offset + length overflows u64")
+add("ends above 2^63 - 1", header(1, 0, 0), [record(1, HOLE, 2**63 - 1, 1)], b"", "LIMIT_EXCEEDED", "ends at 2^63")
+add("encoded payload as long as the plain one", header(1, 5, 5, codec=1), [good], hello, "PROTOCOL", "then it is sent raw")
 add("bit flip in the payload", header(1, 5, 5), [good], b"hellp", "CORRUPT", "does not match the hash")
 add("bit flip in the hash", header(1, 5, 5), [good[:-1] + bytes([good[-1] ^ 1])], hello, "CORRUPT", "does not match the hash")
 add("zstd garbage", header(1, 100, 9, codec=1), [record(1, DATA, 0, 100, zeros)], b"not zstd!", "CORRUPT", "does not decode")
