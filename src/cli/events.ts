@@ -27,6 +27,8 @@ export interface CodeEvent {
   readonly code: string;
   /** Hub through which the code is found; null: the local network. */
   readonly hub: string | null;
+  /** Port of this machine's own mailbox, for `recv --peer HOST:PORT`; null: a hub is used. */
+  readonly port: number | null;
   /** When it expires, ISO 8601; null: when this program ends. */
   readonly expires_at: string | null;
 }

@@ -10,7 +10,7 @@ const MAX_LISTED_NAMES = 8;
 export function humanText(event: OutputEvent, styles: Styles): string {
   switch (event.event) {
     case "code":
-      return codeText(safe(event.code), { hub: event.hub, styles });
+      return codeText(safe(event.code), { hub: event.hub, port: event.port, styles });
     case "verifier":
       return `Verifier: ${styles.bold(safe(event.verifier))}\nBoth people must see the same.`;
     case "peer":
@@ -48,9 +48,14 @@ export function contentsText({ kind, files, directories, bytes }: OfferEvent): s
   return `${parts.join(" and ")}, ${total}`;
 }
 
-function codeText(code: string, { hub, styles }: { hub: string | null; styles: Styles }): string {
+function codeText(
+  code: string,
+  { hub, port, styles }: { hub: string | null; port: number | null; styles: Styles },
+): string {
   const through = hub ? ` --hub ${safe(hub)}` : "";
-  return `Code: ${styles.bold(code)}\nOn the other machine: wormhole recv${through} ${code}`;
+  const lines = [`Code: ${styles.bold(code)}`, `On the other machine: wormhole recv${through} ${code}`];
+  if (port !== null) lines.push(styles.dim(`If it is not found: add --peer THIS-MACHINE:${port}`));
+  return lines.join("\n");
 }
 
 function offerText(event: OfferEvent): string {

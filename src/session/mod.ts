@@ -23,3 +23,5 @@ export {
   openRendezvous,
   type OpenRendezvousOptions,
 } from "./rendezvous.ts";
+export { APP_ID, type Machine, openMachine } from "./machine.ts";
+export { withDeadline } from "./deadline.ts";

@@ -1,10 +1,12 @@
 /** What every transport must do; a new one ships by passing this unchanged. */
 import { isWormholeError } from "../../src/base/errors.ts";
 import { assertEquals, assertRejects, assertTrue } from "../../src/base/testing.ts";
+import type { NativeQueue } from "../../src/native/queue.ts";
 import { type Link, MAX_CONTROL_FRAME_BYTES, type TransportKind } from "../../src/transport/connection.ts";
 
 /** Two linked ends and what each must see as the other's key. */
 export interface LinkedPair extends AsyncDisposable {
+  readonly queue: NativeQueue;
   readonly a: Link;
   readonly b: Link;
   readonly keyOfA: Uint8Array;

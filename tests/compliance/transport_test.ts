@@ -1,71 +1,12 @@
 import { isWormholeError, WormholeError } from "../../src/base/errors.ts";
 import { assertEquals, assertRejects, assertTrue } from "../../src/base/testing.ts";
-import { NativeQueue } from "../../src/native/queue.ts";
 import { dialFirst } from "../../src/transport/dial.ts";
-import { Endpoint } from "../../src/transport/endpoint.ts";
-import type { DialTransport } from "../../src/transport/hints.ts";
-import { memoryPair } from "../../src/transport/memory.ts";
-import { type LinkedPair, transportCompliance } from "./transport.ts";
+import { endpoints, linksBy, memoryLinks, seed } from "./pairs.ts";
+import { transportCompliance } from "./transport.ts";
 
-const seed = () => crypto.getRandomValues(new Uint8Array(32));
-
-async function memory(): Promise<LinkedPair> {
-  const queue = NativeQueue.open();
-  const [a, b] = await memoryPair(queue);
-  const nobody = new Uint8Array(32);
-  return {
-    a,
-    b,
-    keyOfA: nobody,
-    keyOfB: nobody,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([a.close(), b.close()]);
-      await queue.close();
-    },
-  };
-}
-
-/** Two endpoints of this process on loopback. */
-async function endpoints(transport: DialTransport) {
-  const queue = NativeQueue.open();
-  const [dialler, listener] = await Promise.all(
-    [1, 2].map(() => Endpoint.open(queue, { seed: seed(), transports: [transport] })),
-  ) as [Endpoint, Endpoint];
-  const hints = (await listener.hints()).filter(({ host }) => host === "127.0.0.1");
-  return {
-    dialler,
-    listener,
-    hint: hints[0]!,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([dialler.close(), listener.close()]);
-      await queue.close();
-    },
-  };
-}
-
-async function linked(transport: DialTransport): Promise<LinkedPair> {
-  const ends = await endpoints(transport);
-  const { dialler, listener, hint } = ends;
-  await listener.allow(dialler.publicKey);
-  const [a, b] = await Promise.all([
-    dialler.dial(hint, { peerKey: listener.publicKey }),
-    listener.accept(),
-  ]);
-  return {
-    a,
-    b,
-    keyOfA: dialler.publicKey,
-    keyOfB: listener.publicKey,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([a.close(), b.close()]);
-      await ends[Symbol.asyncDispose]();
-    },
-  };
-}
-
-transportCompliance("memory", memory);
-transportCompliance("tcp", () => linked("tcp"));
-transportCompliance("quic", () => linked("quic"));
+transportCompliance("memory", memoryLinks);
+transportCompliance("tcp", () => linksBy("tcp"));
+transportCompliance("quic", () => linksBy("quic"));
 
 for (const transport of ["tcp", "quic"] as const) {
   Deno.test(`${transport} endpoint refuses a key that was not allowed`, async () => {

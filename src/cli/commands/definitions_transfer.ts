@@ -9,7 +9,6 @@ const CODE_FROM_ENVIRONMENT =
 /** `wormhole send`. */
 export const SEND = command({
   name: "send",
-  pending: true,
   summary: "send files, folders or text",
   description:
     "Shows a short code. Whoever types it at the other machine, with wormhole recv CODE, gets what you send, " +
@@ -87,7 +86,6 @@ export const SEND = command({
 /** `wormhole recv`. */
 export const RECV = command({
   name: "recv",
-  pending: true,
   summary: "receive what somebody sends",
   description:
     "Asks for the code when none is given; Tab completes its words. Shows what is offered before anything is " +
@@ -152,7 +150,6 @@ export const RECV = command({
 /** `wormhole hub`. */
 export const HUB = command({
   name: "hub",
-  pending: true,
   summary: "run a hub through which machines find each other",
   description:
     "A hub passes sealed messages between two machines that were given the same code; it learns neither the code's " +

@@ -1,14 +1,23 @@
-import { WormholeError } from "../../base/errors.ts";
+import { runHub } from "../../hub/mod.ts";
 import type { Context } from "../context.ts";
 import type { HubArgs } from "../table.ts";
 
 /**
- * Runs `wormhole hub`.
+ * Runs `wormhole hub` until it is interrupted.
  *
- * @throws {WormholeError} UNSUPPORTED: the table marks it as pending, so no command line leads here yet.
+ * @throws {WormholeError} ADDRESS_IN_USE and its kin when it cannot listen; what is wrong with the database.
  */
-export function run(_context: Context<HubArgs>): Promise<void> {
-  return Promise.reject(
-    new WormholeError("UNSUPPORTED", 'Cannot run "wormhole hub": this version does not have it yet'),
-  );
+export async function run({ args, output, log, clock, signal }: Context<HubArgs>): Promise<void> {
+  await runHub({
+    listen: args.listen,
+    ...args.database !== undefined && { database: args.database },
+    codeTtlMs: args.codeTtl,
+    limits: { claimsPerMinute: args.rateLimit },
+    ...args.motd !== undefined && { motd: args.motd },
+    trustForwarded: args.trustForwarded,
+    log,
+    clock,
+    onListening: ({ url }) => output.emit({ event: "listening", url }),
+    signal,
+  });
 }

@@ -1,14 +1,129 @@
 import { WormholeError } from "../../base/errors.ts";
+import { completeWord } from "../../pairing/mod.ts";
+import { recv } from "../../recv/mod.ts";
+import type { Acceptance, Offer, TransferOutcome } from "../../transfer/mod.ts";
 import type { Context } from "../context.ts";
+import { completeCode } from "../line_editor.ts";
+import { askExisting, askLine, askYesNo } from "../prompt.ts";
 import type { RecvArgs } from "../table.ts";
+import { AGENT, confirmVerifier, finish, peerEvent, ProgressShow } from "../transfer_show.ts";
 
 /**
  * Runs `wormhole recv`.
  *
- * @throws {WormholeError} UNSUPPORTED: the table marks it as pending, so no command line leads here yet.
+ * @throws {WormholeError} USAGE when there is neither a code nor a terminal to ask for it; NOT_FOUND and NOT_DIRECTORY
+ * for the folder; what `recv` throws; PARTIAL when some entries failed.
  */
-export function run(_context: Context<RecvArgs>): Promise<void> {
-  return Promise.reject(
-    new WormholeError("UNSUPPORTED", 'Cannot run "wormhole recv": this version does not have it yet'),
-  );
+export async function run(context: Context<RecvArgs>): Promise<void> {
+  const { args, output } = context;
+  if (args.stdout) {
+    const { receiveToStdout } = await import("../receive_to_stdout.ts");
+    const outcome = await receiveToStdout(context.stdout(), (destination) => receive(context, destination));
+    finish(outcome, { direction: "recv", destination: null, output });
+    return;
+  }
+  const destination = await folder(args.output ?? ".");
+  const outcome = await receive(context, destination);
+  if (outcome.text !== undefined) output.emit({ event: "text", text: outcome.text });
+  finish(outcome, { direction: "recv", destination: outcome.kind === "text" ? null : destination, output });
+}
+
+async function receive(context: Context<RecvArgs>, destination: string): Promise<TransferOutcome> {
+  const { args, config, settings, output, clock, signal } = context;
+  const code = args.code ?? await askCode(context);
+  const show = new ProgressShow(context, "recv");
+  return await recv({
+    code,
+    destination,
+    folders: settings.folders,
+    agent: AGENT,
+    hub: config.signalServer,
+    ...args.peer !== undefined && { peer: args.peer },
+    transport: args.transport,
+    forceTcp: config.forceTcp,
+    maxStreams: config.maxStreams,
+    poolBytes: config.bufferPoolSize,
+    only: args.only,
+    ...args.timeout !== undefined && { timeoutMs: args.timeout },
+    accept: (offer, about) => decide(offer, context, about.signal),
+    ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
+    onEvent: (event) => {
+      if (event.type === "connected") show.connected(event);
+      const peer = peerEvent(event);
+      if (peer) output.emit(peer);
+    },
+    onLooking: () => context.log.info("looking for the sender on this network"),
+    onProgress: (progress) => show.progress(progress),
+    clock,
+    signal,
+  });
+}
+
+/** Asks for the code; Tab completes its words. */
+async function askCode({ terminal, signal }: Context<RecvArgs>): Promise<string> {
+  if (!terminal.interactive) {
+    throw new WormholeError("USAGE", "Cannot receive: give the code that send shows, or set WORMHOLE_CODE");
+  }
+  return await askLine("Code:", { terminal, signal, complete: completeCode(completeWord) });
+}
+
+/** Shows the offer and lets the person, or the flags, decide. */
+async function decide(offer: Offer, context: Context<RecvArgs>, gone: AbortSignal): Promise<Acceptance> {
+  const { args, output, terminal } = context;
+  output.emit({
+    event: "offer",
+    direction: "recv",
+    kind: offer.kind,
+    names: offer.roots.map(({ name }) => name),
+    files: offer.totals.files,
+    directories: offer.totals.directories,
+    bytes: offer.counting ? null : offer.kind === "text" ? textBytes(offer) : offer.totals.bytes,
+  });
+  if (
+    args.stdout &&
+    (offer.more > 0 || offer.roots.some(({ kind }) => kind === "directory" || kind === "symlink") ||
+      offer.roots.length > 1)
+  ) {
+    throw new WormholeError(
+      "USAGE",
+      "Cannot write what is offered to standard output: it is not a single file",
+    );
+  }
+  const policy = args.overwrite ? "overwrite" : args.rename ? "rename" : args.skip ? "skip" : undefined;
+  // A text has nothing to place, and --stdout says itself where everything goes.
+  if (args.yes || args.stdout || offer.kind === "text") return { accept: true, existing: policy };
+  if (!terminal.interactive) {
+    throw new WormholeError("USAGE", "Cannot ask whether to accept: there is no terminal; give --yes");
+  }
+  output.pause();
+  try {
+    const signal = AbortSignal.any([context.signal, gone]);
+    const taken = offer.roots.find(({ exists }) => exists);
+    if (taken !== undefined && policy === undefined) {
+      const answer = await askExisting(taken.name, { terminal, signal });
+      return answer === "cancel" ? { accept: false } : { accept: true, existing: answer };
+    }
+    const accept = await askYesNo("Receive this?", { terminal, signal, fallback: true });
+    return accept ? { accept, existing: policy } : { accept };
+  } finally {
+    output.resume();
+  }
+}
+
+function textBytes({ text = "" }: Offer): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/** Checks the folder before the code is used up. */
+async function folder(path: string): Promise<string> {
+  const info = await Deno.stat(path).catch((cause) => {
+    const [code, state] = cause instanceof Deno.errors.PermissionDenied
+      ? ["PERMISSION_DENIED", "permission denied"] as const
+      : ["NOT_FOUND", "there is no such folder"] as const;
+    throw new WormholeError(code, `Cannot receive into "${path}": ${state}`, { cause });
+  });
+  if (!info.isDirectory) {
+    throw new WormholeError("NOT_DIRECTORY", `Cannot receive into "${path}": it is not a folder`);
+  }
+  return await Deno.realPath(path);
 }

@@ -1,14 +1,112 @@
 import { WormholeError } from "../../base/errors.ts";
+import { send } from "../../send/mod.ts";
+import type { SendSource } from "../../transfer/mod.ts";
 import type { Context } from "../context.ts";
 import type { SendArgs } from "../table.ts";
+import { AGENT, confirmVerifier, finish, peerEvent, ProgressShow } from "../transfer_show.ts";
 
 /**
  * Runs `wormhole send`.
  *
- * @throws {WormholeError} UNSUPPORTED: the table marks it as pending, so no command line leads here yet.
+ * @throws {WormholeError} USAGE when the arguments do not say what to send; what `send` throws; PARTIAL when some
+ * entries failed.
  */
-export function run(_context: Context<SendArgs>): Promise<void> {
-  return Promise.reject(
-    new WormholeError("UNSUPPORTED", 'Cannot run "wormhole send": this version does not have it yet'),
-  );
+export async function run(context: Context<SendArgs>): Promise<void> {
+  const { args, config, settings, output, clock, signal } = context;
+  const show = new ProgressShow(context, "send");
+  const outcome = await send({
+    content: contentOf(args, config.bulkChunkSize),
+    folders: settings.folders,
+    agent: AGENT,
+    ...args.code !== undefined && { code: args.code },
+    words: args.words,
+    hub: config.signalServer,
+    port: config.port,
+    transport: args.transport,
+    forceTcp: config.forceTcp,
+    minStreams: config.minStreams,
+    maxStreams: config.maxStreams,
+    poolBytes: config.bufferPoolSize,
+    chunkBytes: config.bulkChunkSize,
+    compression: args.compress,
+    compressionLevel: config.compressionLevel,
+    ...args.timeout !== undefined && { timeoutMs: args.timeout },
+    ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
+    onSource: (source) => offer(source, context),
+    onEvent: (event) => {
+      if (event.type === "code") showCode(event.code, event.port ?? null, context);
+      else if (event.type === "connected") show.connected(event);
+      const peer = peerEvent(event);
+      if (peer) output.emit(peer);
+    },
+    onProgress: (progress) => show.progress(progress),
+    onWarning: (message) => output.emit({ event: "warning", message }),
+    clock,
+    signal,
+  });
+  finish(outcome, { direction: "send", destination: null, output });
+}
+
+function contentOf(args: SendArgs, chunkBytes: number): Parameters<typeof send>[0]["content"] {
+  if (args.text !== undefined) {
+    if (args.path.length > 0) throw new WormholeError("USAGE", "Cannot send files and --text at once");
+    return { text: args.text };
+  }
+  if (args.path.length === 0) {
+    throw new WormholeError(
+      "USAGE",
+      "Cannot send: give the path of a file or folder, - for standard input, or --text",
+    );
+  }
+  if (args.name !== undefined && !args.path.includes("-")) {
+    throw new WormholeError(
+      "USAGE",
+      "Cannot use --name: it names standard input, and - is not among the paths",
+    );
+  }
+  return {
+    files: {
+      paths: args.path,
+      exclude: args.exclude,
+      ignoreFiles: args.ignoreFiles,
+      chunkBytes,
+      ...args.name !== undefined && { stdinName: args.name },
+    },
+  };
+}
+
+/** Tells what is sent as soon as it is counted, or that it is still being counted. */
+function offer(source: SendSource, { output }: Context<SendArgs>): void {
+  if (source.kind === "text") return;
+  const names = source.roots.map(({ name }) => new TextDecoder().decode(name));
+  source.counted.then(({ totals }) =>
+    output.emit({
+      event: "offer",
+      direction: "send",
+      kind: source.kind,
+      names,
+      files: totals.files,
+      directories: totals.directories,
+      bytes: source.kind === "stream" ? null : totals.bytes,
+    })
+  ).catch(() => {}); // The transfer reports why it could not be counted.
+}
+
+function showCode(code: string, port: number | null, context: Context<SendArgs>): void {
+  const { args, config, output, env, terminal } = context;
+  const hub = config.signalServer === "" ? null : config.signalServer;
+  output.emit({ event: "code", code, hub, port, expires_at: null });
+  if (args.qr) {
+    import("../qr.ts").then(async ({ qrCode }) => {
+      output.pause();
+      terminal.write(`${await qrCode(code, { colours: terminal.canRedraw })}\n`);
+      output.resume();
+    });
+  }
+  if (args.copy) {
+    import("../clipboard.ts").then(({ copyToClipboard }) => copyToClipboard(code, { env, terminal })).catch(
+      (error) =>
+        output.emit({ event: "warning", message: error instanceof Error ? error.message : String(error) }),
+    );
+  }
 }

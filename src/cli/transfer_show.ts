@@ -1,0 +1,106 @@
+/** What `send` and `recv` show in the same way. */
+import { WormholeError } from "../base/errors.ts";
+import type { SessionEvent } from "../session/mod.ts";
+import type { Progress, TransferOutcome } from "../transfer/mod.ts";
+import type { Context } from "./context.ts";
+import type { Output, PeerEvent, ProgressEvent } from "./events.ts";
+import { counted } from "./format.ts";
+import { ProgressMeter } from "./progress.ts";
+import { askYesNo } from "./prompt.ts";
+import { VERSION } from "./version.ts";
+
+/** How this program names itself to a peer. */
+export const AGENT = `wormhole/${VERSION}`;
+
+/** Gives the event for a session event that people and scripts want to know of. */
+export function peerEvent(event: SessionEvent): PeerEvent | undefined {
+  if (event.type !== "connected") return undefined;
+  return { event: "peer", transport: event.kind, path: "direct", remote: event.remote };
+}
+
+/** Turns a transfer's progress into events, once it is connected. */
+export class ProgressShow {
+  readonly #output: Output;
+  readonly #meter: ProgressMeter;
+  #transport: ProgressEvent["transport"] = "quic";
+
+  constructor({ output, clock }: Pick<Context<unknown>, "output" | "clock">, _direction: "send" | "recv") {
+    this.#output = output;
+    this.#meter = new ProgressMeter(clock);
+  }
+
+  connected({ kind }: { kind: ProgressEvent["transport"] }): void {
+    this.#transport = kind;
+  }
+
+  progress(progress: Progress): void {
+    if (progress.phase === "counting" || progress.phase === "waiting") return;
+    const counters = {
+      bytes: progress.bytesDone,
+      bytes_total: progress.bytesTotal ?? null,
+      files: progress.filesDone,
+      files_total: progress.filesTotal ?? null,
+      name: null,
+      transport: this.#transport,
+      path: "direct" as const,
+    };
+    const event = this.#meter.event(counters, { final: progress.phase === "done" });
+    if (event) this.#output.emit(event);
+  }
+}
+
+/** Shows the verifier and asks whether the other side shows the same. */
+export async function confirmVerifier(
+  verifier: string,
+  { output, terminal, signal }: Context<unknown>,
+): Promise<boolean> {
+  output.emit({ event: "verifier", verifier });
+  output.pause();
+  try {
+    return await askYesNo("Does the other side show the same verifier?", {
+      terminal,
+      signal,
+      fallback: false,
+    });
+  } finally {
+    output.resume();
+  }
+}
+
+/**
+ * Tells how a transfer ended.
+ *
+ * @throws {WormholeError} PARTIAL when some entries failed.
+ */
+export function finish(
+  outcome: TransferOutcome,
+  { direction, destination, output }: {
+    direction: "send" | "recv";
+    destination: string | null;
+    output: Output;
+  },
+): void {
+  for (const { path, code, message } of outcome.failed) {
+    output.emit({ event: "file_failed", name: path, code, message });
+  }
+  const unlisted = outcome.failedCount - outcome.failed.length;
+  if (unlisted > 0) output.emit({ event: "warning", message: `${counted(unlisted, "more entry")} failed` });
+  output.emit({
+    event: "done",
+    direction,
+    bytes: outcome.bytes,
+    files: outcome.files,
+    skipped: outcome.skipped,
+    failed: outcome.failedCount,
+    duration_ms: Math.round(outcome.durationMs),
+    bytes_on_wire: outcome.bytesWire,
+    destination,
+  });
+  if (outcome.failedCount > 0) {
+    const verb = direction === "send" ? "send" : "receive";
+    throw new WormholeError(
+      "PARTIAL",
+      `Cannot ${verb} everything: ${outcome.failedCount} failed, the rest arrived`,
+    );
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * `wormhole recv`: finds the sender of a code, shows what it offers and receives it into a folder.
+ * It never prints and never asks; the command does.
+ */
+import { type Clock, systemClock } from "../base/clock.ts";
+import { WormholeError } from "../base/errors.ts";
+import type { Folders } from "../config/paths.ts";
+import { parseCode } from "../pairing/mod.ts";
+import {
+  APP_ID,
+  findRendezvous,
+  joinSession,
+  type Machine,
+  openMachine,
+  type SessionEvent,
+  withDeadline,
+} from "../session/mod.ts";
+import {
+  type Acceptance,
+  type Offer,
+  type Progress,
+  runGetter,
+  type TransferOutcome,
+} from "../transfer/mod.ts";
+import { allowedTransports, type PeerConnection, type TransportChoice } from "../transport/mod.ts";
+
+/** Options of {@linkcode recv}. */
+export interface RecvOptions {
+  readonly code: string;
+  /** Folder to receive into; it must exist. */
+  readonly destination: string;
+  readonly folders: Folders;
+  /** Program and version: `wormhole/0.1.0`. */
+  readonly agent: string;
+  /** Address of a hub; "" for none. */
+  readonly hub: string;
+  /** `host:port` of the sender's own mailbox. */
+  readonly peer?: string;
+  readonly transport: TransportChoice;
+  readonly forceTcp: boolean;
+  readonly maxStreams: number;
+  readonly poolBytes: number;
+  /** Globs of what is wanted; all when empty. */
+  readonly only: readonly string[];
+  /** How long to look for the sender, in ms. */
+  readonly timeoutMs?: number;
+  /** Asks the person about the offer. */
+  accept(offer: Offer, options: { signal: AbortSignal }): Promise<Acceptance> | Acceptance;
+  /** Asks whether the sender shows the same verifier. */
+  confirm?(verifier: string): Promise<boolean>;
+  onEvent?(event: SessionEvent): void;
+  onLooking?(): void;
+  onProgress?(progress: Progress): void;
+  readonly clock?: Clock;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Receives what the code's sender sends.
+ *
+ * @throws {WormholeError} CODE_INVALID and its kin; what `joinSession` and `runGetter` throw; TIMEOUT when the sender
+ * was not found in time; the signal's reason when aborted.
+ */
+export async function recv(options: RecvOptions): Promise<TransferOutcome> {
+  await using machine = await openMachine(options.folders);
+  await using connection = await join(options, machine);
+  return await runGetter({
+    connection,
+    queue: machine.queue,
+    destination: options.destination,
+    agent: options.agent,
+    maxStreams: options.maxStreams,
+    poolBytes: options.poolBytes,
+    accept: (offer, about) => options.accept(offer, about),
+    only: options.only,
+    onProgress: options.onProgress,
+    signal: options.signal,
+  });
+}
+
+async function join(
+  options: RecvOptions,
+  { queue, identity, crypto, registry, lan }: Machine,
+): Promise<PeerConnection> {
+  const { peer, timeoutMs, confirm, onEvent, onLooking, clock = systemClock, signal } = options;
+  const code = parseCode(options.code);
+  const run = (signal: AbortSignal) =>
+    joinSession({
+      queue,
+      identity,
+      crypto,
+      agent: options.agent,
+      transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
+      meet: ({ signal }) =>
+        findRendezvous({
+          appId: APP_ID,
+          code,
+          registry,
+          lan,
+          ...options.hub !== "" && { hub: options.hub },
+          ...peer !== undefined && { peer },
+          ...timeoutMs !== undefined && { lookMs: timeoutMs },
+          ...onLooking && { onLooking: () => onLooking.call(options) },
+          ...signal && { signal },
+        }),
+      ...peer !== undefined && { peerHost: hostOf(peer) },
+      ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },
+      ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
+      signal,
+    });
+  if (timeoutMs === undefined) return await run(signal);
+  const late = (cause: unknown) =>
+    new WormholeError(
+      "TIMEOUT",
+      `Cannot receive: the sender was not reached within ${Math.round(timeoutMs / 1000)} s`,
+      {
+        cause,
+      },
+    );
+  return await withDeadline(run, { ms: timeoutMs, late, clock, signal });
+}
+
+/** The host of `host:port` or `[v6]:port`. */
+function hostOf(address: string): string {
+  return address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+}
