@@ -15,3 +15,5 @@ pub mod work;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod mutated_tests;
