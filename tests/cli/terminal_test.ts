@@ -1,7 +1,7 @@
 /** send and recv as a person at a terminal meets them. */
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
 import { offer, Sandbox, SLOWLY } from "../e2e/harness.ts";
-import { noise } from "../e2e/trees.ts";
+import { noise, slowToPack } from "../e2e/trees.ts";
 import { plainText, Terminal } from "./terminal.ts";
 
 const CODE = /\b[1-9]\d{0,8}-[a-z]+(?:-[a-z]+)+\b/;
@@ -69,7 +69,7 @@ Deno.test("Ctrl-C at the question, at the code prompt and in the middle ends wit
   assertEquals(await question.ending(), 130);
   assertTrue([4, 5].includes((await first.sender.ending()).code));
 
-  const big = await sandbox.file("from/big", noise(192 * 1024 * 1024));
+  const big = await sandbox.file("from/big", slowToPack(64 * 1024 * 1024));
   await using second = await offer(sandbox, [big], { send: SLOWLY });
   await using middle = Terminal.open(["recv", "--yes", second.code], { person, cwd: into });
   await middle.shows(/[1-9]\d? ?%/);
@@ -128,7 +128,7 @@ Deno.test("text with escape codes does not reach the terminal raw", async () => 
 Deno.test("the progress line never wraps on a narrow terminal", async () => {
   await using sandbox = await Sandbox.create();
   const name = "a-rather-long-name-for-such-a-narrow-terminal.bin";
-  const file = await sandbox.file(`from/${name}`, noise(32 * 1024 * 1024));
+  const file = await sandbox.file(`from/${name}`, slowToPack(12 * 1024 * 1024));
   const into = await sandbox.folder("into");
   await using offered = await offer(sandbox, [file], { send: SLOWLY });
   await using receiver = Terminal.open(["recv", "--yes", offered.code], {

@@ -15,7 +15,7 @@ import {
 import type { Link, PeerConnection, TransportKind } from "../../src/transport/connection.ts";
 import { encodeMessage, type Message } from "../../src/wire/mod.ts";
 import { Sandbox } from "../e2e/sandbox.ts";
-import { assertSameTree, listTree, makeMany, makeOddities, noise } from "../e2e/trees.ts";
+import { assertSameTree, listTree, makeMany, makeOddities, noise, slowToPack } from "../e2e/trees.ts";
 import type { LinkedPair } from "./transport.ts";
 
 const MIB = 1024 * 1024;
@@ -154,7 +154,7 @@ export function transferCompliance(kind: TransportKind, makePair: () => Promise<
 
   for (const who of ["getter", "provider"] as const) {
     test(`ends at both ends when the ${who} is cancelled in the middle`, async ({ pair, sandbox, into }) => {
-      await sandbox.file("from/album/big", noise(64 * MIB));
+      await sandbox.file("from/album/big", slowToPack(32 * MIB));
       await sandbox.file("into/album/mine", "mine");
       const before = await listTree(into);
       const stop = new AbortController();
@@ -180,7 +180,7 @@ export function transferCompliance(kind: TransportKind, makePair: () => Promise<
   }
 
   test("ends with CONNECTION_LOST and leaves nothing when the link dies", async ({ pair, sandbox, into }) => {
-    const file = await sandbox.file("from/big", noise(64 * MIB));
+    const file = await sandbox.file("from/big", slowToPack(32 * MIB));
     const onProgress = ({ bytesDone }: Progress) => bytesDone > 0 && void pair.b.close("INTERNAL");
     const results = await attempt(pair, [file], into, {
       getter: { onProgress },

@@ -2,7 +2,7 @@
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
 import { succeeds } from "./sandbox.ts";
 import { accept, assertFailed, offer, Sandbox, SLOWLY, transfer } from "./harness.ts";
-import { assertUnchanged, listTree, noise } from "./trees.ts";
+import { assertUnchanged, listTree, noise, slowToPack } from "./trees.ts";
 
 const MIB = 1024 * 1024;
 
@@ -96,8 +96,8 @@ Deno.test("send skips a FIFO, says so, and never waits on it", async () => {
 for (const [what, change] of Object.entries(changes())) {
   Deno.test(`a file that ${what} while it is sent is reported and never mixed`, async () => {
     await using sandbox = await Sandbox.create();
-    const size = 192 * MIB;
-    const file = await sandbox.file("from/tree/big", noise(size, 1));
+    const size = 32 * MIB;
+    const file = await sandbox.file("from/tree/big", slowToPack(size, 1));
     await sandbox.file("from/tree/small", "small");
     const into = await sandbox.folder("into");
     await using offered = await offer(sandbox, [sandbox.path("from/tree")], { send: SLOWLY });
@@ -151,14 +151,14 @@ while True:
 function changes(): Record<string, (path: string) => Promise<void>> {
   return {
     "grows": async (path) => await Deno.writeFile(path, new Uint8Array(10), { append: true }),
-    "shrinks": async (path) => await Deno.truncate(path, 64 * MIB),
+    "shrinks": async (path) => await Deno.truncate(path, 16 * MIB),
     "vanishes and is another": async (path) => {
       await Deno.remove(path);
-      await Deno.writeFile(path, noise(192 * MIB, 2));
+      await Deno.writeFile(path, slowToPack(32 * MIB, 2));
     },
     "is overwritten in place": async (path) => {
       using file = await Deno.open(path, { write: true });
-      await file.seek(100 * MIB, Deno.SeekMode.Start);
+      await file.seek(20 * MIB, Deno.SeekMode.Start);
       await file.write(noise(MIB, 3));
     },
   };

@@ -142,7 +142,7 @@ export async function startHub(sandbox: Sandbox, args: readonly string[] = []): 
   }
 }
 
-/** Gives arguments of `send` with which 64 MiB of noise take many seconds, so that tests find it under way. */
+/** Gives arguments of `send` with which {@linkcode slowToPack} content takes a second for each 4 MiB, so that tests find it under way. */
 export const SLOWLY = ["--compress", "always", "--compression-level", "19", "--streams", "1"] as const;
 
 /** Gives a TCP port that was free just now; for what must be told a port and cannot say one itself. */

@@ -2,7 +2,7 @@
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
 import type { Running } from "./command.ts";
 import { accept, assertFailed, type Offer, offer, Sandbox, SLOWLY } from "./harness.ts";
-import { assertUnchanged, listTree, noise, type TreeEntry } from "./trees.ts";
+import { assertUnchanged, listTree, slowToPack, type TreeEntry } from "./trees.ts";
 
 /** A dead or frozen peer must be reported within this time; the liveness deadline. */
 const LIVENESS_MS = 15_000;
@@ -23,7 +23,7 @@ async function underWay(send: readonly string[] = []): Promise<UnderWay> {
     for (const each of offers.reverse()) await each[Symbol.asyncDispose]();
   };
   try {
-    await sandbox.file("from/album/big", noise(192 * 1024 * 1024));
+    await sandbox.file("from/album/big", slowToPack(64 * 1024 * 1024));
     await sandbox.file("from/album/small", "small");
     await sandbox.file("into/album/mine", "mine");
     const into = sandbox.path("into");

@@ -77,6 +77,15 @@ export function noise(size: number, seed = 1): Uint8Array<ArrayBuffer> {
   return new Uint8Array(words.buffer, 0, size);
 }
 
+/** Gives `size` bytes that take zstd's highest levels long: the digits of noise, half as many bits as bytes. */
+export function slowToPack(size: number, seed = 1): Uint8Array<ArrayBuffer> {
+  const digits = new TextEncoder().encode("0123456789abcdef");
+  const bytes = new Uint8Array(size);
+  const source = noise(Math.ceil(size / 2), seed);
+  for (let at = 0; at < size; at++) bytes[at] = digits[(source[at >> 1]! >> (at % 2 * 4)) & 15]!;
+  return bytes;
+}
+
 function comparable({ blocks: _, ...entry }: TreeEntry): Omit<TreeEntry, "blocks"> {
   return entry;
 }
