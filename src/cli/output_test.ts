@@ -11,7 +11,7 @@ const EVIL = "evil\u001b]0;owned\u0007\u001b[2J\u009b31m\u202etxt\u200b\r\n\u202
 
 /** Every event, with everything that a peer could choose filled with {@linkcode EVIL}. */
 const HOSTILE: OutputEvent[] = [
-  { event: "code", code: EVIL, hub: EVIL, expires_at: EVIL },
+  { event: "code", code: EVIL, hub: EVIL, port: null, expires_at: EVIL },
   { event: "verifier", verifier: EVIL },
   { event: "peer", transport: "quic", path: "direct", remote: EVIL },
   {
@@ -91,7 +91,7 @@ Deno.test("safe() escapes and leaves ordinary text alone", () => {
 
 Deno.test("human output speaks on standard error and gives a text on standard output", () => {
   const { output, out, err } = captured({});
-  output.emit({ event: "code", code: "7-guitarist-zulu", hub: "ws://hub", expires_at: null });
+  output.emit({ event: "code", code: "7-guitarist-zulu", hub: "ws://hub", port: null, expires_at: null });
   output.emit({ event: "text", text: "hi" });
   assertEquals(
     err(),
@@ -125,7 +125,7 @@ Deno.test("human output takes the progress line away before it writes", () => {
 
 Deno.test("quiet output gives the code alone, texts and errors", () => {
   const { output, out, err } = captured({ quiet: true });
-  output.emit({ event: "code", code: "7-a-b", hub: null, expires_at: null });
+  output.emit({ event: "code", code: "7-a-b", hub: null, port: 4711, expires_at: null });
   output.emit({ event: "warning", message: "mind" });
   output.emit({ event: "error", code: "IO", message: "Cannot read", advice: "Look.", exit: 6 });
   assertEquals([out(), err()], ["7-a-b\n", "error: Cannot read\nLook.\n"]);
