@@ -137,16 +137,20 @@ export interface ChunkRequest {
 }
 
 /**
- * Reads a request after checking it against the `known` entries that were announced (ids below it).
+ * Reads a request after checking it, `released` included, against the `known` entries that were announced (ids
+ * below it).
  *
  * @throws {WormholeError} PROTOCOL when columns contradict each other or name an unknown entry; LIMIT_EXCEEDED when
  * a range ends above 2^53.
  */
 export function readRequest(message: MessageOf<"request_chunks">, known: number): ChunkRequest {
-  const { range_entries, range_offsets, range_lengths } = message;
+  const { range_entries, range_offsets, range_lengths, released = 0 } = message;
   const count = range_entries.length / 4;
   if (range_offsets.length !== count * 8 || range_lengths.length !== count * 8) {
     throw requestError("its range columns differ in length");
+  }
+  if (released > 0 && released >= known) {
+    throw requestError(`it gives up entry ${released}, which was not announced`);
   }
   const ranges: Range[] = [];
   for (let i = 0; i < count; i++) {
@@ -174,7 +178,9 @@ export function packRanges(ranges: readonly Range[]): Uint8Array {
 }
 
 /** Makes the columns of a request. */
-export function writeRequest({ runs, ranges }: ChunkRequest): Omit<MessageOf<"request_chunks">, "type"> {
+export function writeRequest(
+  { runs, ranges }: ChunkRequest,
+): Omit<MessageOf<"request_chunks">, "type" | "released"> {
   const columns = {
     runs: new Uint8Array(runs.length * 8),
     range_entries: new Uint8Array(ranges.length * 4),

@@ -159,6 +159,8 @@ const MESSAGES = {
       range_offsets: column("u64", limits.MAX_REQUEST_RUNS),
       /** u64 each: bytes of a range. */
       range_lengths: column("u64", limits.MAX_REQUEST_RUNS),
+      /** No entry up to this one will be asked for any more. */
+      released: optional(ENTRY),
     },
   },
   have: {
@@ -197,6 +199,8 @@ const MESSAGES = {
       entry: optional(ENTRY),
     },
   },
+  /** The sender has finished counting after its offer. */
+  totals: { number: 128, fields: { totals: TOTALS } },
 } as const satisfies Record<string, { number: number; fields: Fields }>;
 
 /** Name of a message. */

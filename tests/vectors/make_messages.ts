@@ -120,6 +120,11 @@ const MESSAGES: [name: string, description: string, message: Message][] = [
     type: "request_chunks",
     ...writeRequest({ runs: [], ranges: [] }),
   }],
+  ["request_chunks_released", "nothing up to entry 2047 is asked for any more", {
+    type: "request_chunks",
+    ...writeRequest({ runs: [[4, 4]], ranges: [] }),
+    released: 2047,
+  }],
   ["have", "chunks 0, 1 and 8", { type: "have", entry: 255, chunks: new Uint8Array([3, 1]) }],
   ["bulk_streams", "", { type: "bulk_streams", count: 4 }],
   ["done", "all in place", {
@@ -147,6 +152,10 @@ const MESSAGES: [name: string, description: string, message: Message][] = [
   ["cancel", "Ctrl-C", { type: "cancel", code: "INTERRUPTED" }],
   ["error", "the transfer failed", { type: "error", code: "NO_SPACE" }],
   ["error_entry", "one entry failed", { type: "error", code: "UNSUPPORTED", entry: 1 }],
+  ["totals", "counted after the offer", {
+    type: "totals",
+    totals: { files: 10_000_000, directories: 1, symlinks: 0, bytes: 2 ** 40 },
+  }],
 ];
 
 const hello = { t: 0, version: [1, 0], agent: "x", abilities: {}, nonce: filled(16, 0) };
