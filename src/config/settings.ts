@@ -75,7 +75,7 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
     "warn",
     "How much is logged: error, warn, info, debug or trace.",
   ),
-  bulkChunkSize: setting("bulk_chunk_size", size(64 * KIB, 64 * MIB), 4 * MIB, "Chunk size for large files."),
+  bulkChunkSize: setting("bulk_chunk_size", size(64 * KIB, 16 * MIB), 4 * MIB, "Chunk size for large files."),
   maxStreams: setting("max_streams", wholeNumber(1, 256), 64, "Most parallel streams in one transfer."),
   minStreams: setting("min_streams", wholeNumber(1, 256), 4, "Parallel streams that a transfer starts with."),
   bufferPoolSize: setting(
