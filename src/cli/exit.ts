@@ -59,7 +59,7 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
   },
   CONNECTION_LOST: {
     exit: 4,
-    advice: "Check the network and send again; what has arrived is not sent twice.",
+    advice: "Check the network and send again with a new code.",
   },
   PEER_UNAUTHENTICATED: {
     exit: 8,
@@ -84,7 +84,7 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
   REFUSED: { exit: 5, advice: "Ask the other person, and send again with a new code." },
   PARTIAL: {
     exit: 7,
-    advice: "Correct what was named above and send again; what has arrived is not sent twice.",
+    advice: "Correct what was named above and send that again; the rest is in place.",
   },
   DESTINATION_EXISTS: {
     exit: 6,
