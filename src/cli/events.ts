@@ -124,6 +124,7 @@ export interface WarningEvent {
 export interface DoneEvent {
   readonly event: "done";
   readonly direction: "send" | "recv";
+  readonly kind: "files" | "text" | "stream";
   readonly bytes: number;
   /** Files that are there now, also those that were there before. */
   readonly files: number;

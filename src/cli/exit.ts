@@ -35,7 +35,7 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
   },
   NATIVE_LIBRARY: {
     exit: 1,
-    advice: "Build the library again with scripts/build, or install Wormhole again.",
+    advice: "Build the library again with scripts/bootstrap, or install Wormhole again.",
   },
   CONFIG_INVALID: { exit: 2, advice: "Correct the value; wormhole config path says where the file is." },
   USAGE: { exit: 2, advice: "Run wormhole help to see what there is." },

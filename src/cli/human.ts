@@ -22,7 +22,7 @@ export function humanText(event: OutputEvent, styles: Styles): string {
     case "text":
       return "";
     case "listening":
-      return `Listening on ${styles.bold(safe(event.url))}. Ctrl-C ends it.`;
+      return `Listening on ${styles.bold(safe(event.url))} (Ctrl-C ends it).`;
     case "setting":
       return `${safe(event.name)} = ${safe(JSON.stringify(event.value))}  # ${event.source}`;
     case "check":
@@ -69,6 +69,7 @@ function offerText(event: OfferEvent): string {
 function doneText(event: DoneEvent): string {
   const { bytes, bytes_on_wire: wire, duration_ms: ms } = event;
   const verb = event.direction === "send" ? "Sent" : "Received";
+  if (event.kind === "text") return `${verb} the text.`;
   const speed = ms > 0 ? `, ${formatRate(bytes / (ms / 1000))}` : "";
   const place = event.destination === null ? "" : ` into ${safe(event.destination)}`;
   const saved = bytes > 0 && wire < bytes * 0.95 ? ` (${formatSize(wire)} over the network)` : "";

@@ -31,6 +31,7 @@ const HOSTILE: OutputEvent[] = [
   { event: "warning", message: EVIL },
   {
     event: "done",
+    kind: "files",
     direction: "recv",
     bytes: 5,
     files: 1,

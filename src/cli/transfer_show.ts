@@ -88,6 +88,7 @@ export function finish(
   output.emit({
     event: "done",
     direction,
+    kind: outcome.kind,
     bytes: outcome.bytes,
     files: outcome.files,
     skipped: outcome.skipped,

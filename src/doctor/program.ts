@@ -26,7 +26,7 @@ export function checkLibrary(): Finding[] {
       name: "library",
       status: "problem",
       text: error instanceof Error ? error.message : String(error),
-      advice: "Build it with scripts/build, or install Wormhole again.",
+      advice: "Build it with scripts/bootstrap, or install Wormhole again.",
     }];
   }
 }
