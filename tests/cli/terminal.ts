@@ -3,7 +3,7 @@ import { fromFileUrl } from "../../src/base/paths.ts";
 import { PATIENCE_MS, wormholeCommand } from "../e2e/command.ts";
 import type { Person } from "../e2e/sandbox.ts";
 
-const SCRIPT = fromFileUrl(new URL("./pty.py", import.meta.url));
+const SCRIPT = fromFileUrl(new URL("./run_in_terminal.py", import.meta.url));
 
 /** Options of {@linkcode Terminal.open}. */
 export interface TerminalOptions {
@@ -90,7 +90,7 @@ export class Terminal implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      this.#child.kill("SIGTERM"); // pty.py passes it on as SIGKILL
+      this.#child.kill("SIGTERM"); // run_in_terminal.py passes it on as SIGKILL
     } catch {
       // it ended by itself
     }
