@@ -1,10 +1,13 @@
 /** Notices a dead or frozen peer; wire/spec/liveness.md. Pure: times in ms come from outside. */
 
-/** How often we ping. */
-export const PING_EVERY_MS = 5000;
+/** How often we ping: twice and some within {@linkcode FROZEN_AFTER_MS}, so that one late pong is no death. */
+export const PING_EVERY_MS = 4000;
 
-/** Silence after which the peer counts as frozen: with the time to notice, it is reported within 15 s. */
-export const FROZEN_AFTER_MS = 14_000;
+/**
+ * Silence after which the peer counts as frozen. The last words to it and closing may take 2 s more, and all of it
+ * is to be over within 15 s.
+ */
+export const FROZEN_AFTER_MS = 12_000;
 
 /** A tick that comes this much late means that this machine was asleep, not the peer. */
 const ASLEEP_MS = 5000;

@@ -104,7 +104,7 @@ export abstract class TransferMachine<Event, Action> {
     this.act({ type: "send", message });
   }
 
-  /** Takes note of bulk data that moved: a sign of life. */
+  /** Takes note of bulk data that arrived: a sign of life. */
   protected heard(): void {
     this.#liveness?.heard(this.now);
   }

@@ -218,7 +218,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   }
 
   #news(report: SendReport): void {
-    if (report.bytes_wire > this.#sent.bytes_wire) this.heard();
+    // Bytes that left are no sign of life: the system's buffers take megabytes for a peer that is gone.
     this.#failures.addNative(report.failed);
     this.#sent = report;
     this.#progress(report.idle && this.#listed ? "placing" : "transferring");

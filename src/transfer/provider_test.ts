@@ -169,20 +169,24 @@ Deno.test("Provider refuses another version and its own echo", () => {
   );
 });
 
-Deno.test("Provider reports a frozen peer within 15 s, and bulk data is a sign of life", () => {
+Deno.test("Provider reports a frozen peer in time, however much its own side still takes", () => {
   const script = sending();
   script.event({ type: "started" });
-  for (let i = 1; i <= 6; i++) {
-    script.wait(4000).event({ type: "sent", report: { ...REPORT, bytes_wire: i } });
+  for (let i = 1; i <= 5; i++) {
+    script.wait(2000).event({ type: "sent", report: { ...REPORT, bytes_wire: i } });
   }
-  assertTrue(!script.taken().includes("fail"));
-  script.wait(13_000);
   assertTrue(!script.taken().includes("fail"));
   script.wait(2000).failed("PEER_FROZEN");
 });
 
+Deno.test("Provider takes any message for a sign of life", () => {
+  const script = sending();
+  for (let i = 1; i <= 5; i++) script.wait(8000).hears({ type: "pong", nonce: i });
+  assertTrue(!script.taken().includes("fail"));
+});
+
 Deno.test("Provider pings and answers pings", () => {
-  const script = sending().wait(5000);
+  const script = sending().wait(4000);
   assertEquals(script.taken(), ["send:ping"]);
   assertEquals(script.hears({ type: "ping", nonce: 9 }).take(), [
     { type: "send", message: { type: "pong", nonce: 9 } },
