@@ -194,12 +194,18 @@ mod tests {
 
     #[test]
     fn a_frame_reads_back_as_it_was_written() {
-        let records =
-            vec![record(FLAG_DATA, 0, 100), record(FLAG_HOLE | FLAG_END, 0, 1 << 40), record(FLAG_FAILED, 22, 0)];
+        let records = vec![
+            record(FLAG_DATA, 0, 100),
+            record(FLAG_HOLE | FLAG_END, 0, 1 << 40),
+            record(FLAG_FAILED, 22, 0),
+        ];
         let bytes = encode(Codec::Zstd, &records, 100, 40);
         let (header, read) = read(&bytes).unwrap();
         assert_eq!(read, records);
-        assert_eq!(header, Header { codec: Codec::Zstd, record_count: 3, plain_length: 100, wire_length: 40 });
+        assert_eq!(
+            header,
+            Header { codec: Codec::Zstd, record_count: 3, plain_length: 100, wire_length: 40 }
+        );
     }
 
     #[test]

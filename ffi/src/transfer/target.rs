@@ -29,7 +29,14 @@ struct State {
 impl Target {
     pub fn new(entry: u32, path: Vec<u8>, size: u64, mode: u32, mtime: i64) -> Target {
         let known = (size != SIZE_UNKNOWN).then_some(size);
-        Target { entry, path, size, mode, mtime, state: Mutex::new(State { size: known, ..State::default() }) }
+        Target {
+            entry,
+            path,
+            size,
+            mode,
+            mtime,
+            state: Mutex::new(State { size: known, ..State::default() }),
+        }
     }
 
     /// The staged file, made by `create` when the first bytes arrive.
