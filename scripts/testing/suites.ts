@@ -47,6 +47,7 @@ function denoTest(filter: string | undefined): string[] {
     "-A",
     "--no-prompt",
     "--permit-no-files",
+    "--preload=scripts/testing/preload.ts",
     ...(filter === undefined ? [] : [`--filter=${filter}`]),
   ];
 }
