@@ -41,7 +41,7 @@ Deno.test("LineEditor.key() says what a key led to", () => {
   assertEquals(typed("x".repeat(5000)).text.length, 1000);
 });
 
-const PTY = fromFileUrl(new URL("../../tests/cli/pty.py", import.meta.url));
+const PTY = fromFileUrl(new URL("../../tests/cli/run_in_terminal.py", import.meta.url));
 const ASK = `
   import { askChoice, askExisting, askLine, askYesNo } from "${new URL("./prompt.ts", import.meta.url)}";
   import { completeCode } from "${new URL("./line_editor.ts", import.meta.url)}";

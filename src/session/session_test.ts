@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 import { type Clock, SimulatedClock, systemClock } from "../base/clock.ts";

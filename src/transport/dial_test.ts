@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import { WormholeError } from "../base/errors.ts";
 import { assertEquals, assertRejects } from "../base/testing.ts";
 import type { Link } from "./connection.ts";
