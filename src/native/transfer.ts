@@ -76,6 +76,14 @@ export interface SendReport {
   readonly idle: boolean;
 }
 
+/** Part of a file's chunk list. */
+export interface HashedChunks {
+  /** 32 bytes per chunk, concatenated. */
+  readonly hashes: Uint8Array;
+  /** Bytes of the whole file. */
+  readonly size: number;
+}
+
 /** The sending engine: walks, reads, hashes, encodes and writes to the bulk streams. */
 export class NativeSend implements AsyncDisposable {
   readonly #queue: NativeQueue;
@@ -113,6 +121,28 @@ export class NativeSend implements AsyncDisposable {
   /** Queues what the receiver asked for: `runs` u32 pairs, `ranges` 24 bytes each (`packRanges`). */
   push(request: { runs: Uint8Array; ranges: Uint8Array }, { signal }: WaitOptions = {}): Promise<void> {
     return this.#queue.call("send.push", { send: this.#send, ...request }, { signal });
+  }
+
+  /** Forgets files up to entry `through` that were not pushed. */
+  release(through: number): Promise<void> {
+    return this.#queue.call("send.release", { send: this.#send, through });
+  }
+
+  /**
+   * Hashes up to `max_chunks` chunks of a listed file from `offset` on; 0 chunks give the size alone.
+   *
+   * @throws {WormholeError} UNSUPPORTED when it is no file, or was pushed or released; SOURCE_CHANGED; the disk's code.
+   */
+  hash(
+    options: {
+      readonly entry: number;
+      readonly chunk_bytes: number;
+      readonly offset: number;
+      readonly max_chunks: number;
+    },
+    { signal }: WaitOptions = {},
+  ): Promise<HashedChunks> {
+    return this.#queue.call("send.hash", { send: this.#send, ...options }, { signal });
   }
 
   /** Completes when there is news. @throws {WormholeError} what ended the engine. */

@@ -9,6 +9,9 @@ import type { Progress, TransferOutcome } from "./outcome.ts";
 /** Messages that may wait for the link before we read on: a peer that does not read must not fill our memory. */
 const MAX_WAITING_MESSAGES = 64;
 
+/** Operations that may run before we read on: a peer that asks faster than we can do must wait. */
+const MAX_RUNNING = 64;
+
 /** How long the last message may take to leave before the connection is closed, in ms. */
 const LAST_WORDS_MS = 1000;
 
@@ -43,6 +46,8 @@ class Drive<Event, Action extends { type: string }> {
   readonly #ending = Promise.withResolvers<TransferOutcome>();
   #sending: Promise<void> = Promise.resolve();
   #waiting = 0;
+  #running = 0;
+  #someEnded = Promise.withResolvers<void>();
   #timer: Timer | undefined;
 
   constructor(options: DriveOptions<Event, Action>) {
@@ -102,7 +107,12 @@ class Drive<Event, Action extends { type: string }> {
   }
 
   #perform(action: Action): void {
-    this.#options.perform(action, this.#over.signal).then(
+    this.#running++;
+    const ended = () => {
+      this.#running--;
+      this.#someEnded.resolve();
+    };
+    this.#options.perform(action, this.#over.signal).finally(ended).then(
       (event) => event !== undefined && this.#post(event),
       (error) => this.#over.signal.aborted || this.#post({ type: "failed", error: asError(error) }),
     );
@@ -124,12 +134,17 @@ class Drive<Event, Action extends { type: string }> {
   async #read(): Promise<void> {
     const { connection } = this.#options;
     const { signal } = this.#over;
+    signal.addEventListener("abort", () => this.#someEnded.resolve(), { once: true });
     try {
       while (!signal.aborted) {
         const frame = await connection.recv({ signal });
         if (frame === undefined) return this.#post({ type: "closed" });
         this.#post({ type: "message", message: decodeMessage(frame) });
         if (this.#waiting > MAX_WAITING_MESSAGES) await this.#sending;
+        while (this.#running > MAX_RUNNING && !signal.aborted) {
+          this.#someEnded = Promise.withResolvers();
+          await this.#someEnded.promise;
+        }
       }
     } catch (error) {
       if (!signal.aborted) this.#post({ type: "link_failed", error: asError(error) });

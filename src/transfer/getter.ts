@@ -5,7 +5,14 @@
 import { type ErrorCode, errorCode, WormholeError } from "../base/errors.ts";
 import { decodeName } from "../base/names.ts";
 import type { CommitResult, ExpectResult, ReceiveReport } from "../native/transfer.ts";
-import { type Columns, columnsOf, type Message, type MessageOf, writeRequest } from "../wire/mod.ts";
+import {
+  type Columns,
+  columnsOf,
+  type Message,
+  type MessageOf,
+  type Totals,
+  writeRequest,
+} from "../wire/mod.ts";
 import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
 import { ManifestReader, type ManifestRoot } from "./manifest_reader.ts";
@@ -24,6 +31,8 @@ export type GetterEvent =
   | { readonly type: "started" }
   /** Result of `expect`; `refused` are roots that were not taken, `skipped` roots that exist already. */
   | { readonly type: "expected"; readonly result: ExpectResult; readonly refused: readonly RefusedRoot[] }
+  /** Result of `check_space`: bytes that are free; nothing more is known where none are needed. */
+  | { readonly type: "space"; readonly available: number }
   /** Result of `watch`; `generation` is that of the action. */
   | { readonly type: "received"; readonly report: ReceiveReport; readonly generation: number }
   /** Result of `commit`. */
@@ -47,6 +56,8 @@ export type GetterAction =
     readonly wanted: Uint8Array;
     readonly roots: readonly ManifestRoot[];
   }
+  /** Look how much space there is, unless it does not matter. */
+  | { readonly type: "check_space" }
   /** Wait for news of the engine. */
   | { readonly type: "watch"; readonly generation: number }
   | { readonly type: "commit" };
@@ -81,6 +92,12 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #acceptedAt = 0;
   #pages = 0;
   #credit = -1;
+  /** What the sender counted after its offer. */
+  #lateTotals: Totals | undefined;
+  /** Free bytes, to be compared with what the next report says to have come. */
+  #available: number | undefined;
+  /** Last entries of the pages that the engine is taking. */
+  readonly #pageEnds: number[] = [];
   /** Pages given to the engine and not yet taken; results so far. */
   #expecting = 0;
   #generation = 0;
@@ -113,6 +130,9 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
         return this.act({ type: "watch", generation: this.#generation });
       case "expected":
         return this.#expected(event.result, event.refused);
+      case "space":
+        this.#available = event.available;
+        return;
       case "received":
         return this.#news(event.report, event.generation);
       case "committed":
@@ -136,6 +156,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
         this.#state = "deciding";
         this.act({ type: "ask", offer: message });
         return this.#progress("waiting");
+      case "totals":
+        return this.#counted(message.totals);
       case "bulk_streams":
         return this.#bulk(message.count);
       case "manifest_page":
@@ -204,7 +226,31 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     });
     if (offer.kind === "text") return this.#end({ files: 0, directories: 0, symlinks: 0 });
     this.#grant();
+    if (this.#lateTotals !== undefined) this.act({ type: "check_space" });
     this.#progress("transferring");
+  }
+
+  #counted(totals: Totals): void {
+    if (this.#state !== "deciding") this.#mustBe("receiving", "totals");
+    if (!this.#offer!.counting || this.#lateTotals !== undefined || this.#reader?.ended) {
+      throw unexpected("totals");
+    }
+    this.#lateTotals = totals;
+    if (this.#state === "deciding") return;
+    this.act({ type: "check_space" });
+    this.#progress("transferring");
+  }
+
+  /**
+   * Ends a transfer that cannot be finished as soon as that is known. What came after the look at the disk counts
+   * twice, so that nothing that fits is refused.
+   */
+  #checkSpace(): void {
+    const available = this.#available;
+    const needed = this.#lateTotals?.bytes;
+    this.#available = undefined;
+    if (available === undefined || needed === undefined || available + this.#received.bytes >= needed) return;
+    throw new WormholeError("NO_SPACE", "Cannot receive: not enough space for what is still to come");
   }
 
   #bulk(count: number): void {
@@ -226,11 +272,13 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     // The engine counts as skipped whatever has no bit in `wanted`.
     this.#skipped -= refusedLeaves;
     this.#expecting++;
+    this.#pageEnds.push(columns.first + columns.count - 1);
     this.act({ type: "expect", columns, wanted, roots });
   }
 
   #expected(result: ExpectResult, refused: readonly RefusedRoot[]): void {
     this.#expecting--;
+    const released = this.#pageEnds.shift()!;
     this.#generation++;
     for (const { entry, ...failed } of refused) this.#failures.add(failed, entry);
     this.#addFailed(result.failed);
@@ -245,10 +293,14 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
       for (let at = 0; at < runs.byteLength; at += 8) {
         this.#requested += runs.getUint32(at + 4, true) - runs.getUint32(at, true) + 1;
       }
+    }
+    // Nothing of a page is asked for later; after the last one the sender's memory does not matter any more.
+    if (result.requested.length > 0 || !this.#reader!.ended) {
       this.send({
         type: "request_chunks",
         ...writeRequest({ runs: [], ranges: [] }),
         runs: result.requested,
+        released,
       });
     }
     this.#grant();
@@ -260,6 +312,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     if (report.bytes_wire > this.#received.bytes_wire) this.heard();
     this.#received = report;
     this.#receivedGeneration = generation;
+    this.#checkSpace();
     this.#engineFailed += report.failed.length;
     this.#addFailed(report.failed);
     if (!report.ended) this.#ran = true;
@@ -358,9 +411,10 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   }
 
   #progress(phase: Progress["phase"]): void {
-    const { totals, counting, kind } = this.#offer!;
+    const { counting, kind } = this.#offer!;
+    const totals = this.#lateTotals ?? (counting ? undefined : this.#offer!.totals);
     const exact = this.#reader?.ended ?? false;
-    const known = exact ? this.#reader!.wanted : counting || this.#onlyPart ? undefined : totals;
+    const known = exact ? this.#reader!.wanted : this.#onlyPart ? undefined : totals;
     this.act({
       type: "progress",
       progress: {

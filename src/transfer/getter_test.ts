@@ -251,3 +251,45 @@ Deno.test("Getter refuses a sender that ends its data early", () => {
   script.event({ type: "received", report: { ...REPORT, outstanding: 1, ended: true }, generation: 1 });
   script.failed("PROTOCOL");
 });
+
+Deno.test("Getter says page by page what it will not ask for any more", () => {
+  const script = receiving();
+  script.hears(pageOf(0, [{}, { name: "b" }], { last: false }));
+  expected(script);
+  const requests = () =>
+    script.take().flatMap((action) =>
+      action.type === "send" && action.message.type === "request_chunks" ? [action.message] : []
+    );
+  assertEquals(requests().map(({ runs, released }) => [runs.length, released]), [[0, 1]]);
+  script.hears(pageOf(1, [{ name: "c" }], { first: 2 }));
+  expected(script, { runs: [[2, 2]] });
+  assertEquals(requests().map(({ runs, released }) => [runs.length, released]), [[8, 2]]);
+});
+
+const LATE: Message = { type: "totals", totals: { files: 9, directories: 1, symlinks: 0, bytes: 1000 } };
+
+Deno.test("Getter takes totals that come after the offer", () => {
+  const totals = { files: 0, directories: 0, symlinks: 0, bytes: 0 };
+  const script = receiving(offerOf({ counting: true, totals })).hears(LATE);
+  const [progress] = script.actions.filter(({ type }) => type === "progress") as [
+    CommonAction & { type: "progress" },
+  ];
+  assertEquals([progress.progress.bytesTotal, progress.progress.filesTotal], [1000, 9]);
+  assertEquals(script.taken(), ["check_space"]);
+  script.event({ type: "space", available: 600 });
+  // What came meanwhile needs no more space.
+  script.event({ type: "received", report: { ...REPORT, bytes: 400 }, generation: 0 });
+  assertEquals(script.taken(), ["watch"]);
+  const full = receiving(offerOf({ counting: true })).hears(LATE).event({ type: "space", available: 600 });
+  full.event({ type: "received", report: { ...REPORT, bytes: 399 }, generation: 0 }).failed("NO_SPACE");
+  const early = deciding(offerOf({ counting: true })).hears(LATE);
+  early.take();
+  early.event({ type: "decided", decision: { accept: true } });
+  assertEquals(early.taken(), ["send:answer", "send:page_credit", "check_space"]);
+});
+
+Deno.test("Getter refuses totals that nobody has to tell", () => {
+  receiving().hears(LATE).failed("PROTOCOL");
+  receiving(offerOf({ counting: true })).hears(LATE, LATE).failed("PROTOCOL");
+  receiving(offerOf({ counting: true })).hears(pageOf(0, [{}]), LATE).failed("PROTOCOL");
+});

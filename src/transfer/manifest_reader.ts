@@ -17,6 +17,7 @@ import {
   type Entry,
   type EntryKind,
   MAX_ENTRIES,
+  MAX_MANIFEST_ROOTS,
   type MessageOf,
   readEntries,
 } from "../wire/mod.ts";
@@ -74,6 +75,7 @@ export class ManifestReader {
   readonly #directories = new DirectoryTable();
   readonly #rootNames = new Map<number, string>();
   #next = 0;
+  #roots = 0;
   #bytes = 0;
   #ended = false;
   #wantedFiles = 0;
@@ -147,7 +149,10 @@ export class ManifestReader {
       parent: entry.parent,
       nameBytes: entry.name.length,
     });
-    if (entry.parent === undefined) this.#rootNames.set(entry.id, name);
+    if (entry.parent === undefined) {
+      if (++this.#roots > MAX_MANIFEST_ROOTS) throw bad("LIMIT_EXCEEDED", "it has too many roots");
+      this.#rootNames.set(entry.id, name);
+    }
     const inherited = above?.flag ?? 0;
     const refusal = (inherited & REFUSED) === 0 ? this.#refusal(entry, name, depth) : undefined;
     const isRefused = refusal !== undefined || (inherited & REFUSED) !== 0;

@@ -4,7 +4,7 @@
  */
 import { type ErrorCode, WormholeError } from "../base/errors.ts";
 import { chooseCodec, type Codec, type CodecChoice, type CompressionMode } from "../content/mod.ts";
-import type { NativeProblem, SendReport } from "../native/transfer.ts";
+import type { HashedChunks, NativeProblem, SendReport } from "../native/transfer.ts";
 import {
   type Columns,
   type Message,
@@ -13,6 +13,7 @@ import {
   readRequest,
   type Totals,
 } from "../wire/mod.ts";
+import { chunkList } from "./chunk_list.ts";
 import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
 import { Failures, type Progress } from "./outcome.ts";
@@ -26,8 +27,12 @@ export type ProviderEvent =
   | { readonly type: "started" }
   /** Result of `watch`. */
   | { readonly type: "sent"; readonly report: SendReport }
-  /** Counting is complete. */
-  | { readonly type: "counted"; readonly totals: Totals };
+  /** Result of `count`. */
+  | { readonly type: "counted"; readonly totals: Totals }
+  /** Result of `hash`. */
+  | { readonly type: "hashed"; readonly result: HashedChunks | { readonly code: ErrorCode } }
+  /** Result of `measure`: bytes that the receiver has already. */
+  | { readonly type: "measured"; readonly bytes: number };
 
 /** What only the sender wants done. */
 export type ProviderAction =
@@ -35,8 +40,19 @@ export type ProviderAction =
   | { readonly type: "read_page" }
   /** Set the bulk streams up. */
   | { readonly type: "start"; readonly streams: number; readonly choice: CodecChoice }
-  /** Send these; after `start`, in order. */
-  | { readonly type: "push"; readonly runs: Uint8Array; readonly ranges: Uint8Array }
+  /** Wait until everything is counted. */
+  | { readonly type: "count" }
+  /** Send these; after `start`, in order. Then forget what was not asked for up to `released`. */
+  | {
+    readonly type: "push";
+    readonly runs: Uint8Array;
+    readonly ranges: Uint8Array;
+    readonly released?: number;
+  }
+  /** Hash the next part of a file's chunk list. */
+  | { readonly type: "hash"; readonly entry: number; readonly offset: number }
+  /** Look how many bytes these chunks of a file are; in order with `push`. */
+  | { readonly type: "measure"; readonly entry: number; readonly chunks: Uint8Array }
   | { readonly type: "tune"; readonly choice: CodecChoice }
   /** Wait for news of the engine. */
   | { readonly type: "watch" };
@@ -59,6 +75,8 @@ const TUNE_EVERY_MS = 1000;
 /** How often an honest receiver asks for one entry, and what small trees may ask beyond. */
 const MAX_REQUESTS_PER_ENTRY = 2;
 const EXTRA_REQUESTS = 65_536;
+/** Chunk lists that may wait: caps what a receiver that only asks makes us keep; spec/chunks.md §2. */
+const MAX_WAITING_LISTS = 1024;
 
 type State = "greeting" | "offered" | "sending" | "done";
 
@@ -77,6 +95,15 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   #known = 0;
   #requested = 0;
   #ranges = 0;
+  /** `have`s and chunk lists asked for. */
+  #questions = 0;
+  /** Entries whose chunk lists are asked for; that of the first is being made. */
+  readonly #lists: number[] = [];
+  #hashedBytes = 0;
+  /** Bytes that the receiver says it has. */
+  #had = 0;
+  #toldTotals = false;
+  #phase: Progress["phase"] = "waiting";
   #omitted = 0;
   #reading = false;
   #listed = false;
@@ -100,8 +127,12 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   protected override on(event: ProviderEvent): void {
     switch (event.type) {
       case "counted":
-        this.#totals = event.totals;
-        return;
+        return this.#counted(event.totals);
+      case "hashed":
+        return this.#hashed(event.result);
+      case "measured":
+        this.#had += event.bytes;
+        return this.#progress(this.#phase);
       case "page":
         return this.#page(event);
       case "started":
@@ -116,7 +147,17 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     this.#peerStreams = streamsOf(hello.abilities, this.#options.maxStreams);
     this.#state = "offered";
     this.send(this.#options.offer);
+    if (this.#options.offer.counting) this.act({ type: "count" });
     this.#progress("waiting");
+  }
+
+  #counted(totals: Totals): void {
+    this.#totals = totals;
+    // The list is complete: the receiver knows better by now.
+    if (this.#listed || this.#toldTotals || this.#state === "done") return;
+    this.#toldTotals = true;
+    this.send({ type: "totals", totals });
+    this.#progress(this.#phase);
   }
 
   protected override onMessage(
@@ -130,10 +171,10 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       case "request_chunks":
         return this.#asked(message);
       case "request_manifest":
-        this.#mustBe("sending", message.type);
-        return this.send({ type: "error", code: "UNSUPPORTED", entry: message.entry });
+        return this.#listAsked(message.entry);
       case "have":
-        return this.#mustBe("sending", message.type);
+        this.#questioned(message.type, message.entry);
+        return this.act({ type: "measure", entry: message.entry, chunks: message.chunks });
       case "error":
         return this.#entryFailed(message.code, message.entry!);
       case "done":
@@ -202,13 +243,44 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     for (const [first, last] of runs) this.#requested += last - first + 1;
     this.#ranges += ranges.length;
     const limit = MAX_REQUESTS_PER_ENTRY * this.#known + EXTRA_REQUESTS;
-    if (this.#requested > limit || this.#ranges > limit) {
-      throw new WormholeError(
-        "LIMIT_EXCEEDED",
-        "Cannot go on: the other side asks for everything again and again",
-      );
+    if (this.#requested > limit || this.#ranges > limit) throw tooMuch();
+    const { released } = message;
+    const push = { type: "push", runs: message.runs, ranges: packRanges(ranges) } as const;
+    this.act(released === undefined ? push : { ...push, released });
+  }
+
+  #listAsked(entry: number): void {
+    this.#questioned("request_manifest", entry);
+    if (this.#lists.length >= MAX_WAITING_LISTS) {
+      throw new WormholeError("LIMIT_EXCEEDED", "Cannot go on: the other side asks for too much at once");
     }
-    this.act({ type: "push", runs: message.runs, ranges: packRanges(ranges) });
+    this.#lists.push(entry);
+    if (this.#lists.length === 1) this.#hash();
+  }
+
+  #hash(): void {
+    const [entry] = this.#lists;
+    if (entry !== undefined) this.act({ type: "hash", entry, offset: this.#hashedBytes });
+  }
+
+  #hashed(result: HashedChunks | { readonly code: ErrorCode }): void {
+    const entry = this.#lists[0]!;
+    if ("code" in result) this.send({ type: "error", code: result.code, entry });
+    else {
+      const part = chunkList({ entry, offset: this.#hashedBytes, ...result });
+      this.send(part.message);
+      this.#hashedBytes = part.end;
+      if (!part.message.last) return this.#hash();
+    }
+    this.#hashedBytes = 0;
+    this.#lists.shift();
+    this.#hash();
+  }
+
+  #questioned(type: "have" | "request_manifest", entry: number): void {
+    this.#mustBe("sending", type);
+    if (this.#options.offer.kind !== "files" || entry >= this.#known) throw unexpected(type);
+    if (++this.#questions > MAX_REQUESTS_PER_ENTRY * this.#known + EXTRA_REQUESTS) throw tooMuch();
   }
 
   #entryFailed(code: ErrorCode, entry: number): void {
@@ -281,11 +353,16 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   }
 
   #progress(phase: Progress["phase"], done?: { files: number; bytes: number }): void {
+    this.#phase = phase;
+    const { bytes_read } = this.#sent;
+    // A receiver that claims too much does not bring us beyond the end.
+    const bytesDone = bytes_read +
+      Math.min(this.#had, Math.max(0, (this.#totals?.bytes ?? Infinity) - bytes_read));
     this.act({
       type: "progress",
       progress: {
         phase,
-        bytesDone: done?.bytes ?? this.#sent.bytes_read,
+        bytesDone: done?.bytes ?? bytesDone,
         bytesTotal: done?.bytes ?? this.#totals?.bytes,
         filesDone: done?.files ?? this.#sent.files_done,
         filesTotal: done?.files ?? this.#totals?.files,
@@ -294,6 +371,13 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       },
     });
   }
+}
+
+function tooMuch(): WormholeError {
+  return new WormholeError(
+    "LIMIT_EXCEEDED",
+    "Cannot go on: the other side asks for everything again and again",
+  );
 }
 
 /** Gives the number of bulk streams that `totals` are worth; all when the totals are not known. */

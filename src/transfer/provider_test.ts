@@ -223,3 +223,80 @@ Deno.test("chooseStreams() gives small transfers one stream and large ones all",
   assertEquals(chooseStreams({ totals: undefined, kind: "files", most: 8 }), 8);
   assertEquals(chooseStreams({ totals: undefined, kind: "stream", most: 8 }), 1);
 });
+
+/** Sending, with `count` entries listed and more to come. */
+function listed(count = 3): ProviderScript {
+  const script = sending(1);
+  const sketches = Array.from({ length: count }, () => ({}));
+  script.event({ type: "page", columns: columnsOf(sketches, { last: false }), problems: [] });
+  script.take();
+  return script;
+}
+
+Deno.test("Provider tells totals that it counted after the offer", () => {
+  const totals = { files: 9, directories: 1, symlinks: 0, bytes: 1000 };
+  const script = greeted(offerOf({ counting: true }));
+  assertEquals(script.taken(), ["send:hello", "send:offer", "count"]);
+  script.event({ type: "counted", totals });
+  assertEquals(script.taken(), ["send:totals"]);
+  const late = sending(1, offerOf({ counting: true }));
+  late.event({ type: "page", columns: columnsOf([{}]), problems: [] });
+  late.take();
+  late.event({ type: "counted", totals });
+  assertEquals(late.taken(), []);
+  late.event({ type: "sent", report: REPORT });
+  const progress = late.actions.findLast(({ type }) => type === "progress") as CommonAction & {
+    type: "progress";
+  };
+  assertEquals([progress.progress.bytesTotal, progress.progress.filesTotal], [1000, 9]);
+});
+
+Deno.test("Provider forgets what the receiver releases", () => {
+  const script = listed();
+  script.hears({ ...runs([0, 0]), released: 2 } as Message);
+  const [push] = script.take() as [ProviderAction & { type: "push" }];
+  assertEquals([push.type, push.released], ["push", 2]);
+  listed().hears({ ...runs(), released: 3 } as Message).failed("PROTOCOL");
+});
+
+Deno.test("Provider makes one chunk list after the other, in parts", () => {
+  const script = listed();
+  script.hears({ type: "request_manifest", entry: 1 }, { type: "request_manifest", entry: 2 });
+  assertEquals(script.take(), [{ type: "hash", entry: 1, offset: 0 }]);
+  const size = 5 * 1024 * 1024;
+  script.event({ type: "hashed", result: { hashes: new Uint8Array(32), size } });
+  script.event({ type: "hashed", result: { hashes: new Uint8Array(32), size } });
+  const [first, again, second, next] = script.take() as [Said, unknown, Said, unknown];
+  assertEquals([first.message.last, again], [false, { type: "hash", entry: 1, offset: 4 * 1024 * 1024 }]);
+  assertEquals([second.message.last, next], [true, { type: "hash", entry: 2, offset: 0 }]);
+  script.event({ type: "hashed", result: { code: "UNSUPPORTED" } });
+  assertEquals(script.take(), [
+    { type: "send", message: { type: "error", code: "UNSUPPORTED", entry: 2 } },
+  ]);
+});
+
+type Said = { message: MessageOf<"manifest_response"> };
+
+Deno.test("Provider counts what the receiver has", () => {
+  const script = listed();
+  script.hears({ type: "have", entry: 0, chunks: new Uint8Array([1]) });
+  assertEquals(script.taken(), ["measure"]);
+  const shown = (bytes: number) => {
+    script.event({ type: "measured", bytes });
+    return (script.actions.at(-1) as CommonAction & { type: "progress" }).progress.bytesDone;
+  };
+  assertEquals(shown(10), 10);
+  // A receiver that claims more than there is.
+  assertEquals(shown(1000), 15);
+});
+
+Deno.test("Provider refuses questions about what it did not list, and too many", () => {
+  listed().hears({ type: "request_manifest", entry: 3 }).failed("PROTOCOL");
+  listed().hears({ type: "have", entry: 3, chunks: new Uint8Array() }).failed("PROTOCOL");
+  const lists = listed();
+  for (let i = 0; i < 1025; i++) lists.hears({ type: "request_manifest", entry: 0 });
+  lists.failed("LIMIT_EXCEEDED");
+  const claims = listed();
+  for (let i = 0; i < 70_000; i++) claims.hears({ type: "have", entry: 0, chunks: new Uint8Array() });
+  claims.failed("LIMIT_EXCEEDED");
+});

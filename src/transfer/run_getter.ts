@@ -102,13 +102,15 @@ class Work implements AsyncDisposable {
   #engine: NativeReceive | undefined;
   #committing: Promise<CommitResult> | undefined;
   #over = false;
+  /** What is offered is what will be written. */
+  #needsSpace = false;
 
   constructor(options: RunGetterOptions) {
     this.#options = options;
     this.#destination = encodeName(options.destination);
   }
 
-  async perform(action: GetterAction, signal: AbortSignal): Promise<GetterEvent> {
+  async perform(action: GetterAction, signal: AbortSignal): Promise<GetterEvent | undefined> {
     switch (action.type) {
       case "ask":
         return await this.#ask(action.offer, signal);
@@ -127,6 +129,8 @@ class Work implements AsyncDisposable {
           report: await this.#opened().wait({ signal }),
           generation: action.generation,
         };
+      case "check_space":
+        return this.#needsSpace ? { type: "space", available: Number(await this.#space()) } : undefined;
       case "commit":
         this.#committing = this.#opened().commit();
         return { type: "committed", result: await this.#committing };
@@ -181,6 +185,7 @@ class Work implements AsyncDisposable {
   /** Refuses before anything is sent what cannot end well. */
   async #check(offer: Offer, existing: ExistingPolicy | undefined): Promise<void> {
     // Who takes a part may not want what is in the way, and needs less room.
+    this.#needsSpace = (this.#options.only?.length ?? 0) === 0 && existing !== "skip";
     if ((this.#options.only?.length ?? 0) > 0) return;
     const taken = offer.roots.find(({ exists }) => exists);
     if (taken !== undefined && existing === undefined) {
@@ -192,9 +197,7 @@ class Work implements AsyncDisposable {
       );
     }
     if (offer.counting || existing === "skip") return;
-    const { available } = await this.#options.queue.call<{ available: number | bigint }>("files.space", {
-      path: this.#destination,
-    });
+    const available = await this.#space();
     if (BigInt(available) >= BigInt(offer.totals.bytes)) return;
     throw new WormholeError(
       "NO_SPACE",
@@ -203,6 +206,13 @@ class Work implements AsyncDisposable {
       } are ` +
         `free and ${mebibytes(offer.totals.bytes)} are needed`,
     );
+  }
+
+  async #space(): Promise<number | bigint> {
+    const { available } = await this.#options.queue.call<{ available: number | bigint }>("files.space", {
+      path: this.#destination,
+    });
+    return available;
   }
 
   async #open(): Promise<void> {

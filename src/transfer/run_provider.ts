@@ -1,8 +1,10 @@
 import { type Clock, systemClock } from "../base/clock.ts";
-import { WormholeError } from "../base/errors.ts";
+import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
 import type { CodecChoice, CompressionMode } from "../content/mod.ts";
-import { CODEC_NUMBERS, type NativeSend } from "../native/transfer.ts";
+import { CODEC_NUMBERS, type HashedChunks, type NativeSend } from "../native/transfer.ts";
 import type { PeerConnection } from "../transport/connection.ts";
+import { CHUNK_BYTES, MAX_RESPONSE_CHUNKS } from "../wire/mod.ts";
+import { bytesOfChunks } from "./chunk_list.ts";
 import { drive } from "./drive.ts";
 import { makeHello } from "./handshake.ts";
 import { Lane } from "./lane.ts";
@@ -99,9 +101,15 @@ class Work {
         return { type: "page", ...await engine.page(PAGE_ENTRIES, { signal }) };
       case "start":
         return await this.#lane.run(() => this.#start(engine, action, signal));
+      case "count":
+        return await this.#count();
       case "push":
-        await this.#lane.run(() => engine.push({ runs: action.runs, ranges: action.ranges }, { signal }));
+        await this.#lane.run(() => this.#push(engine, action, signal));
         return undefined;
+      case "hash":
+        return { type: "hashed", result: await this.#hash(engine, action, signal) };
+      case "measure":
+        return await this.#lane.run(() => this.#measure(engine, action, signal));
       case "tune":
         await this.#lane.run(() => engine.tune(nativeChoice(action.choice)));
         return undefined;
@@ -125,6 +133,53 @@ class Work {
       ...nativeChoice(choice),
     }, { signal });
     return { type: "started" };
+  }
+
+  async #count(): Promise<ProviderEvent | undefined> {
+    try {
+      return { type: "counted", totals: (await this.#options.source.counted).totals };
+    } catch {
+      // What cannot be counted cannot be listed either: the pages bring the reason.
+      return undefined;
+    }
+  }
+
+  async #push(
+    engine: NativeSend,
+    { runs, ranges, released }: ProviderAction & { type: "push" },
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (runs.length + ranges.length > 0) await engine.push({ runs, ranges }, { signal });
+    if (released !== undefined) await engine.release(released);
+  }
+
+  async #hash(
+    engine: NativeSend,
+    { entry, offset }: { entry: number; offset: number },
+    signal: AbortSignal,
+  ): Promise<HashedChunks | { code: ErrorCode }> {
+    const part = { entry, offset, chunk_bytes: CHUNK_BYTES, max_chunks: MAX_RESPONSE_CHUNKS };
+    try {
+      return await engine.hash(part, { signal });
+    } catch (error) {
+      if (signal.aborted || !isWormholeError(error)) throw error;
+      return { code: error.code };
+    }
+  }
+
+  async #measure(
+    engine: NativeSend,
+    { entry, chunks }: { entry: number; chunks: Uint8Array },
+    signal: AbortSignal,
+  ): Promise<ProviderEvent> {
+    try {
+      const part = { entry, offset: 0, chunk_bytes: CHUNK_BYTES, max_chunks: 0 };
+      return { type: "measured", bytes: bytesOfChunks(chunks, (await engine.hash(part, { signal })).size) };
+    } catch (error) {
+      // Too late, or no file: it counts for nothing.
+      if (isWormholeError(error, "UNSUPPORTED")) return { type: "measured", bytes: 0 };
+      throw error;
+    }
   }
 
   #engine(): NativeSend {

@@ -5,7 +5,14 @@ import { basename } from "../base/paths.ts";
 import { NativeSend, type SendCount } from "../native/transfer.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import { type EntryName, parseName, printable } from "../tree/mod.ts";
-import { MAX_OFFER_ROOTS, MAX_TEXT_BYTES, type MessageOf, type OfferRoot, type Totals } from "../wire/mod.ts";
+import {
+  MAX_MANIFEST_ROOTS,
+  MAX_OFFER_ROOTS,
+  MAX_TEXT_BYTES,
+  type MessageOf,
+  type OfferRoot,
+  type Totals,
+} from "../wire/mod.ts";
 import { numbered } from "./placement.ts";
 
 /** What {@linkcode SendSource.open} reads from the disk. */
@@ -63,6 +70,10 @@ export class SendSource implements AsyncDisposable {
    * INVALID_ARGUMENT when standard input is named together with something else.
    */
   static async open(queue: NativeQueue, options: FilesOptions): Promise<SendSource> {
+    if (options.paths.length > MAX_MANIFEST_ROOTS) {
+      const state = `at most ${MAX_MANIFEST_ROOTS} can be named; send the folder that they are in`;
+      throw new WormholeError("LIMIT_EXCEEDED", `Cannot send ${options.paths.length} things: ${state}`);
+    }
     const isStream = options.paths.includes("-");
     if (isStream && options.paths.length > 1) {
       throw new WormholeError("INVALID_ARGUMENT", 'Cannot send "-": standard input is sent alone');

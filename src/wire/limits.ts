@@ -62,6 +62,9 @@ export const MAX_AGENT_BYTES = 128;
 /** Bulk streams of one connection. */
 export const MAX_BULK_STREAMS = 256;
 
+/** Roots in one manifest: 256 Ki, more than a command line can name; each costs the receiver a place of its own. */
+export const MAX_MANIFEST_ROOTS = 256 * 1024;
+
 /** Runs or ranges in one request: 32 Ki, 640 KiB of columns. */
 export const MAX_REQUEST_RUNS = 32 * 1024;
 
