@@ -187,7 +187,7 @@ function hold<Event, Action extends { type: string }>(
       `${seed}: ${ended}`,
     );
     assertTrue(!isWormholeError(ended, "INTERNAL", "INVALID_ARGUMENT"), `${seed}: ${ended}`);
-    endings.add(isWormholeError(ended) ? ended.code : undefined);
+    endings.add((ended as WormholeError | undefined)?.code);
   }
   // The sessions are worth their time: some end well, the others in many ways.
   assertTrue(endings.has(undefined) && endings.size > 4, [...endings].join());
