@@ -132,7 +132,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
         return this.#expected(event.result, event.refused);
       case "space":
         this.#available = event.available;
-        return;
+        // What was asked for may be coming, so the next report decides; before that nothing can have come.
+        return this.#requested === 0 ? this.#checkSpace() : undefined;
       case "received":
         return this.#news(event.report, event.generation);
       case "committed":

@@ -270,7 +270,11 @@ const LATE: Message = { type: "totals", totals: { files: 9, directories: 1, syml
 
 Deno.test("Getter takes totals that come after the offer", () => {
   const totals = { files: 0, directories: 0, symlinks: 0, bytes: 0 };
-  const script = receiving(offerOf({ counting: true, totals })).hears(LATE);
+  const asked = (script: GetterScript) =>
+    expected(script.hears(pageOf(0, [{}], { last: false })), { runs: [[0, 0]] });
+  const script = asked(receiving(offerOf({ counting: true, totals })));
+  script.actions = [];
+  script.hears(LATE);
   const [progress] = script.actions.filter(({ type }) => type === "progress") as [
     CommonAction & { type: "progress" },
   ];
@@ -280,7 +284,10 @@ Deno.test("Getter takes totals that come after the offer", () => {
   // What came meanwhile needs no more space.
   script.event({ type: "received", report: { ...REPORT, bytes: 400 }, generation: 0 });
   assertEquals(script.taken(), ["watch"]);
-  const full = receiving(offerOf({ counting: true })).hears(LATE).event({ type: "space", available: 600 });
+  receiving(offerOf({ counting: true })).hears(LATE).event({ type: "space", available: 600 })
+    .failed("NO_SPACE");
+  const full = asked(receiving(offerOf({ counting: true }))).hears(LATE);
+  full.event({ type: "space", available: 600 });
   full.event({ type: "received", report: { ...REPORT, bytes: 399 }, generation: 0 }).failed("NO_SPACE");
   const early = deciding(offerOf({ counting: true })).hears(LATE);
   early.take();
