@@ -1,5 +1,5 @@
 import { assertEquals } from "../base/testing.ts";
-import { chooseCodec, type Codec, type CompressionState, isIncompressible } from "./compression.ts";
+import { chooseCodec, type Codec, type CompressionState } from "./compression.ts";
 
 const both = new Set<Codec>(["raw", "zstd", "lz4"]);
 const state: CompressionState = { mode: "auto", level: 3, supported: both };
@@ -24,20 +24,4 @@ Deno.test("chooseCodec() compresses harder step by step while the link is the bo
 Deno.test("chooseCodec() uses fast zstd when there is no lz4", () => {
   const supported = new Set<Codec>(["zstd"]);
   assertEquals(chooseCodec({ ...state, supported, blockedShare: 1 }), { codec: "zstd", level: 1 });
-});
-
-Deno.test("isIncompressible() knows names and first bytes", () => {
-  const cases: [name: string, head: number[], expected: boolean][] = [
-    ["a.JPG", [], true],
-    ["a.tar.zst", [], true],
-    ["zip", [], false],
-    [".zip", [], false],
-    ["a.txt", [0x68, 0x69], false],
-    ["a.bin", [0x1f, 0x8b, 8], true],
-    ["a.bin", [0x1f], false],
-    ["movie", [0, 0, 0, 0x20, 0x66, 0x74, 0x79, 0x70], true],
-  ];
-  for (const [name, head, expected] of cases) {
-    assertEquals(isIncompressible({ name, head: Uint8Array.from(head) }), expected, name);
-  }
 });

@@ -5,5 +5,4 @@ export {
   type CodecChoice,
   type CompressionMode,
   type CompressionState,
-  isIncompressible,
 } from "./compression.ts";
