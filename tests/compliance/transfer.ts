@@ -168,7 +168,7 @@ export function transferCompliance(kind: TransportKind, makePair: () => Promise<
         },
         provider: {
           compression: "always",
-          compressionLevel: 19,
+          compressionLevel: 12,
           maxStreams: 1,
           ...who === "provider" && { signal: stop.signal },
         },
@@ -184,7 +184,7 @@ export function transferCompliance(kind: TransportKind, makePair: () => Promise<
     const onProgress = ({ bytesDone }: Progress) => bytesDone > 0 && void pair.b.close("INTERNAL");
     const results = await attempt(pair, [file], into, {
       getter: { onProgress },
-      provider: { compression: "always", compressionLevel: 19, maxStreams: 1 },
+      provider: { compression: "always", compressionLevel: 12, maxStreams: 1 },
     });
     for (const { status } of results) assertEquals(status, "rejected");
     assertEquals((await listTree(into)).length, 1);

@@ -60,14 +60,19 @@ Deno.test("recv says that it may not write into the destination", async () => {
   assertEquals((await listTree(into)).length, 1);
 });
 
-Deno.test("recv says that the destination is a file", async () => {
-  await using sandbox = await Sandbox.create();
-  const into = await sandbox.file("into", "I am a file");
-  const file = await sandbox.file("from/x", "x");
-  const { receiver } = await transfer(sandbox, [file], into);
-  assertFailed(receiver, [2, 6], /into/);
-  assertEquals(await Deno.readTextFile(into), "I am a file");
-});
+for (const [what, path] of [["a file", "from/x"], ["not there", "missing"]] as const) {
+  Deno.test(`recv says that the destination is ${what}, and the code stays good`, async () => {
+    await using sandbox = await Sandbox.create();
+    const file = await sandbox.file("from/x", "x");
+    const into = await sandbox.folder("into");
+    await using offered = await offer(sandbox, [file]);
+    await using wrong = accept(offered, sandbox.path(path));
+    assertFailed(await wrong.ending(), 6, new RegExp(path));
+    assertEquals(await Deno.readTextFile(file), "x");
+    await using right = accept(offered, into);
+    assertEquals([(await right.ending()).code, (await offered.sender.ending()).code], [0, 0]);
+  });
+}
 
 Deno.test("send skips an unreadable file, says so, and both end with 7", async () => {
   await using sandbox = await Sandbox.create();

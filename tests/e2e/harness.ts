@@ -85,8 +85,21 @@ export async function transfer(
 ): Promise<Transferred> {
   await using offered = await offer(sandbox, what, options);
   await using receiving = accept(offered, into, options);
-  const [sender, receiver] = await Promise.all([offered.sender.ending(), receiving.ending()]);
-  return { sender, receiver };
+  return await bothEndings(offered.sender, receiving);
+}
+
+/** Waits for both ends; a failure of one to end tells also how the other did. */
+async function bothEndings(sending: Running, receiving: Running): Promise<Transferred> {
+  const [sender, receiver] = await Promise.allSettled([sending.ending(), receiving.ending()]);
+  if (sender.status === "fulfilled" && receiver.status === "fulfilled") {
+    return { sender: sender.value, receiver: receiver.value };
+  }
+  const told = [sender, receiver].map((end) =>
+    end.status === "rejected"
+      ? end.reason.message
+      : `the other ended with ${end.value.code}: ${end.value.stderr}\n${lastEvents(end.value)}`
+  );
+  throw new Error(told.join("\n"));
 }
 
 /** Fails unless both ended with 0. */
@@ -143,7 +156,7 @@ export async function startHub(sandbox: Sandbox, args: readonly string[] = []): 
 }
 
 /** Gives arguments of `send` with which {@linkcode slowToPack} content takes a second for each 4 MiB, so that tests find it under way. */
-export const SLOWLY = ["--compress", "always", "--compression-level", "19", "--streams", "1"] as const;
+export const SLOWLY = ["--compress", "always", "--compression-level", "12", "--streams", "1"] as const;
 
 /** Gives a TCP port that was free just now; for what must be told a port and cannot say one itself. */
 export function freePort(): number {

@@ -79,13 +79,6 @@ Deno.test("send carries the current folder under its own name", async () => {
   await assertSameTree(`${into}/project`, sandbox.path("project"));
 });
 
-Deno.test("recv makes the folder that -o names", async () => {
-  await using sandbox = await Sandbox.create();
-  const file = await sandbox.file("from/x", "x");
-  await assertTransfers(sandbox, [file], sandbox.path("new"));
-  assertEquals(await Deno.readTextFile(sandbox.path("new/x")), "x");
-});
-
 for (const size of [0, 5, 4 * MIB, 9 * MIB + 3]) {
   Deno.test(`send carries ${size} bytes of standard input under --name`, async () => {
     await using sandbox = await Sandbox.create();
