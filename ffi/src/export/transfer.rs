@@ -25,6 +25,7 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("send.start", send_start),
     ("send.push", send_push),
     ("send.release", send_release),
+    ("send.hash", send_hash),
     ("send.wait", send_wait),
     ("send.tune", send_tune),
     ("send.end", send_end),
@@ -213,6 +214,35 @@ fn send_release(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: ReleaseArgs| async move {
         context.objects.get::<SendSession>(args.send)?.work.release(args.through);
         Ok(())
+    })
+}
+
+#[derive(Deserialize)]
+struct HashArgs {
+    send: u32,
+    entry: u32,
+    chunk_bytes: usize,
+    offset: u64,
+    max_chunks: u64,
+}
+
+#[derive(Serialize)]
+struct HashResult {
+    hashes: ByteBuf,
+    size: u64,
+}
+
+/// Part of one file's chunk list; `max_chunks` 0 gives the size alone.
+fn send_hash(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: HashArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        let chunk_bytes = within("chunk_bytes", args.chunk_bytes, CHUNK_BYTES)? as u64;
+        let (hashes, size) = op::blocking_cancellable(move |cancelled| {
+            let stop = || cancelled.load(Ordering::Relaxed);
+            session.hash(args.entry, chunk_bytes, (args.offset, args.max_chunks), &stop)
+        })
+        .await?;
+        Ok(HashResult { hashes: ByteBuf::from(hashes), size })
     })
 }
 

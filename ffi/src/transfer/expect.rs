@@ -17,6 +17,10 @@ use crate::io::stage::{CommitPolicy, Staging};
 /// Failures that a commit names; more are only counted.
 const MAX_COMMIT_FAILURES: usize = 1000;
 
+/// Bytes of all paths of directories and links, and of the links' targets, that are kept until the end: 512 MiB. The
+/// manifest's pages say names only, so a deep tree takes more here than on the wire.
+const MAX_TREE_BYTES: usize = 512 * 1024 * 1024;
+
 /// What happens to one root when its final name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RootPolicy {
@@ -66,6 +70,8 @@ struct Tree {
     roots: Vec<(RootPlan, Vec<u8>)>,
     directories: HashMap<u32, Directory>,
     links: Vec<Link>,
+    /// Bytes of what counts for [`MAX_TREE_BYTES`].
+    bytes: usize,
 }
 
 struct Directory {
@@ -141,6 +147,7 @@ impl ReceiveSession {
         root: usize,
         is_wanted: bool,
     ) -> Result<()> {
+        tree.keep(path.len())?;
         let directory =
             Directory { path: path.into(), root, parent: entry.parent, mode: entry.mode, mtime: entry.mtime, made: false };
         tree.directories.insert(entry.id, directory);
@@ -172,6 +179,7 @@ impl ReceiveSession {
         }
         match entry.kind {
             KIND_SYMLINK => {
+                tree.keep(path.len() + entry.target.len())?;
                 tree.links.push(Link { path, target: entry.target.to_vec(), mtime: entry.mtime });
             }
             KIND_FILE if entry.size == 0 => {
@@ -311,6 +319,15 @@ impl Tree {
         missing
     }
 
+    /// Counts `bytes` that stay in memory until the end.
+    fn keep(&mut self, bytes: usize) -> Result<()> {
+        self.bytes += bytes;
+        if self.bytes <= MAX_TREE_BYTES {
+            return Ok(());
+        }
+        Err(Error::new(Kind::LimitExceeded, "The manifest's paths take too much memory"))
+    }
+
     fn final_path(&self, root: usize, path: &[u8]) -> Vec<u8> {
         let (plan, staged) = &self.roots[root];
         [&plan.final_name, &path[staged.len()..]].concat()
@@ -319,5 +336,5 @@ impl Tree {
 
 /// Failures that are not about one entry.
 fn ends_everything(kind: Kind) -> bool {
-    matches!(kind, Kind::NoSpace | Kind::ReadOnly | Kind::Io | Kind::Protocol | Kind::TooManyOpenFiles | Kind::Internal)
+    matches!(kind, Kind::LimitExceeded | Kind::NoSpace | Kind::ReadOnly | Kind::Io | Kind::Protocol | Kind::TooManyOpenFiles | Kind::Internal)
 }

@@ -236,8 +236,9 @@ impl Stream<'_> {
         if header.codec != Codec::Raw {
             codec::decompress(header.codec, &self.wire, header.plain_length, plain)?;
         }
-        let moved = self.place(&records, plain)?;
-        self.inbox.report.moved(moved, (HEADER_BYTES + self.records.len() + header.wire_length) as u64);
+        // Counted before anything is placed: the report that says "nothing is outstanding" has all of it.
+        self.inbox.report.moved(0, (HEADER_BYTES + self.records.len() + header.wire_length) as u64);
+        self.place(&records, plain)?;
         Ok(true)
     }
 
@@ -246,9 +247,8 @@ impl Stream<'_> {
     }
 
     /// Verifies every record's bytes and writes them where they belong.
-    fn place(&mut self, records: &[Record], plain: &[u8]) -> Result<u64> {
+    fn place(&mut self, records: &[Record], plain: &[u8]) -> Result<()> {
         let mut at = 0;
-        let mut moved = 0;
         for record in records {
             let data = &plain[at..at + record.data_length()];
             at += data.len();
@@ -268,11 +268,9 @@ impl Stream<'_> {
                     return Err(error);
                 }
                 self.inbox.drop_entry(&target, &error);
-                continue;
             }
-            moved += record.length;
         }
-        Ok(moved)
+        Ok(())
     }
 
     fn write(&self, target: &Arc<Target>, record: &Record, data: &[u8]) -> Result<()> {
@@ -288,6 +286,7 @@ impl Stream<'_> {
         }
         let written = if record.is(FLAG_DATA | FLAG_HOLE) { record.length } else { 0 };
         drop(file);
+        self.inbox.report.moved(written, 0);
         let Some(file) = target.complete(written) else { return Ok(()) };
         if let Some(file) = file {
             if target.size == SIZE_UNKNOWN {

@@ -14,6 +14,7 @@ use super::report::{Failure, Report};
 use super::source::Source;
 use super::work::{Job, Work};
 use crate::chunk::codec::{self, Codec};
+use crate::chunk::hash::hash_range;
 use crate::error::{Error, Kind, Result};
 use crate::io::columns::{KIND_STREAM, SIZE_UNKNOWN};
 use crate::io::name::quoted_path;
@@ -84,6 +85,44 @@ impl SendSession {
             self.work.list(end - 1, page.files.into_iter().chain(streams).map(Source::new));
         }
         Ok(Listed { columns: page.columns, problems: page.problems })
+    }
+
+    /// Hashes chunks of a listed file that has not been pushed yet: up to `max_chunks` from `offset` on. Gives the
+    /// hashes, concatenated, and the size of the whole file.
+    ///
+    /// # Errors
+    /// UNSUPPORTED when it is no such file; SOURCE_CHANGED when it is not what was listed; CANCELLED.
+    pub fn hash(
+        &self,
+        entry: u32,
+        chunk_bytes: u64,
+        (offset, max_chunks): (u64, u64),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(Vec<u8>, u64)> {
+        let source = self.work.find(entry).filter(|source| source.reference.size != SIZE_UNKNOWN);
+        let Some(source) = source else {
+            let text = "Cannot hash an entry: it is no file that can still be asked for";
+            return Err(Error::new(Kind::Unsupported, text));
+        };
+        let size = source.reference.size;
+        let end = size.min(offset.saturating_add(chunk_bytes.saturating_mul(max_chunks)));
+        if offset >= end {
+            return Ok((Vec::new(), size));
+        }
+        let file = read::open_source(&source.reference)?;
+        let mut hashes = Vec::new();
+        let mut at = offset;
+        while at < end {
+            let length = chunk_bytes.min(end - at);
+            let (hash, read) = hash_range(&file, at, length, cancelled)?;
+            if read != length {
+                return Err(source.changed());
+            }
+            hashes.extend_from_slice(&hash);
+            at += length;
+        }
+        source.check_unchanged(&file)?;
+        Ok((hashes, size))
     }
 
     /// Opens the bulk streams, one thread each.

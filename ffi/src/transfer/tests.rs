@@ -221,3 +221,27 @@ fn bytes_nobody_asked_for_end_the_session() {
         receiver.close();
     });
 }
+
+#[test]
+fn a_listed_file_is_hashed_in_parts_until_it_is_pushed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let content: Vec<u8> = (0..200_000u32).map(|i| (i * 31) as u8).collect();
+    fs::write(&path, &content).unwrap();
+    let root = Root { path: path.clone(), name: b"file".to_vec() };
+    let sender = SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64).unwrap();
+    sender.page(7).unwrap();
+    let hash = |offset, chunks| sender.hash(0, 65_536, (offset, chunks), &|| false);
+    let expected: Vec<u8> = content.chunks(65_536).flat_map(|c| *blake3::hash(c).as_bytes()).collect();
+    assert_eq!(hash(0, 100).unwrap(), (expected.clone(), 200_000));
+    assert_eq!(hash(65_536, 2).unwrap(), (expected[32..96].to_vec(), 200_000));
+    assert_eq!(hash(0, 0).unwrap(), (Vec::new(), 200_000));
+    assert_eq!(hash(1 << 40, 1).unwrap(), (Vec::new(), 200_000));
+    assert_eq!(sender.hash(0, 65_536, (0, 9), &|| true).unwrap_err().kind, Kind::Cancelled);
+    assert_eq!(sender.hash(1, 65_536, (0, 9), &|| false).unwrap_err().kind, Kind::Unsupported);
+    fs::write(&path, "other").unwrap();
+    assert_eq!(hash(0, 100).unwrap_err().kind, Kind::SourceChanged);
+    assert!(sender.work.push_run(0, 0));
+    let _ = sender.work.take();
+    assert_eq!(hash(0, 100).unwrap_err().kind, Kind::Unsupported);
+}

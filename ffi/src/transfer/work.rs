@@ -36,6 +36,8 @@ enum Item {
 struct State {
     listed: HashMap<u32, Arc<Source>>,
     highest: Option<u32>,
+    /// Ids below this one are released.
+    released: u32,
     items: VecDeque<Item>,
     busy: usize,
     ending: bool,
@@ -100,9 +102,40 @@ impl Work {
         true
     }
 
-    /// Forgets entries that will not be asked for any more (`id <= through`).
+    /// Forgets entries that will not be asked for any more (`id <= through`); what is queued stays.
     pub fn release(&self, through: u32) {
-        self.state.lock().unwrap().listed.retain(|&id, _| id > through);
+        let mut state = self.state.lock().unwrap();
+        let Some(through) = state.highest.map(|highest| through.min(highest)) else { return };
+        if through < state.released {
+            return;
+        }
+        let mut queued: Vec<(u32, u32)> = state
+            .items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Run { next, last } => Some((*next, *last)),
+                Item::Range { .. } => None,
+            })
+            .collect();
+        queued.sort_unstable();
+        let mut at = state.released;
+        for (next, last) in queued {
+            while at < next && at <= through {
+                state.listed.remove(&at);
+                at += 1;
+            }
+            at = at.max(last.saturating_add(1));
+        }
+        while at <= through {
+            state.listed.remove(&at);
+            at += 1;
+        }
+        state.released = through.saturating_add(1);
+    }
+
+    /// Gives a listed file that has been neither pushed nor released.
+    pub fn find(&self, entry: u32) -> Option<Arc<Source>> {
+        self.state.lock().unwrap().listed.get(&entry).cloned()
     }
 
     /// No more work will be pushed: threads end when everything is done.
@@ -204,5 +237,51 @@ fn next_job(state: &mut State, chunk_bytes: u64) -> Option<Job> {
             }
             _ => return if pack.is_empty() { None } else { Some(Job::Pack(pack)) },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::io::walk::FileRef;
+
+    fn file(id: u32, size: u64) -> Source {
+        Source::new(FileRef {
+            id,
+            directory: Arc::from(Path::new("")),
+            name: format!("file{id}").into(),
+            size,
+            mtime_ns: 0,
+            ctime_ns: 0,
+            dev: 0,
+            ino: 0,
+        })
+    }
+
+    fn packed(work: &Work) -> Vec<u32> {
+        match work.take() {
+            Some(Job::Pack(files)) => files.iter().map(|source| source.reference.id).collect(),
+            _ => panic!("not a pack"),
+        }
+    }
+
+    #[test]
+    fn release_forgets_what_is_not_queued() {
+        let work = Work::new(1 << 20);
+        work.list(9, (0..10).map(|id| file(id, 5)));
+        assert!(work.push_run(2, 3));
+        assert!(work.push_run(6, 6));
+        work.release(7);
+        assert_eq!(work.state.lock().unwrap().listed.len(), 5);
+        assert!(work.find(1).is_none());
+        assert!(work.find(8).is_some());
+        assert_eq!(packed(&work), [2, 3, 6]);
+        // Asked for too late: passed over.
+        assert!(work.push_run(0, 9));
+        assert_eq!(packed(&work), [8, 9]);
+        work.release(u32::MAX);
+        assert_eq!(work.state.lock().unwrap().listed.len(), 0);
     }
 }
