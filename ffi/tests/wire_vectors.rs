@@ -27,7 +27,8 @@ fn decoded(vector: &Json) -> (Vec<u8>, Value) {
 fn canonical(value: Value) -> Value {
     match value {
         Value::Map(entries) => {
-            let mut entries: Vec<_> = entries.into_iter().map(|(key, value)| (key, canonical(value))).collect();
+            let mut entries: Vec<_> =
+                entries.into_iter().map(|(key, value)| (key, canonical(value))).collect();
             entries.sort_by_key(|(key, _)| encoded(key));
             Value::Map(entries)
         }
@@ -43,15 +44,25 @@ fn says(value: &Value, json: &Json) -> bool {
     match (value, json) {
         (Value::Tag(_, inner), _) => says(inner, json),
         (Value::Map(entries), Json::Object(fields)) => {
-            let field = |key: &str| entries.iter().find(|(name, _)| name.as_text() == Some(key)).map(|(_, value)| value);
-            fields.iter().all(|(key, json)| key == "type" || field(key).is_some_and(|value| says(value, json)))
+            let field = |key: &str| {
+                entries.iter().find(|(name, _)| name.as_text() == Some(key)).map(|(_, value)| value)
+            };
+            fields
+                .iter()
+                .all(|(key, json)| key == "type" || field(key).is_some_and(|value| says(value, json)))
         }
-        (Value::Bytes(bytes), Json::Object(fields)) => fields["hex"].as_str().map(hex).as_ref() == Some(bytes),
-        (Value::Array(items), Json::Object(fields)) => says(&items[0], &fields["major"]) && says(&items[1], &fields["minor"]),
+        (Value::Bytes(bytes), Json::Object(fields)) => {
+            fields["hex"].as_str().map(hex).as_ref() == Some(bytes)
+        }
+        (Value::Array(items), Json::Object(fields)) => {
+            says(&items[0], &fields["major"]) && says(&items[1], &fields["minor"])
+        }
         (Value::Array(items), Json::Array(expected)) => {
             items.len() == expected.len() && items.iter().zip(expected).all(|(value, json)| says(value, json))
         }
-        (Value::Integer(number), Json::Number(expected)) => i128::from(*number) == i128::from(expected.as_u64().unwrap()),
+        (Value::Integer(number), Json::Number(expected)) => {
+            i128::from(*number) == i128::from(expected.as_u64().unwrap())
+        }
         (Value::Integer(number), Json::String(_)) => u16::try_from(*number).is_ok(),
         (Value::Text(text), Json::String(expected)) => text == expected,
         (Value::Bool(value), Json::Bool(expected)) => value == expected,
@@ -71,8 +82,13 @@ fn message_vectors_are_canonical() {
 fn message_vectors_say_what_their_json_says() {
     for vector in vectors() {
         let (_, value) = decoded(&vector);
-        let number = value.as_map().unwrap().iter().find(|(key, _)| key.as_text() == Some("t")).unwrap().1.clone();
-        assert!(number.as_integer().is_some_and(|number| u16::try_from(number).is_ok()), "{}", vector["name"]);
+        let number =
+            value.as_map().unwrap().iter().find(|(key, _)| key.as_text() == Some("t")).unwrap().1.clone();
+        assert!(
+            number.as_integer().is_some_and(|number| u16::try_from(number).is_ok()),
+            "{}",
+            vector["name"]
+        );
         assert!(says(&value, &vector["message"]), "{}", vector["name"]);
     }
 }

@@ -210,7 +210,9 @@ impl Drop for Staging {
 fn exists(directory: BorrowedFd<'_>, path: &[u8]) -> Result<bool> {
     match beneath::stat(directory, path) {
         Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind, Kind::NotFound | Kind::NotDirectory | Kind::PathEscapes) => Ok(false),
+        Err(error) if matches!(error.kind, Kind::NotFound | Kind::NotDirectory | Kind::PathEscapes) => {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

@@ -1,5 +1,6 @@
 //! The control stream: `length u32 LE`, then that many bytes, over any ordered byte stream.
 //!
+//! A connection that is closed with a reason ends with a close mark instead of a length.
 //! A reader and a writer task own the stream, so that a cancelled `send` or `recv` never cuts a frame.
 
 use std::io;
@@ -20,6 +21,9 @@ const QUEUED_FRAMES: usize = 8;
 
 /// How long a closing connection may take to send what is queued, and to hear the peer's end.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// In place of a length: the sender closes with the error number in the low 16 bits, and nothing follows.
+const CLOSE_MARK: u32 = 0xffff_0000;
 
 pub(super) struct Control {
     life: Arc<Life>,
@@ -137,7 +141,11 @@ async fn read_frame<R: AsyncRead + Unpin>(reader: &mut R) -> Result<Option<Bytes
         return Ok(None);
     }
     reader.read_exact(&mut length[first..]).await.map_err(lost)?;
-    let length = u32::from_le_bytes(length) as usize;
+    let length = u32::from_le_bytes(length);
+    if length & CLOSE_MARK == CLOSE_MARK {
+        return Err(Error::new(Kind::from_number(length as u16), "the peer closed the connection"));
+    }
+    let length = length as usize;
     if length > MAX_CONTROL_FRAME_BYTES {
         return Err(too_long("receive", length));
     }
@@ -161,6 +169,10 @@ async fn write_all<W: AsyncWrite + Unpin>(
             writer.flush().await?;
             life.count_sent(frame.len());
         }
+        let (code, _) = life.close_reason();
+        if code != 0 {
+            writer.write_all(&(CLOSE_MARK | u32::from(code)).to_le_bytes()).await?;
+        }
         writer.shutdown().await
     };
     tokio::pin!(work);
@@ -179,8 +191,7 @@ fn lost(error: io::Error) -> Error {
 }
 
 fn too_long(verb: &str, length: usize) -> Error {
-    let text = format!(
-        "Cannot {verb} a control frame of {length} bytes: the limit is {MAX_CONTROL_FRAME_BYTES}"
-    );
+    let text =
+        format!("Cannot {verb} a control frame of {length} bytes: the limit is {MAX_CONTROL_FRAME_BYTES}");
     Error::new(Kind::LimitExceeded, text)
 }

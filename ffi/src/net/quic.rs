@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use iroh::endpoint::{
-    BindError, BindOpts, ConnectError, ConnectingError, ConnectionError, PortmapperConfig, QuicTransportConfig,
-    RecvStream, SendStream, VarInt, presets,
+    BindError, BindOpts, ConnectError, ConnectingError, ConnectionError, PortmapperConfig,
+    QuicTransportConfig, RecvStream, SendStream, VarInt, presets,
 };
 use iroh::{Endpoint, EndpointAddr, PublicKey, RelayMode, SecretKey};
 use tokio::io::AsyncReadExt;
@@ -65,9 +65,9 @@ pub(super) async fn bind(seed: &[u8; 32], addresses: &[SocketAddr]) -> Result<En
             (true, true) => 128,
         };
         *default = true;
-        builder = builder
-            .bind_addr_with_opts(address, BindOpts::default().set_prefix_len(length))
-            .map_err(|error| Error::new(Kind::InvalidArgument, format!("Cannot listen on {address}: {error}")))?;
+        builder = builder.bind_addr_with_opts(address, BindOpts::default().set_prefix_len(length)).map_err(
+            |error| Error::new(Kind::InvalidArgument, format!("Cannot listen on {address}: {error}")),
+        )?;
     }
     builder.bind().await.map_err(|error| match error {
         BindError::Sockets { source, .. } | BindError::CreateQuicEndpoint { source, .. } => {
@@ -101,7 +101,9 @@ pub(super) async fn dial(endpoint: &Endpoint, address: SocketAddr, peer_key: Pee
     let target = EndpointAddr::new(id).with_ip_addr(address);
     let connection = endpoint.connect(target, ALPN).await.map_err(|error| match &error {
         ConnectError::Connection { source, .. }
-        | ConnectError::Connecting { source: ConnectingError::ConnectionError { source, .. }, .. } => failed(source),
+        | ConnectError::Connecting { source: ConnectingError::ConnectionError { source, .. }, .. } => {
+            failed(source)
+        }
         error => Error::new(Kind::ConnectFailed, format!("{what}: {error}")),
     })?;
     let guard = CloseOnDrop(Some(connection));
@@ -123,7 +125,9 @@ pub(super) async fn dial(endpoint: &Endpoint, address: SocketAddr, peer_key: Pee
 
 /// Brings one incoming handshake to its end; only keys in `allowed` get a connection.
 pub(super) async fn accept(incoming: iroh::endpoint::Incoming, allowed: &AllowedKeys) -> Result<Connection> {
-    let lost = |error: String| Error::new(Kind::ConnectFailed, format!("Cannot accept a connection over quic: {error}"));
+    let lost = |error: String| {
+        Error::new(Kind::ConnectFailed, format!("Cannot accept a connection over quic: {error}"))
+    };
     let remote = match incoming.remote_addr() {
         iroh::endpoint::IncomingAddr::Ip(address) => address.to_string(),
         other => format!("{other:?}"),
@@ -168,7 +172,9 @@ fn connect_error(what: &str, error: &ConnectionError) -> Error {
     const CRYPTO: std::ops::Range<u64> = 0x100..0x200;
     const NO_APPLICATION_PROTOCOL: u64 = 0x100 + 120;
     let by_code = |code: u64, state: &str| match code {
-        NO_APPLICATION_PROTOCOL => (Kind::ConnectFailed, "the machine there does not speak this protocol".to_owned()),
+        NO_APPLICATION_PROTOCOL => {
+            (Kind::ConnectFailed, "the machine there does not speak this protocol".to_owned())
+        }
         code if CRYPTO.contains(&code) => (Kind::PeerUnauthenticated, state.to_owned()),
         _ => (Kind::ConnectFailed, error.to_string()),
     };
@@ -186,7 +192,12 @@ fn connect_error(what: &str, error: &ConnectionError) -> Error {
     Error::new(kind, format!("{what}: {state}"))
 }
 
-fn open(quic: iroh::endpoint::Connection, send: SendStream, receive: RecvStream, remote: String) -> Connection {
+fn open(
+    quic: iroh::endpoint::Connection,
+    send: SendStream,
+    receive: RecvStream,
+    remote: String,
+) -> Connection {
     let life = Life::new();
     let _ = send.set_priority(CONTROL_PRIORITY);
     let acknowledged = send.stopped();

@@ -351,7 +351,8 @@ fn an_endpoint_reports_a_port_in_use_and_listens_on_both_families() {
             endpoint::Endpoint::open(endpoint::Options { seed: [5; 32], bind, tcp, quic })
         };
         let begun = Instant::now();
-        let first = open(vec!["0.0.0.0:0".parse().unwrap(), "[::]:0".parse().unwrap()], true, true).await.unwrap();
+        let first =
+            open(vec!["0.0.0.0:0".parse().unwrap(), "[::]:0".parse().unwrap()], true, true).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
         assert!(!first.tcp_addresses().is_empty() && !first.quic_addresses().is_empty());
         for (taken, tcp) in [(first.tcp_addresses()[0], true), (first.quic_addresses()[0], false)] {

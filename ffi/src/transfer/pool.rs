@@ -69,7 +69,14 @@ impl Pool {
     pub fn new(pool_bytes: usize, buffer_bytes: usize, minimum: usize) -> Pool {
         let state = State { free: Vec::new(), made: 0, closed: false };
         let limit = (pool_bytes / buffer_bytes.max(1)).max(minimum);
-        Pool { shared: Arc::new(Shared { state: Mutex::new(state), returned: Condvar::new(), buffer_bytes, limit }) }
+        Pool {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                returned: Condvar::new(),
+                buffer_bytes,
+                limit,
+            }),
+        }
     }
 
     /// Takes a buffer, waiting for one to come back; `None` once the pool is closed.

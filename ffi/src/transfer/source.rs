@@ -69,7 +69,10 @@ impl Source {
     pub fn changed(&self) -> Error {
         Error::new(
             Kind::SourceChanged,
-            format!("Cannot send {}: it changed while it was being read", quoted_path(&self.reference.path())),
+            format!(
+                "Cannot send {}: it changed while it was being read",
+                quoted_path(&self.reference.path())
+            ),
         )
     }
 
