@@ -8,10 +8,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::error::{Error, Result};
 use crate::op::{self, Op};
 
+pub mod mdns;
+pub mod net;
 pub mod queue;
 
 /// Operations by name, one table per module.
-pub const OPERATIONS: &[&[(&str, Op)]] = &[queue::OPERATIONS];
+pub const OPERATIONS: &[&[(&str, Op)]] = &[mdns::OPERATIONS, net::OPERATIONS, queue::OPERATIONS];
 
 /// Size of the caller's error buffer; longer texts are cut.
 pub const ERROR_BYTES: usize = 1024;

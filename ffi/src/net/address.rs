@@ -13,7 +13,8 @@ const BACKLOG: i32 = 256;
 /// The machine's own addresses, those that other machines can use first: private and public IPv4 and IPv6, then
 /// link-local, then loopback.
 pub fn own() -> Result<Vec<IpAddr>> {
-    let interfaces = if_addrs::get_if_addrs().map_err(|error| Error::io("Cannot list this machine's addresses", &error))?;
+    let interfaces = if_addrs::get_if_addrs()
+        .map_err(|error| Error::io("Cannot list this machine's addresses", &error))?;
     let mut addresses: Vec<IpAddr> = interfaces.iter().map(|interface| interface.ip()).collect();
     addresses.sort_by_key(|ip| (rank(ip), *ip));
     addresses.dedup();

@@ -179,8 +179,7 @@ fn lost(error: io::Error) -> Error {
 }
 
 fn too_long(verb: &str, length: usize) -> Error {
-    let text = format!(
-        "Cannot {verb} a control frame of {length} bytes: the limit is {MAX_CONTROL_FRAME_BYTES}"
-    );
+    let text =
+        format!("Cannot {verb} a control frame of {length} bytes: the limit is {MAX_CONTROL_FRAME_BYTES}");
     Error::new(Kind::LimitExceeded, text)
 }

@@ -1,0 +1,243 @@
+//! `src/native/net.ts`: endpoints and connections.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::error::{Error, Kind, Result};
+use crate::net::endpoint::{Endpoint, Options};
+use crate::net::{Connection, PeerKey, TransportKind, address, memory};
+use crate::op::{self, Context, Op, OpFuture};
+
+pub const OPERATIONS: &[(&str, Op)] = &[
+    ("net.endpoint", endpoint),
+    ("net.allow", allow),
+    ("net.accept", accept),
+    ("net.dial", dial),
+    ("net.memory_pair", memory_pair),
+    ("net.send", send),
+    ("net.recv", recv),
+    ("net.bulk", bulk),
+    ("net.stats", stats),
+    ("net.close", close),
+    ("net.close_endpoint", close_endpoint),
+    ("net.addresses", addresses),
+];
+
+#[derive(Deserialize)]
+struct EndpointArgs {
+    secret_key: ByteBuf,
+    bind: Vec<String>,
+    tcp: bool,
+    quic: bool,
+}
+
+#[derive(Serialize)]
+struct EndpointResult {
+    endpoint: u32,
+    public_key: ByteBuf,
+    tcp: Vec<String>,
+    quic: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct EndpointHandle {
+    endpoint: u32,
+}
+
+#[derive(Deserialize)]
+struct AllowArgs {
+    endpoint: u32,
+    peer_key: ByteBuf,
+}
+
+#[derive(Deserialize)]
+struct DialArgs {
+    endpoint: u32,
+    kind: String,
+    address: String,
+    peer_key: ByteBuf,
+    timeout_ms: u64,
+}
+
+#[derive(Serialize)]
+struct ConnectionResult {
+    connection: u32,
+    kind: &'static str,
+    peer_key: ByteBuf,
+    remote: String,
+}
+
+#[derive(Serialize)]
+struct MemoryPairResult {
+    a: u32,
+    b: u32,
+}
+
+#[derive(Deserialize)]
+struct ConnectionHandle {
+    connection: u32,
+}
+
+#[derive(Deserialize)]
+struct SendArgs {
+    connection: u32,
+    frame: ByteBuf,
+}
+
+#[derive(Serialize)]
+struct RecvResult {
+    frame: Option<ByteBuf>,
+}
+
+#[derive(Deserialize)]
+struct BulkArgs {
+    connection: u32,
+    streams: usize,
+}
+
+#[derive(Serialize)]
+struct StatsResult {
+    rtt_us: Option<u64>,
+    bytes_sent: u64,
+    bytes_received: u64,
+    remote: String,
+    lost_packets: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct CloseArgs {
+    connection: u32,
+    #[serde(default)]
+    code: u16,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct AddressesResult {
+    addresses: Vec<String>,
+}
+
+fn key(bytes: &[u8], what: &str) -> Result<PeerKey> {
+    let error =
+        || Error::new(Kind::InvalidArgument, format!("Cannot use the {what} key: it is not 32 bytes"));
+    bytes.try_into().map_err(|_| error())
+}
+
+fn connected(context: &Context, connection: Connection) -> Result<ConnectionResult> {
+    let kind = connection.kind().name();
+    let peer_key = ByteBuf::from(connection.peer_key());
+    let remote = connection.remote().to_owned();
+    Ok(ConnectionResult { connection: context.objects.insert(Arc::new(connection))?, kind, peer_key, remote })
+}
+
+fn endpoint(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: EndpointArgs| async move {
+        let seed = key(&args.secret_key, "secret")?;
+        let bind = args.bind.iter().map(|text| address::parse(text)).collect::<Result<Vec<_>>>()?;
+        let endpoint = Endpoint::open(Options { seed, bind, tcp: args.tcp, quic: args.quic }).await?;
+        Ok(EndpointResult {
+            public_key: ByteBuf::from(endpoint.public_key()),
+            tcp: endpoint.tcp_addresses().iter().map(|address| address.to_string()).collect(),
+            quic: endpoint.quic_addresses().iter().map(|address| address.to_string()).collect(),
+            endpoint: context.objects.insert(Arc::new(endpoint))?,
+        })
+    })
+}
+
+fn allow(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: AllowArgs| async move {
+        context.objects.get::<Endpoint>(args.endpoint)?.allow(key(&args.peer_key, "peer's")?);
+        Ok(())
+    })
+}
+
+fn accept(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: EndpointHandle| async move {
+        let connection = context.objects.get::<Endpoint>(args.endpoint)?.accept().await?;
+        connected(&context, connection)
+    })
+}
+
+fn dial(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: DialArgs| async move {
+        let kind = TransportKind::from_name(&args.kind)?;
+        let peer_key = key(&args.peer_key, "peer's")?;
+        let address = address::parse(&args.address)?;
+        let endpoint = context.objects.get::<Endpoint>(args.endpoint)?;
+        let connection =
+            endpoint.dial(kind, address, peer_key, Duration::from_millis(args.timeout_ms)).await?;
+        connected(&context, connection)
+    })
+}
+
+fn memory_pair(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, _: ciborium::Value| async move {
+        let (a, b) = memory::pair();
+        Ok(MemoryPairResult {
+            a: context.objects.insert(Arc::new(a))?,
+            b: context.objects.insert(Arc::new(b))?,
+        })
+    })
+}
+
+fn send(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: SendArgs| async move {
+        let connection = context.objects.get::<Connection>(args.connection)?;
+        connection.send_control(args.frame.into_vec().into()).await
+    })
+}
+
+fn recv(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ConnectionHandle| async move {
+        let frame = context.objects.get::<Connection>(args.connection)?.recv_control().await?;
+        Ok(RecvResult { frame: frame.map(|frame| ByteBuf::from(Vec::from(frame))) })
+    })
+}
+
+fn bulk(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: BulkArgs| async move {
+        context.objects.get::<Connection>(args.connection)?.bulk(args.streams).await
+    })
+}
+
+fn stats(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ConnectionHandle| async move {
+        let stats = context.objects.get::<Connection>(args.connection)?.stats();
+        Ok(StatsResult {
+            rtt_us: stats.rtt_us,
+            bytes_sent: stats.bytes_sent,
+            bytes_received: stats.bytes_received,
+            remote: stats.remote,
+            lost_packets: stats.lost_packets,
+        })
+    })
+}
+
+/// Gives when the last frames have left, so that the program may end.
+fn close(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: CloseArgs| async move {
+        let connection = context.objects.remove::<Connection>(args.connection)?;
+        connection.close(args.code, &args.reason);
+        connection.settled().await;
+        Ok(())
+    })
+}
+
+fn close_endpoint(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: EndpointHandle| async move {
+        context.objects.remove::<Endpoint>(args.endpoint)?.close().await;
+        Ok(())
+    })
+}
+
+fn addresses(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |_, _: ciborium::Value| async move {
+        let addresses = address::own()?.iter().map(IpAddr::to_string).collect();
+        Ok(AddressesResult { addresses })
+    })
+}
