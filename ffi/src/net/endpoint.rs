@@ -231,10 +231,10 @@ async fn listen_quic(door: Arc<Door>, endpoint: iroh::Endpoint) {
             incoming.refuse();
             continue;
         };
-        let door = door.clone();
+        let (door, endpoint) = (door.clone(), endpoint.clone());
         handshakes.spawn(async move {
             let _permit = permit;
-            let handshake = quic::accept(incoming, &door.allowed);
+            let handshake = quic::accept(&endpoint, incoming, &door.allowed);
             if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
                 door.let_in(connection);
             }

@@ -120,11 +120,15 @@ pub(super) async fn dial(endpoint: &Endpoint, address: SocketAddr, peer_key: Pee
     if answer != HELLO {
         return Err(Error::new(Kind::Protocol, format!("{what}: the machine there answers {answer}")));
     }
-    Ok(open(guard.keep(), send, receive, address.to_string()))
+    Ok(open(endpoint.clone(), guard.keep(), (send, receive), address.to_string()))
 }
 
 /// Brings one incoming handshake to its end; only keys in `allowed` get a connection.
-pub(super) async fn accept(incoming: iroh::endpoint::Incoming, allowed: &AllowedKeys) -> Result<Connection> {
+pub(super) async fn accept(
+    endpoint: &Endpoint,
+    incoming: iroh::endpoint::Incoming,
+    allowed: &AllowedKeys,
+) -> Result<Connection> {
     let lost = |error: String| {
         Error::new(Kind::ConnectFailed, format!("Cannot accept a connection over quic: {error}"))
     };
@@ -147,7 +151,7 @@ pub(super) async fn accept(incoming: iroh::endpoint::Incoming, allowed: &Allowed
         return Err(lost(format!("it begins with {hello}")));
     }
     send.write_all(&[HELLO]).await.map_err(|error| lost(error.to_string()))?;
-    Ok(open(guard.keep(), send, receive, remote))
+    Ok(open(endpoint.clone(), guard.keep(), (send, receive), remote))
 }
 
 /// Closes a connection whose set-up was cancelled or failed.
@@ -193,9 +197,9 @@ fn connect_error(what: &str, error: &ConnectionError) -> Error {
 }
 
 fn open(
+    endpoint: Endpoint,
     quic: iroh::endpoint::Connection,
-    send: SendStream,
-    receive: RecvStream,
+    (send, receive): (SendStream, RecvStream),
     remote: String,
 ) -> Connection {
     let life = Life::new();
@@ -218,7 +222,7 @@ fn open(
         watched.close(VarInt::from_u32(u32::from(code)), reason.as_bytes());
     });
     let peer_key = *quic.remote_id().as_bytes();
-    let bulk = Bulk { quic, life: life.clone() };
+    let bulk = Bulk { quic, life: life.clone(), _endpoint: endpoint };
     Connection::new(peer_key, remote, control, super::Bulk::Quic(bulk), life)
 }
 
@@ -233,6 +237,8 @@ fn plain(error: &ConnectionError) -> String {
 pub(super) struct Bulk {
     quic: iroh::endpoint::Connection,
     life: Arc<Life>,
+    /// iroh drops the connections of an endpoint that nobody holds.
+    _endpoint: Endpoint,
 }
 
 impl Bulk {
@@ -241,7 +247,12 @@ impl Bulk {
             stream = self.quic.open_uni() => stream.map_err(|error| self.life.bulk_error(plain(&error)))?,
             error = self.life.wait() => return Err(error),
         };
-        Ok(Box::new(QuicSink { stream, life: self.life.clone(), runtime: Handle::current() }))
+        Ok(Box::new(QuicSink {
+            stream,
+            life: self.life.clone(),
+            runtime: Handle::current(),
+            finished: false,
+        }))
     }
 
     pub async fn next_source(&self) -> Result<Box<dyn Source>> {
@@ -254,7 +265,7 @@ impl Bulk {
 
     /// Waits until the connection has told the peer that it is closed.
     pub async fn closed(&self) {
-        self.quic.closed().await;
+        let _ = tokio::time::timeout(2 * LINGER, self.quic.closed()).await;
     }
 
     pub fn fill_stats(&self, stats: &mut Stats) {
@@ -272,6 +283,7 @@ struct QuicSink {
     stream: SendStream,
     life: Arc<Life>,
     runtime: Handle,
+    finished: bool,
 }
 
 impl Sink for QuicSink {
@@ -292,14 +304,17 @@ impl Sink for QuicSink {
 
     fn finish(&mut self) -> Result<()> {
         self.life.check().map_err(|error| self.life.bulk_error(error))?;
+        self.finished = true;
         self.stream.finish().map_err(|error| self.life.bulk_error(error))
     }
 }
 
 impl Drop for QuicSink {
     fn drop(&mut self) {
-        // Dropping would finish the stream; a stream that was not finished must look cut. An error: it was finished.
-        let _ = self.stream.reset(VarInt::from_u32(0));
+        // Dropping finishes the stream, but one that was not finished must look cut.
+        if !self.finished {
+            let _ = self.stream.reset(VarInt::from_u32(0));
+        }
     }
 }
 
