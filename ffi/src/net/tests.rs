@@ -117,6 +117,20 @@ fn bulk_streams_carry_every_byte() {
 }
 
 #[test]
+fn thousands_of_small_frames_wait_for_a_slow_reader() {
+    for_each_transport(0, |pair| async move {
+        for i in 0..4000u32 {
+            let mut frame = vec![0; 200];
+            frame[..4].copy_from_slice(&i.to_le_bytes());
+            pair.dialler.send_control(frame.into()).await.unwrap();
+        }
+        for i in 0..4000u32 {
+            assert_eq!(pair.acceptor.recv_control().await.unwrap().unwrap()[..4], i.to_le_bytes());
+        }
+    });
+}
+
+#[test]
 fn both_sides_can_send_at_once_on_the_same_streams() {
     for_each_transport(2, |pair| async move {
         let mut threads = Vec::new();
