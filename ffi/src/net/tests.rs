@@ -303,7 +303,8 @@ fn garbage_neither_crashes_nor_blocks_the_listener() {
         for kind in [TransportKind::Tcp, TransportKind::Quic] {
             let dial = a.dial(kind, address(&b, kind), b.public_key(), Duration::from_secs(10));
             let (dialled, accepted) = tokio::join!(dial, b.accept());
-            (dialled.unwrap(), accepted.unwrap());
+            dialled.unwrap();
+            accepted.unwrap();
         }
         // Garbage ends with the peer closing on us.
         silent[0].set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -417,7 +418,7 @@ fn measure_throughput() {
                 let chunk = chunk.clone();
                 threads.push(std::thread::spawn(move || {
                     for _ in 0..LENGTH / 2 / chunk.len() {
-                        sink.write(&[chunk.clone()]).unwrap();
+                        sink.write(std::slice::from_ref(&chunk)).unwrap();
                     }
                     sink.finish().unwrap();
                 }));
