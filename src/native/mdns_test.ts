@@ -14,7 +14,9 @@ Deno.test("announce() and browse() start and stop", async () => {
   const browser = await browse(queue, service);
   const waiting = nextNeighbour(queue, browser, { signal: AbortSignal.timeout(5_000) });
   // Multicast does not exist in every sandbox: found is right, and so is a search that ends with its signal.
-  const found = await waiting.catch((error) => error.name === "TimeoutError" ? undefined : Promise.reject(error));
+  const found = await waiting.catch((error) =>
+    error.name === "TimeoutError" ? undefined : Promise.reject(error)
+  );
   if (found) assertEquals([found.port, found.txt], [4711, { k: "v" }]);
   await withdraw(queue, announcement);
   await stopBrowsing(queue, browser);

@@ -1,3 +1,4 @@
+import { createSocket } from "node:dgram";
 import { NativeQueue } from "./queue.ts";
 import {
   accept,
@@ -96,8 +97,9 @@ Deno.test("dial() says why it cannot connect", async () => {
 Deno.test("dial() and accept() end with their signal, and accept() with its endpoint", async () => {
   await using queue = NativeQueue.open();
   const a = await openEndpoint(queue, { secretKey: seed(1), bind: LOOPBACK });
-  const silent = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
-  const address = `127.0.0.1:${(silent.addr as Deno.NetAddr).port}`;
+  const silent = createSocket("udp4");
+  await new Promise<void>((bound) => silent.bind(0, "127.0.0.1", bound));
+  const address = `127.0.0.1:${silent.address().port}`;
   const b = await openEndpoint(queue, { secretKey: seed(2), tcp: false });
   assertEquals(b.tcp, []);
   const controller = new AbortController();
@@ -116,7 +118,7 @@ Deno.test("dial() and accept() end with their signal, and accept() with its endp
   const again = assertRejects(() => accept(queue, b.endpoint), "CLOSED");
   await closeEndpoint(queue, b.endpoint);
   await again;
-  silent.close();
+  await new Promise<void>((closed) => silent.close(closed));
 });
 
 Deno.test("ownAddresses() ends with loopback", async () => {

@@ -120,6 +120,10 @@ pub(super) fn plain(error: &io::Error) -> String {
         io::ErrorKind::ConnectionReset => return "the peer reset it".to_owned(),
         _ => {}
     }
-    let text = error.to_string();
+    // A transport's own error inside, and what it says is its cause.
+    let inside = error
+        .get_ref()
+        .map(|inner| inner.source().map_or_else(|| inner.to_string(), |cause| cause.to_string()));
+    let text = inside.unwrap_or_else(|| error.to_string());
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

@@ -117,6 +117,20 @@ fn bulk_streams_carry_every_byte() {
 }
 
 #[test]
+fn thousands_of_small_frames_wait_for_a_slow_reader() {
+    for_each_transport(0, |pair| async move {
+        for i in 0..4000u32 {
+            let mut frame = vec![0; 200];
+            frame[..4].copy_from_slice(&i.to_le_bytes());
+            pair.dialler.send_control(frame.into()).await.unwrap();
+        }
+        for i in 0..4000u32 {
+            assert_eq!(pair.acceptor.recv_control().await.unwrap().unwrap()[..4], i.to_le_bytes());
+        }
+    });
+}
+
+#[test]
 fn both_sides_can_send_at_once_on_the_same_streams() {
     for_each_transport(2, |pair| async move {
         let mut threads = Vec::new();
@@ -289,7 +303,8 @@ fn garbage_neither_crashes_nor_blocks_the_listener() {
         for kind in [TransportKind::Tcp, TransportKind::Quic] {
             let dial = a.dial(kind, address(&b, kind), b.public_key(), Duration::from_secs(10));
             let (dialled, accepted) = tokio::join!(dial, b.accept());
-            (dialled.unwrap(), accepted.unwrap());
+            dialled.unwrap();
+            accepted.unwrap();
         }
         // Garbage ends with the peer closing on us.
         silent[0].set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -403,7 +418,7 @@ fn measure_throughput() {
                 let chunk = chunk.clone();
                 threads.push(std::thread::spawn(move || {
                     for _ in 0..LENGTH / 2 / chunk.len() {
-                        sink.write(&[chunk.clone()]).unwrap();
+                        sink.write(std::slice::from_ref(&chunk)).unwrap();
                     }
                     sink.finish().unwrap();
                 }));
