@@ -208,9 +208,11 @@ fn close_unblocks_both_sides() {
         }
         let receive = pair.acceptor.recv_control();
         let begun = Instant::now();
-        let close = async { pair.dialler.close(7, "enough") };
+        let close = async { pair.dialler.close(Kind::Refused as u16, "enough") };
         let (received, ()) = tokio::join!(receive, close);
-        assert!(matches!(received, Ok(None) | Err(Error { kind: Kind::ConnectionLost, .. })), "{received:?}");
+        // Over QUIC the end of the connection may overtake the mark that says why.
+        let told = matches!(received, Err(Error { kind: Kind::Refused | Kind::ConnectionLost, .. }));
+        assert!(told, "{received:?}");
         for thread in threads {
             let kind = tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap();
             assert_eq!(kind, Kind::ConnectionLost);

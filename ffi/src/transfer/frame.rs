@@ -158,7 +158,7 @@ fn check_record(record: &Record) -> Result<()> {
         return Err(limit("a record's length is out of range"));
     }
     if record.is(FLAG_HOLE) && record.length == 0 {
-        return Err(limit("a record's length is out of range"));
+        return Err(broken("a hole has no length"));
     }
     if record.is(FLAG_FAILED) && record.offset != 0 {
         return Err(broken("a failed record has an offset"));
