@@ -11,6 +11,7 @@ use crate::op::{self, Op};
 pub mod codec;
 pub mod files;
 pub mod hash;
+pub mod mdns;
 pub mod net;
 pub mod pairing;
 pub mod queue;
@@ -25,6 +26,7 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     files::OPERATIONS,
     walk::OPERATIONS,
     net::OPERATIONS,
+    mdns::OPERATIONS,
     transfer::OPERATIONS,
 ];
 

@@ -1,9 +1,9 @@
-//! `src/native/net.ts`: this machine on the network, its connections and their control frames.
+//! `src/native/net.ts`: endpoints and connections.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -27,9 +27,6 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("net.addresses", addresses),
 ];
 
-/// Longest wait that a dial may ask for.
-const MAX_DIAL_MS: u64 = 10 * 60_000;
-
 #[derive(Deserialize)]
 struct EndpointArgs {
     secret_key: ByteBuf,
@@ -46,61 +43,15 @@ struct EndpointResult {
     quic: Vec<String>,
 }
 
-fn endpoint(context: Context, args: &[u8]) -> OpFuture {
-    op::run(context, args, |context, args: EndpointArgs| async move {
-        let bind = args.bind.iter().map(|text| address::parse(text)).collect::<Result<Vec<_>>>()?;
-        let options = Options { seed: key_of(&args.secret_key)?, bind, tcp: args.tcp, quic: args.quic };
-        let endpoint = Endpoint::open(options).await?;
-        Ok(EndpointResult {
-            public_key: ByteBuf::from(endpoint.public_key().to_vec()),
-            tcp: endpoint.tcp_addresses().iter().map(ToString::to_string).collect(),
-            quic: endpoint.quic_addresses().iter().map(ToString::to_string).collect(),
-            endpoint: context.objects.insert(Arc::new(endpoint))?,
-        })
-    })
+#[derive(Deserialize)]
+struct EndpointHandle {
+    endpoint: u32,
 }
 
 #[derive(Deserialize)]
 struct AllowArgs {
     endpoint: u32,
     peer_key: ByteBuf,
-}
-
-fn allow(context: Context, args: &[u8]) -> OpFuture {
-    op::run(context, args, |context, args: AllowArgs| async move {
-        context.objects.get::<Endpoint>(args.endpoint)?.allow(key_of(&args.peer_key)?);
-        Ok(())
-    })
-}
-
-#[derive(Deserialize)]
-struct EndpointHandle {
-    endpoint: u32,
-}
-
-#[derive(Serialize)]
-struct ConnectionResult {
-    connection: u32,
-    kind: &'static str,
-    peer_key: ByteBuf,
-    remote: String,
-}
-
-fn opened(context: &Context, connection: Connection) -> Result<ConnectionResult> {
-    Ok(ConnectionResult {
-        kind: connection.kind().name(),
-        peer_key: ByteBuf::from(connection.peer_key().to_vec()),
-        remote: connection.remote().to_string(),
-        connection: context.objects.insert(Arc::new(connection))?,
-    })
-}
-
-fn accept(context: Context, args: &[u8]) -> OpFuture {
-    op::run(context, args, |context, args: EndpointHandle| async move {
-        let endpoint = context.objects.get::<Endpoint>(args.endpoint)?;
-        let connection = endpoint.accept().await?;
-        opened(&context, connection)
-    })
 }
 
 #[derive(Deserialize)]
@@ -112,31 +63,23 @@ struct DialArgs {
     timeout_ms: u64,
 }
 
-fn dial(context: Context, args: &[u8]) -> OpFuture {
-    op::run(context, args, |context, args: DialArgs| async move {
-        let endpoint = context.objects.get::<Endpoint>(args.endpoint)?;
-        let kind = TransportKind::from_name(&args.kind)?;
-        let timeout = Duration::from_millis(args.timeout_ms.min(MAX_DIAL_MS));
-        let address = address::parse(&args.address)?;
-        let connection = endpoint.dial(kind, address, key_of(&args.peer_key)?, timeout).await?;
-        opened(&context, connection)
-    })
+#[derive(Serialize)]
+struct ConnectionResult {
+    connection: u32,
+    kind: &'static str,
+    peer_key: ByteBuf,
+    remote: String,
 }
 
-#[derive(Deserialize)]
-struct Nothing {}
-
 #[derive(Serialize)]
-struct PairResult {
+struct MemoryPairResult {
     a: u32,
     b: u32,
 }
 
-fn memory_pair(context: Context, args: &[u8]) -> OpFuture {
-    op::run(context, args, |context, _: Nothing| async move {
-        let (a, b) = memory::pair();
-        Ok(PairResult { a: context.objects.insert(Arc::new(a))?, b: context.objects.insert(Arc::new(b))? })
-    })
+#[derive(Deserialize)]
+struct ConnectionHandle {
+    connection: u32,
 }
 
 #[derive(Deserialize)]
@@ -145,29 +88,9 @@ struct SendArgs {
     frame: ByteBuf,
 }
 
-fn send(context: Context, args: &[u8]) -> OpFuture {
-    op::run(context, args, |context, args: SendArgs| async move {
-        let connection = context.objects.get::<Connection>(args.connection)?;
-        connection.send_control(Bytes::from(args.frame.into_vec())).await
-    })
-}
-
-#[derive(Deserialize)]
-struct ConnectionHandle {
-    connection: u32,
-}
-
 #[derive(Serialize)]
 struct RecvResult {
     frame: Option<ByteBuf>,
-}
-
-fn recv(context: Context, args: &[u8]) -> OpFuture {
-    op::run(context, args, |context, args: ConnectionHandle| async move {
-        let connection = context.objects.get::<Connection>(args.connection)?;
-        let frame = connection.recv_control().await?;
-        Ok(RecvResult { frame: frame.map(|frame| ByteBuf::from(frame.to_vec())) })
-    })
 }
 
 #[derive(Deserialize)]
@@ -176,19 +99,110 @@ struct BulkArgs {
     streams: usize,
 }
 
-fn bulk(context: Context, args: &[u8]) -> OpFuture {
-    op::run(context, args, |context, args: BulkArgs| async move {
-        context.objects.get::<Connection>(args.connection)?.bulk(args.streams).await
-    })
-}
-
 #[derive(Serialize)]
 struct StatsResult {
     rtt_us: Option<u64>,
     bytes_sent: u64,
     bytes_received: u64,
-    lost_packets: Option<u64>,
     remote: String,
+    lost_packets: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct CloseArgs {
+    connection: u32,
+    #[serde(default)]
+    code: u16,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct AddressesResult {
+    addresses: Vec<String>,
+}
+
+fn key(bytes: &[u8], what: &str) -> Result<PeerKey> {
+    let error =
+        || Error::new(Kind::InvalidArgument, format!("Cannot use the {what} key: it is not 32 bytes"));
+    bytes.try_into().map_err(|_| error())
+}
+
+fn connected(context: &Context, connection: Connection) -> Result<ConnectionResult> {
+    let kind = connection.kind().name();
+    let peer_key = ByteBuf::from(connection.peer_key());
+    let remote = connection.remote().to_owned();
+    Ok(ConnectionResult { connection: context.objects.insert(Arc::new(connection))?, kind, peer_key, remote })
+}
+
+fn endpoint(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: EndpointArgs| async move {
+        let seed = key(&args.secret_key, "secret")?;
+        let bind = args.bind.iter().map(|text| address::parse(text)).collect::<Result<Vec<_>>>()?;
+        let endpoint = Endpoint::open(Options { seed, bind, tcp: args.tcp, quic: args.quic }).await?;
+        Ok(EndpointResult {
+            public_key: ByteBuf::from(endpoint.public_key()),
+            tcp: endpoint.tcp_addresses().iter().map(|address| address.to_string()).collect(),
+            quic: endpoint.quic_addresses().iter().map(|address| address.to_string()).collect(),
+            endpoint: context.objects.insert(Arc::new(endpoint))?,
+        })
+    })
+}
+
+fn allow(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: AllowArgs| async move {
+        context.objects.get::<Endpoint>(args.endpoint)?.allow(key(&args.peer_key, "peer's")?);
+        Ok(())
+    })
+}
+
+fn accept(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: EndpointHandle| async move {
+        let connection = context.objects.get::<Endpoint>(args.endpoint)?.accept().await?;
+        connected(&context, connection)
+    })
+}
+
+fn dial(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: DialArgs| async move {
+        let kind = TransportKind::from_name(&args.kind)?;
+        let peer_key = key(&args.peer_key, "peer's")?;
+        let address = address::parse(&args.address)?;
+        let endpoint = context.objects.get::<Endpoint>(args.endpoint)?;
+        let connection =
+            endpoint.dial(kind, address, peer_key, Duration::from_millis(args.timeout_ms)).await?;
+        connected(&context, connection)
+    })
+}
+
+fn memory_pair(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, _: ciborium::Value| async move {
+        let (a, b) = memory::pair();
+        Ok(MemoryPairResult {
+            a: context.objects.insert(Arc::new(a))?,
+            b: context.objects.insert(Arc::new(b))?,
+        })
+    })
+}
+
+fn send(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: SendArgs| async move {
+        let connection = context.objects.get::<Connection>(args.connection)?;
+        connection.send_control(args.frame.into_vec().into()).await
+    })
+}
+
+fn recv(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ConnectionHandle| async move {
+        let frame = context.objects.get::<Connection>(args.connection)?.recv_control().await?;
+        Ok(RecvResult { frame: frame.map(|frame| ByteBuf::from(Vec::from(frame))) })
+    })
+}
+
+fn bulk(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: BulkArgs| async move {
+        context.objects.get::<Connection>(args.connection)?.bulk(args.streams).await
+    })
 }
 
 fn stats(context: Context, args: &[u8]) -> OpFuture {
@@ -198,20 +212,13 @@ fn stats(context: Context, args: &[u8]) -> OpFuture {
             rtt_us: stats.rtt_us,
             bytes_sent: stats.bytes_sent,
             bytes_received: stats.bytes_received,
-            lost_packets: stats.lost_packets,
             remote: stats.remote,
+            lost_packets: stats.lost_packets,
         })
     })
 }
 
-#[derive(Deserialize)]
-struct CloseArgs {
-    connection: u32,
-    code: u16,
-    reason: String,
-}
-
-/// Completes when the peer can know: what was queued is sent.
+/// Gives when the last frames have left, so that the program may end.
 fn close(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: CloseArgs| async move {
         let connection = context.objects.remove::<Connection>(args.connection)?;
@@ -223,24 +230,14 @@ fn close(context: Context, args: &[u8]) -> OpFuture {
 
 fn close_endpoint(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: EndpointHandle| async move {
-        let endpoint = context.objects.remove::<Endpoint>(args.endpoint)?;
-        endpoint.close().await;
+        context.objects.remove::<Endpoint>(args.endpoint)?.close().await;
         Ok(())
     })
 }
 
-#[derive(Serialize)]
-struct AddressesResult {
-    addresses: Vec<String>,
-}
-
 fn addresses(context: Context, args: &[u8]) -> OpFuture {
-    op::run(context, args, |_, _: Nothing| async move {
-        let own = op::blocking(address::own).await?;
-        Ok(AddressesResult { addresses: own.iter().map(ToString::to_string).collect() })
+    op::run(context, args, |_, _: ciborium::Value| async move {
+        let addresses = address::own()?.iter().map(IpAddr::to_string).collect();
+        Ok(AddressesResult { addresses })
     })
-}
-
-fn key_of(bytes: &[u8]) -> Result<PeerKey> {
-    bytes.try_into().map_err(|_| Error::new(Kind::InvalidArgument, "a key is not 32 bytes"))
 }

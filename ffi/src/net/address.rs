@@ -13,7 +13,8 @@ const BACKLOG: i32 = 256;
 /// The machine's own addresses, those that other machines can use first: private and public IPv4 and IPv6, then
 /// link-local, then loopback.
 pub fn own() -> Result<Vec<IpAddr>> {
-    let interfaces = if_addrs::get_if_addrs().map_err(|error| Error::io("Cannot list this machine's addresses", &error))?;
+    let interfaces = if_addrs::get_if_addrs()
+        .map_err(|error| Error::io("Cannot list this machine's addresses", &error))?;
     let mut addresses: Vec<IpAddr> = interfaces.iter().map(|interface| interface.ip()).collect();
     addresses.sort_by_key(|ip| (rank(ip), *ip));
     addresses.dedup();
@@ -119,6 +120,10 @@ pub(super) fn plain(error: &io::Error) -> String {
         io::ErrorKind::ConnectionReset => return "the peer reset it".to_owned(),
         _ => {}
     }
-    let text = error.to_string();
+    // A transport's own error inside, and what it says is its cause.
+    let inside = error
+        .get_ref()
+        .map(|inner| inner.source().map_or_else(|| inner.to_string(), |cause| cause.to_string()));
+    let text = inside.unwrap_or_else(|| error.to_string());
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

@@ -1,5 +1,6 @@
 //! The control stream: `length u32 LE`, then that many bytes, over any ordered byte stream.
 //!
+//! A connection that is closed with a reason ends with a close mark instead of a length.
 //! A reader and a writer task own the stream, so that a cancelled `send` or `recv` never cuts a frame.
 
 use std::io;
@@ -8,23 +9,39 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::MAX_CONTROL_FRAME_BYTES;
 use super::life::Life;
 use crate::error::{Error, Kind, Result};
 
-/// Frames that may wait in each direction, so at most 8 MiB each.
-const QUEUED_FRAMES: usize = 8;
+/// Frames that may wait to be sent, so at most 8 MiB.
+const OUTGOING_FRAMES: usize = 8;
+
+/// What may wait to be received. Many small frames must fit: QUIC's own buffer takes only 2048 of them (`quic.rs`).
+const INCOMING_FRAMES: usize = 4096;
+const INCOMING_BYTES: usize = 8 << 20;
+
+/// Small frames are read, and written, many at a time.
+const BATCH_BYTES: usize = 64 << 10;
 
 /// How long a closing connection may take to send what is queued, and to hear the peer's end.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
+/// In place of a length: the sender closes with the error number in the low 16 bits, and nothing follows.
+const CLOSE_MARK: u32 = 0xffff_0000;
+
+/// A frame with its share of [`INCOMING_BYTES`].
+struct Incoming {
+    frame: Bytes,
+    _share: OwnedSemaphorePermit,
+}
+
 pub(super) struct Control {
     life: Arc<Life>,
     outgoing: Mutex<Option<mpsc::Sender<Bytes>>>,
-    incoming: AsyncMutex<mpsc::Receiver<Result<Bytes>>>,
+    incoming: AsyncMutex<mpsc::Receiver<Result<Incoming>>>,
     /// The peer ended its stream between two frames.
     ended_cleanly: Arc<AtomicBool>,
     flushed: watch::Receiver<bool>,
@@ -37,11 +54,16 @@ impl Control {
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        let (outgoing, to_write) = mpsc::channel(QUEUED_FRAMES);
-        let (to_read, incoming) = mpsc::channel(QUEUED_FRAMES);
+        let (outgoing, to_write) = mpsc::channel(OUTGOING_FRAMES);
+        let (to_read, incoming) = mpsc::channel(INCOMING_FRAMES);
         let (flushed_sender, flushed) = watch::channel(false);
         let ended_cleanly = Arc::new(AtomicBool::new(false));
-        tokio::spawn(read_all(life.clone(), reader, to_read, ended_cleanly.clone()));
+        tokio::spawn(read_all(
+            life.clone(),
+            BufReader::with_capacity(BATCH_BYTES, reader),
+            to_read,
+            ended_cleanly.clone(),
+        ));
         tokio::spawn(write_all(life.clone(), writer, to_write, flushed_sender));
         Control {
             life,
@@ -71,7 +93,7 @@ impl Control {
 
     pub async fn recv(&self) -> Result<Option<Bytes>> {
         match self.incoming.lock().await.recv().await {
-            Some(frame) => frame.map(Some),
+            Some(incoming) => incoming.map(|incoming| Some(incoming.frame)),
             None if self.ended_cleanly.load(Ordering::Acquire) => Ok(None),
             None => Err(self.life.wait().await),
         }
@@ -94,15 +116,18 @@ impl Control {
 async fn read_all<R: AsyncRead + Unpin>(
     life: Arc<Life>,
     mut reader: R,
-    frames: mpsc::Sender<Result<Bytes>>,
+    frames: mpsc::Sender<Result<Incoming>>,
     ended_cleanly: Arc<AtomicBool>,
 ) {
+    let room = Arc::new(Semaphore::new(INCOMING_BYTES));
     let work = async {
         loop {
             match read_frame(&mut reader).await {
                 Ok(Some(frame)) => {
                     life.count_received(frame.len());
-                    if frames.send(Ok(frame)).await.is_err() {
+                    let share = room.clone().acquire_many_owned(frame.len() as u32).await;
+                    let _share = share.expect("never closed");
+                    if frames.send(Ok(Incoming { frame, _share })).await.is_err() {
                         return;
                     }
                 }
@@ -137,7 +162,13 @@ async fn read_frame<R: AsyncRead + Unpin>(reader: &mut R) -> Result<Option<Bytes
         return Ok(None);
     }
     reader.read_exact(&mut length[first..]).await.map_err(lost)?;
-    let length = u32::from_le_bytes(length) as usize;
+    let length = u32::from_le_bytes(length);
+    if length & CLOSE_MARK == CLOSE_MARK
+        && let Some((kind, ..)) = Kind::ALL.iter().find(|(_, _, number)| *number == length as u16)
+    {
+        return Err(Error::new(*kind, "the peer closed the connection"));
+    }
+    let length = length as usize;
     if length > MAX_CONTROL_FRAME_BYTES {
         return Err(too_long("receive", length));
     }
@@ -154,12 +185,22 @@ async fn write_all<W: AsyncWrite + Unpin>(
 ) {
     let work = async {
         while let Some(frame) = frames.recv().await {
-            let mut bytes = Vec::with_capacity(4 + frame.len());
-            bytes.extend_from_slice(&(frame.len() as u32).to_le_bytes());
-            bytes.extend_from_slice(&frame);
-            writer.write_all(&bytes).await?;
+            let mut batch = Vec::with_capacity(4 + frame.len());
+            put(&mut batch, &frame);
+            let mut payload = frame.len();
+            while batch.len() < BATCH_BYTES
+                && let Ok(frame) = frames.try_recv()
+            {
+                put(&mut batch, &frame);
+                payload += frame.len();
+            }
+            life.count_sent(payload);
+            writer.write_all(&batch).await?;
             writer.flush().await?;
-            life.count_sent(frame.len());
+        }
+        let (code, _) = life.close_reason();
+        if code != 0 {
+            writer.write_all(&(CLOSE_MARK | u32::from(code)).to_le_bytes()).await?;
         }
         writer.shutdown().await
     };
@@ -174,13 +215,17 @@ async fn write_all<W: AsyncWrite + Unpin>(
     flushed.send_replace(true);
 }
 
+fn put(batch: &mut Vec<u8>, frame: &[u8]) {
+    batch.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+    batch.extend_from_slice(frame);
+}
+
 fn lost(error: io::Error) -> Error {
     Error::new(Kind::ConnectionLost, format!("the connection was lost: {}", super::address::plain(&error)))
 }
 
 fn too_long(verb: &str, length: usize) -> Error {
-    let text = format!(
-        "Cannot {verb} a control frame of {length} bytes: the limit is {MAX_CONTROL_FRAME_BYTES}"
-    );
+    let text =
+        format!("Cannot {verb} a control frame of {length} bytes: the limit is {MAX_CONTROL_FRAME_BYTES}");
     Error::new(Kind::LimitExceeded, text)
 }

@@ -125,16 +125,22 @@ impl Endpoint {
     ) -> Result<Connection> {
         let dial = async {
             match (kind, &self.quic) {
-                (TransportKind::Tcp, _) => tcp::dial(self.identity.client_config(peer_key)?, address, peer_key).await,
+                (TransportKind::Tcp, _) => {
+                    tcp::dial(self.identity.client_config(peer_key)?, address, peer_key).await
+                }
                 (TransportKind::Quic, Some(endpoint)) => quic::dial(endpoint, address, peer_key).await,
                 (kind, _) => {
-                    let text = format!("Cannot connect to {address} over {kind}: this endpoint does not use it");
+                    let text =
+                        format!("Cannot connect to {address} over {kind}: this endpoint does not use it");
                     Err(Error::new(Kind::Unsupported, text))
                 }
             }
         };
         let connection = tokio::time::timeout(timeout, dial).await.unwrap_or_else(|_| {
-            let text = format!("Cannot connect to {address} over {kind}: no answer within {} ms", timeout.as_millis());
+            let text = format!(
+                "Cannot connect to {address} over {kind}: no answer within {} ms",
+                timeout.as_millis()
+            );
             Err(Error::new(Kind::Timeout, text))
         })?;
         self.connections.add(&connection);
@@ -225,10 +231,10 @@ async fn listen_quic(door: Arc<Door>, endpoint: iroh::Endpoint) {
             incoming.refuse();
             continue;
         };
-        let door = door.clone();
+        let (door, endpoint) = (door.clone(), endpoint.clone());
         handshakes.spawn(async move {
             let _permit = permit;
-            let handshake = quic::accept(incoming, &door.allowed);
+            let handshake = quic::accept(&endpoint, incoming, &door.allowed);
             if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
                 door.let_in(connection);
             }

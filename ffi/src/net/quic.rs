@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use iroh::endpoint::{
-    BindError, BindOpts, ConnectError, ConnectingError, ConnectionError, PortmapperConfig, QuicTransportConfig,
-    RecvStream, SendStream, VarInt, presets,
+    BindError, BindOpts, ConnectError, ConnectingError, ConnectionError, PortmapperConfig,
+    QuicTransportConfig, RecvStream, SendStream, VarInt, presets,
 };
 use iroh::{Endpoint, EndpointAddr, PublicKey, RelayMode, SecretKey};
 use tokio::io::AsyncReadExt;
@@ -27,8 +27,10 @@ use crate::error::{Error, Kind, Result};
 /// What a peer may have in flight to us: 10 Gbit/s x 100 ms. Also the most that one peer can make us hold.
 const RECEIVE_WINDOW: u32 = 128 << 20;
 
-/// The same for one stream: two streams fill the connection, one that nobody reads does not block the others.
-const STREAM_RECEIVE_WINDOW: u32 = 64 << 20;
+/// The same for one stream. noq-proto 1.4.0 ends the connection ("too many gaps in stream buffer") when a stream holds
+/// more than 2048 packets that wait for a lost one or for the reader (quinn issue 2809, fixed there by pull request
+/// 2814), so this must stay below 2048 x 1150 bytes: 160 Mbit/s per stream at 100 ms, 64 streams for 10 Gbit/s.
+const STREAM_RECEIVE_WINDOW: u32 = 2 << 20;
 
 /// What we hold until the peer acknowledges it, sent or not: 5 Gbit/s x 100 ms. More would only queue on slow links.
 const SEND_WINDOW: u64 = 64 << 20;
@@ -65,9 +67,9 @@ pub(super) async fn bind(seed: &[u8; 32], addresses: &[SocketAddr]) -> Result<En
             (true, true) => 128,
         };
         *default = true;
-        builder = builder
-            .bind_addr_with_opts(address, BindOpts::default().set_prefix_len(length))
-            .map_err(|error| Error::new(Kind::InvalidArgument, format!("Cannot listen on {address}: {error}")))?;
+        builder = builder.bind_addr_with_opts(address, BindOpts::default().set_prefix_len(length)).map_err(
+            |error| Error::new(Kind::InvalidArgument, format!("Cannot listen on {address}: {error}")),
+        )?;
     }
     builder.bind().await.map_err(|error| match error {
         BindError::Sockets { source, .. } | BindError::CreateQuicEndpoint { source, .. } => {
@@ -101,7 +103,9 @@ pub(super) async fn dial(endpoint: &Endpoint, address: SocketAddr, peer_key: Pee
     let target = EndpointAddr::new(id).with_ip_addr(address);
     let connection = endpoint.connect(target, ALPN).await.map_err(|error| match &error {
         ConnectError::Connection { source, .. }
-        | ConnectError::Connecting { source: ConnectingError::ConnectionError { source, .. }, .. } => failed(source),
+        | ConnectError::Connecting { source: ConnectingError::ConnectionError { source, .. }, .. } => {
+            failed(source)
+        }
         error => Error::new(Kind::ConnectFailed, format!("{what}: {error}")),
     })?;
     let guard = CloseOnDrop(Some(connection));
@@ -118,12 +122,18 @@ pub(super) async fn dial(endpoint: &Endpoint, address: SocketAddr, peer_key: Pee
     if answer != HELLO {
         return Err(Error::new(Kind::Protocol, format!("{what}: the machine there answers {answer}")));
     }
-    Ok(open(guard.keep(), send, receive, address.to_string()))
+    Ok(open(endpoint.clone(), guard.keep(), (send, receive), address.to_string()))
 }
 
 /// Brings one incoming handshake to its end; only keys in `allowed` get a connection.
-pub(super) async fn accept(incoming: iroh::endpoint::Incoming, allowed: &AllowedKeys) -> Result<Connection> {
-    let lost = |error: String| Error::new(Kind::ConnectFailed, format!("Cannot accept a connection over quic: {error}"));
+pub(super) async fn accept(
+    endpoint: &Endpoint,
+    incoming: iroh::endpoint::Incoming,
+    allowed: &AllowedKeys,
+) -> Result<Connection> {
+    let lost = |error: String| {
+        Error::new(Kind::ConnectFailed, format!("Cannot accept a connection over quic: {error}"))
+    };
     let remote = match incoming.remote_addr() {
         iroh::endpoint::IncomingAddr::Ip(address) => address.to_string(),
         other => format!("{other:?}"),
@@ -143,7 +153,7 @@ pub(super) async fn accept(incoming: iroh::endpoint::Incoming, allowed: &Allowed
         return Err(lost(format!("it begins with {hello}")));
     }
     send.write_all(&[HELLO]).await.map_err(|error| lost(error.to_string()))?;
-    Ok(open(guard.keep(), send, receive, remote))
+    Ok(open(endpoint.clone(), guard.keep(), (send, receive), remote))
 }
 
 /// Closes a connection whose set-up was cancelled or failed.
@@ -168,7 +178,9 @@ fn connect_error(what: &str, error: &ConnectionError) -> Error {
     const CRYPTO: std::ops::Range<u64> = 0x100..0x200;
     const NO_APPLICATION_PROTOCOL: u64 = 0x100 + 120;
     let by_code = |code: u64, state: &str| match code {
-        NO_APPLICATION_PROTOCOL => (Kind::ConnectFailed, "the machine there does not speak this protocol".to_owned()),
+        NO_APPLICATION_PROTOCOL => {
+            (Kind::ConnectFailed, "the machine there does not speak this protocol".to_owned())
+        }
         code if CRYPTO.contains(&code) => (Kind::PeerUnauthenticated, state.to_owned()),
         _ => (Kind::ConnectFailed, error.to_string()),
     };
@@ -186,7 +198,12 @@ fn connect_error(what: &str, error: &ConnectionError) -> Error {
     Error::new(kind, format!("{what}: {state}"))
 }
 
-fn open(quic: iroh::endpoint::Connection, send: SendStream, receive: RecvStream, remote: String) -> Connection {
+fn open(
+    endpoint: Endpoint,
+    quic: iroh::endpoint::Connection,
+    (send, receive): (SendStream, RecvStream),
+    remote: String,
+) -> Connection {
     let life = Life::new();
     let _ = send.set_priority(CONTROL_PRIORITY);
     let acknowledged = send.stopped();
@@ -207,7 +224,7 @@ fn open(quic: iroh::endpoint::Connection, send: SendStream, receive: RecvStream,
         watched.close(VarInt::from_u32(u32::from(code)), reason.as_bytes());
     });
     let peer_key = *quic.remote_id().as_bytes();
-    let bulk = Bulk { quic, life: life.clone() };
+    let bulk = Bulk { quic, life: life.clone(), _endpoint: endpoint };
     Connection::new(peer_key, remote, control, super::Bulk::Quic(bulk), life)
 }
 
@@ -219,9 +236,19 @@ fn plain(error: &ConnectionError) -> String {
     }
 }
 
+/// The reason below "connection lost".
+fn cause(error: &dyn std::error::Error) -> String {
+    match error.source().and_then(|source| source.downcast_ref::<ConnectionError>()) {
+        Some(lost) => plain(lost),
+        None => error.to_string(),
+    }
+}
+
 pub(super) struct Bulk {
     quic: iroh::endpoint::Connection,
     life: Arc<Life>,
+    /// iroh drops the connections of an endpoint that nobody holds.
+    _endpoint: Endpoint,
 }
 
 impl Bulk {
@@ -230,7 +257,12 @@ impl Bulk {
             stream = self.quic.open_uni() => stream.map_err(|error| self.life.bulk_error(plain(&error)))?,
             error = self.life.wait() => return Err(error),
         };
-        Ok(Box::new(QuicSink { stream, life: self.life.clone(), runtime: Handle::current() }))
+        Ok(Box::new(QuicSink {
+            stream,
+            life: self.life.clone(),
+            runtime: Handle::current(),
+            finished: false,
+        }))
     }
 
     pub async fn next_source(&self) -> Result<Box<dyn Source>> {
@@ -243,7 +275,7 @@ impl Bulk {
 
     /// Waits until the connection has told the peer that it is closed.
     pub async fn closed(&self) {
-        self.quic.closed().await;
+        let _ = tokio::time::timeout(2 * LINGER, self.quic.closed()).await;
     }
 
     pub fn fill_stats(&self, stats: &mut Stats) {
@@ -261,6 +293,7 @@ struct QuicSink {
     stream: SendStream,
     life: Arc<Life>,
     runtime: Handle,
+    finished: bool,
 }
 
 impl Sink for QuicSink {
@@ -272,7 +305,7 @@ impl Sink for QuicSink {
             tokio::select! {
                 biased;
                 error = life.wait() => Err(life.bulk_error(error)),
-                written = stream.write_all_chunks(&mut parts) => written.map_err(|error| life.bulk_error(error)),
+                written = stream.write_all_chunks(&mut parts) => written.map_err(|error| life.bulk_error(cause(&error))),
             }
         })?;
         self.life.count_sent(length);
@@ -281,14 +314,17 @@ impl Sink for QuicSink {
 
     fn finish(&mut self) -> Result<()> {
         self.life.check().map_err(|error| self.life.bulk_error(error))?;
+        self.finished = true;
         self.stream.finish().map_err(|error| self.life.bulk_error(error))
     }
 }
 
 impl Drop for QuicSink {
     fn drop(&mut self) {
-        // Dropping would finish the stream; a stream that was not finished must look cut. An error: it was finished.
-        let _ = self.stream.reset(VarInt::from_u32(0));
+        // Dropping finishes the stream, but one that was not finished must look cut.
+        if !self.finished {
+            let _ = self.stream.reset(VarInt::from_u32(0));
+        }
     }
 }
 
@@ -307,7 +343,7 @@ impl Source for QuicSource {
                 let read = tokio::select! {
                     biased;
                     error = life.wait() => return Err(life.bulk_error(error)),
-                    read = stream.read(&mut buffer[filled..]) => read.map_err(|error| life.bulk_error(error))?,
+                    read = stream.read(&mut buffer[filled..]) => read.map_err(|error| life.bulk_error(cause(&error)))?,
                 };
                 match read {
                     Some(read) => filled += read,

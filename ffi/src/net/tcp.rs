@@ -45,14 +45,22 @@ type Token = [u8; 32];
 const NEW_CONNECTION: Token = [0; 32];
 
 /// Connects to `address`, whose machine must own `peer_key`.
-pub(super) async fn dial(config: Arc<ClientConfig>, address: SocketAddr, peer_key: PeerKey) -> Result<Connection> {
+pub(super) async fn dial(
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+    peer_key: PeerKey,
+) -> Result<Connection> {
     let stream = dial_stream(config.clone(), address, &NEW_CONNECTION).await?;
     let dialler = Dialler { config, address, token: token(&stream)? };
     let bulk = Bulk::new(&stream, peer_key, Some(dialler))?;
     Ok(open(stream, bulk, address))
 }
 
-async fn dial_stream(config: Arc<ClientConfig>, address: SocketAddr, preface: &Token) -> Result<TlsStream<TcpStream>> {
+async fn dial_stream(
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+    preface: &Token,
+) -> Result<TlsStream<TcpStream>> {
     let what = format!("Cannot connect to {address} over tcp");
     let stream = TcpStream::connect(address).await.map_err(|error| connect_error(&what, &error))?;
     tune(&stream);
@@ -94,7 +102,11 @@ impl Registry {
 }
 
 /// Brings one incoming TCP connection to its end: a new connection, or none when it became a bulk stream.
-pub(super) async fn accept(acceptor: TlsAcceptor, registry: &Registry, stream: TcpStream) -> Result<Option<Connection>> {
+pub(super) async fn accept(
+    acceptor: TlsAcceptor,
+    registry: &Registry,
+    stream: TcpStream,
+) -> Result<Option<Connection>> {
     tune(&stream);
     let remote = stream.peer_addr().map_err(|error| Error::io("Cannot accept a connection", &error))?;
     let what = format!("Cannot accept a connection from {remote}");
@@ -131,8 +143,12 @@ fn open(stream: TlsStream<TcpStream>, bulk: Arc<Bulk>, remote: SocketAddr) -> Co
 
 fn token(stream: &TlsStream<TcpStream>) -> Result<Token> {
     let token = match stream {
-        TlsStream::Client(stream) => stream.get_ref().1.export_keying_material(Token::default(), TOKEN_LABEL, None),
-        TlsStream::Server(stream) => stream.get_ref().1.export_keying_material(Token::default(), TOKEN_LABEL, None),
+        TlsStream::Client(stream) => {
+            stream.get_ref().1.export_keying_material(Token::default(), TOKEN_LABEL, None)
+        }
+        TlsStream::Server(stream) => {
+            stream.get_ref().1.export_keying_material(Token::default(), TOKEN_LABEL, None)
+        }
     };
     token.map_err(|error| Error::new(Kind::Internal, format!("cannot derive a connection's token: {error}")))
 }
@@ -266,7 +282,9 @@ impl Bulk {
             }
             match dials.join_next().await {
                 Some(Ok(stream)) => self.attach(stream?)?,
-                Some(Err(error)) => return Err(crate::op::panicked(error.is_panic().then(|| error.into_panic()))),
+                Some(Err(error)) => {
+                    return Err(crate::op::panicked(error.is_panic().then(|| error.into_panic())));
+                }
                 None => return Ok(()),
             }
         }
@@ -318,7 +336,8 @@ impl Bulk {
         self.attached.send_modify(|attached| *attached += 1);
         let (life, sources) = (self.life.clone(), self.sources.clone());
         tokio::spawn(async move {
-            let begun = async { socket.has_input() || copy.peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0) };
+            let begun =
+                async { socket.has_input() || copy.peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0) };
             tokio::select! {
                 begun = begun => if begun { let _ = sources.send(source); },
                 _ = life.wait() => {}

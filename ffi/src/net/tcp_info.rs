@@ -16,14 +16,21 @@ pub fn rtt_and_retransmits(socket: &TcpStream) -> Option<(u64, u64)> {
     const NEEDED: usize = 104;
 
     unsafe extern "C" {
-        fn getsockopt(socket: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut u32) -> c_int;
+        fn getsockopt(
+            socket: c_int,
+            level: c_int,
+            name: c_int,
+            value: *mut c_void,
+            length: *mut u32,
+        ) -> c_int;
     }
 
     let mut info = [0u8; 256];
     let mut length = info.len() as u32;
     // SAFETY: `info` is ours and `length` says its size; the kernel writes at most that much.
-    let result =
-        unsafe { getsockopt(socket.as_raw_fd(), IPPROTO_TCP, TCP_INFO, info.as_mut_ptr().cast(), &mut length) };
+    let result = unsafe {
+        getsockopt(socket.as_raw_fd(), IPPROTO_TCP, TCP_INFO, info.as_mut_ptr().cast(), &mut length)
+    };
     if result != 0 || (length as usize) < NEEDED {
         return None;
     }

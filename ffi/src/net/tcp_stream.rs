@@ -43,7 +43,12 @@ impl TlsSocket {
     /// Takes over after the handshake; `socket` is non-blocking.
     pub fn new(socket: TcpStream, mut session: Session, life: Arc<Life>) -> Arc<TlsSocket> {
         session.set_buffer_limit(Some(SEND_BYTES));
-        let socket = Arc::new(TlsSocket { socket, session: Mutex::new(session), life, used_up: AtomicBool::new(false) });
+        let socket = Arc::new(TlsSocket {
+            socket,
+            session: Mutex::new(session),
+            life,
+            used_up: AtomicBool::new(false),
+        });
         socket.life.watch(socket.clone());
         socket
     }

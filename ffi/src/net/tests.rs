@@ -16,14 +16,15 @@ const MIB: usize = 1 << 20;
 /// Runs `test` on a fresh pair of every transport, with a deadline that only a hang reaches.
 fn for_each_transport<F, Fut>(bulk: usize, test: F)
 where
-    F: Fn(Pair) -> Fut,
+    F: Fn(Arc<Pair>) -> Fut,
     Fut: Future<Output = ()>,
 {
     for kind in ALL {
         runtime().block_on(async {
-            let pair = pair(kind, bulk).await;
+            // In an Arc, so that a test holds the endpoints too.
+            let pair = Arc::new(pair(kind, bulk).await);
             assert_eq!((pair.dialler.kind(), pair.acceptor.kind()), (kind, kind));
-            let run = tokio::time::timeout(Duration::from_secs(60), test(pair)).await;
+            let run = tokio::time::timeout(Duration::from_secs(20), test(pair)).await;
             run.unwrap_or_else(|_| panic!("{kind}: hangs"));
         });
     }
@@ -75,11 +76,7 @@ fn bulk_streams_carry_every_byte() {
     const STREAMS: usize = 4;
     const LENGTH: usize = 64 * MIB;
     for_each_transport(STREAMS, |pair| async move {
-        // The acceptor sends on even tests, the dialler on odd ones: both directions must work.
         for (from, to) in [(&pair.dialler, &pair.acceptor), (&pair.acceptor, &pair.dialler)] {
-            if from.bulk(0).await.is_err() {
-                continue;
-            }
             let mut threads = Vec::new();
             for i in 0..STREAMS {
                 let mut sink = from.open_sink().await.unwrap();
@@ -112,11 +109,24 @@ fn bulk_streams_carry_every_byte() {
                 tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap();
             }
             // TCP's streams are used up; the next direction asks for new ones.
-            let (a, b) = tokio::join!(pair.dialler.bulk(STREAMS), pair.acceptor.bulk(STREAMS));
-            (a.unwrap(), b.unwrap());
+            tokio::try_join!(pair.dialler.bulk(STREAMS), pair.acceptor.bulk(STREAMS)).unwrap();
         }
         let sent = pair.dialler.stats().bytes_sent;
         assert_eq!(sent, (STREAMS * (LENGTH + 16 * 24)) as u64);
+    });
+}
+
+#[test]
+fn thousands_of_small_frames_wait_for_a_slow_reader() {
+    for_each_transport(0, |pair| async move {
+        for i in 0..4000u32 {
+            let mut frame = vec![0; 200];
+            frame[..4].copy_from_slice(&i.to_le_bytes());
+            pair.dialler.send_control(frame.into()).await.unwrap();
+        }
+        for i in 0..4000u32 {
+            assert_eq!(pair.acceptor.recv_control().await.unwrap().unwrap()[..4], i.to_le_bytes());
+        }
     });
 }
 
@@ -169,7 +179,7 @@ fn a_sink_that_is_dropped_unfinished_looks_cut() {
 #[test]
 fn close_unblocks_both_sides() {
     for_each_transport(2, |pair| async move {
-        // A read that waits for bytes, and a write that waits for room, at both ends.
+        // A reader and a writer at both ends, all in the middle of a stream without end.
         let mut threads = Vec::new();
         for (from, to) in [(&pair.dialler, &pair.acceptor), (&pair.acceptor, &pair.dialler)] {
             let mut sink = from.open_sink().await.unwrap();
@@ -187,13 +197,10 @@ fn close_unblocks_both_sides() {
             let mut source = to.next_source().await.unwrap();
             threads.push(std::thread::spawn(move || {
                 let mut buffer = vec![0; 64];
-                if !source.read_exact(&mut buffer[..1]).unwrap() {
-                    return Kind::Internal;
-                }
-                // Holds the stream without reading on, until the connection ends.
                 loop {
                     match source.read_exact(&mut buffer) {
-                        Ok(_) => std::thread::yield_now(),
+                        Ok(true) => {}
+                        Ok(false) => return Kind::Internal,
                         Err(error) => return error.kind,
                     }
                 }
@@ -201,9 +208,11 @@ fn close_unblocks_both_sides() {
         }
         let receive = pair.acceptor.recv_control();
         let begun = Instant::now();
-        let close = async { pair.dialler.close(7, "enough") };
+        let close = async { pair.dialler.close(Kind::Refused as u16, "enough") };
         let (received, ()) = tokio::join!(receive, close);
-        assert!(matches!(received, Ok(None) | Err(Error { kind: Kind::ConnectionLost, .. })), "{received:?}");
+        // Over QUIC the end of the connection may overtake the mark that says why.
+        let told = matches!(received, Err(Error { kind: Kind::Refused | Kind::ConnectionLost, .. }));
+        assert!(told, "{received:?}");
         for thread in threads {
             let kind = tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap();
             assert_eq!(kind, Kind::ConnectionLost);
@@ -296,7 +305,8 @@ fn garbage_neither_crashes_nor_blocks_the_listener() {
         for kind in [TransportKind::Tcp, TransportKind::Quic] {
             let dial = a.dial(kind, address(&b, kind), b.public_key(), Duration::from_secs(10));
             let (dialled, accepted) = tokio::join!(dial, b.accept());
-            (dialled.unwrap(), accepted.unwrap());
+            dialled.unwrap();
+            accepted.unwrap();
         }
         // Garbage ends with the peer closing on us.
         silent[0].set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -351,7 +361,8 @@ fn an_endpoint_reports_a_port_in_use_and_listens_on_both_families() {
             endpoint::Endpoint::open(endpoint::Options { seed: [5; 32], bind, tcp, quic })
         };
         let begun = Instant::now();
-        let first = open(vec!["0.0.0.0:0".parse().unwrap(), "[::]:0".parse().unwrap()], true, true).await.unwrap();
+        let first =
+            open(vec!["0.0.0.0:0".parse().unwrap(), "[::]:0".parse().unwrap()], true, true).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
         assert!(!first.tcp_addresses().is_empty() && !first.quic_addresses().is_empty());
         for (taken, tcp) in [(first.tcp_addresses()[0], true), (first.quic_addresses()[0], false)] {
@@ -409,7 +420,7 @@ fn measure_throughput() {
                 let chunk = chunk.clone();
                 threads.push(std::thread::spawn(move || {
                     for _ in 0..LENGTH / 2 / chunk.len() {
-                        sink.write(&[chunk.clone()]).unwrap();
+                        sink.write(std::slice::from_ref(&chunk)).unwrap();
                     }
                     sink.finish().unwrap();
                 }));
@@ -431,14 +442,14 @@ fn measure_throughput() {
     }
 }
 
-/// Keeps the helper's shape honest: endpoints live as long as their pair.
 #[test]
 fn dropping_a_connection_closes_it() {
-    for_each_transport(0, |pair| async move {
-        let Pair { dialler, acceptor, endpoints } = pair;
-        let kept: Option<(Arc<endpoint::Endpoint>, Arc<endpoint::Endpoint>)> = endpoints;
-        drop(dialler);
-        assert!(acceptor.recv_control().await.unwrap().is_none());
-        drop(kept);
-    });
+    for kind in ALL {
+        runtime().block_on(async {
+            let Pair { dialler, acceptor, endpoints } = pair(kind, 1).await;
+            drop(dialler);
+            assert!(acceptor.recv_control().await.unwrap().is_none());
+            drop(endpoints);
+        });
+    }
 }

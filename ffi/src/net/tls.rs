@@ -16,8 +16,8 @@ use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, PeerIncompatible,
-    ServerConfig, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName,
+    PeerIncompatible, ServerConfig, SignatureScheme,
 };
 use zeroize::Zeroizing;
 
@@ -64,8 +64,12 @@ impl Identity {
             PrivateKeyDer::Pkcs8(der) => der,
             _ => unreachable!("made above"),
         })
-        .map_err(|_| Error::new(Kind::InvalidArgument, "Cannot use the machine key: it is not an Ed25519 seed"))?;
-        let spki = signing.public_key().ok_or_else(|| Error::new(Kind::Internal, "the machine key has no public key"))?;
+        .map_err(|_| {
+            Error::new(Kind::InvalidArgument, "Cannot use the machine key: it is not an Ed25519 seed")
+        })?;
+        let spki = signing
+            .public_key()
+            .ok_or_else(|| Error::new(Kind::Internal, "the machine key has no public key"))?;
         let public_key = key_of_spki(spki.as_ref())
             .ok_or_else(|| Error::new(Kind::Internal, "the machine key has an unknown form"))?;
         let certificate = CertificateDer::from(spki.as_ref().to_vec());
@@ -183,7 +187,11 @@ impl fmt::Debug for Verifier {
 }
 
 impl Verifier {
-    fn check(&self, end: &CertificateDer<'_>, more: &[CertificateDer<'_>]) -> std::result::Result<(), rustls::Error> {
+    fn check(
+        &self,
+        end: &CertificateDer<'_>,
+        more: &[CertificateDer<'_>],
+    ) -> std::result::Result<(), rustls::Error> {
         let fits = match (key_of_spki(end.as_ref()), &self.rule) {
             (Some(key), Rule::Exactly(expected)) => key == *expected,
             (Some(key), Rule::OneOf(allowed)) => allowed.contains(&key),

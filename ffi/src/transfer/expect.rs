@@ -87,6 +87,7 @@ struct Directory {
 
 struct Link {
     path: Vec<u8>,
+    root: usize,
     target: Vec<u8>,
     mtime: i64,
 }
@@ -94,10 +95,7 @@ struct Link {
 impl ReceiveSession {
     pub fn open(destination: PathBuf, pool_bytes: usize) -> Result<ReceiveSession> {
         let staging = Staging::create(&destination)?;
-        Ok(ReceiveSession {
-            inbox: Arc::new(Inbox::new(staging, pool_bytes)),
-            tree: Mutex::default(),
-        })
+        Ok(ReceiveSession { inbox: Arc::new(Inbox::new(staging, pool_bytes)), tree: Mutex::default() })
     }
 
     /// Takes one page, in order. `wanted` has a bit per entry of the page, lowest first.
@@ -133,7 +131,10 @@ impl ReceiveSession {
             match result {
                 Ok(()) => {}
                 Err(error) if ends_everything(error.kind) => return Err(error),
-                Err(error) => expected.failures.push(Failure::new(entry.id, &path, &error)),
+                Err(error) => {
+                    let final_path = tree.final_path(root, &path);
+                    expected.failures.push(Failure::placed(entry.id, &path, &final_path, &error));
+                }
             }
         }
         Ok(expected)
@@ -148,8 +149,14 @@ impl ReceiveSession {
         is_wanted: bool,
     ) -> Result<()> {
         tree.keep(path.len())?;
-        let directory =
-            Directory { path: path.into(), root, parent: entry.parent, mode: entry.mode, mtime: entry.mtime, made: false };
+        let directory = Directory {
+            path: path.into(),
+            root,
+            parent: entry.parent,
+            mode: entry.mode,
+            mtime: entry.mtime,
+            made: false,
+        };
         tree.directories.insert(entry.id, directory);
         if !is_wanted {
             return Ok(());
@@ -170,7 +177,9 @@ impl ReceiveSession {
         root: usize,
         expected: &mut Expected,
     ) -> Result<()> {
-        if tree.roots[root].0.policy == RootPolicy::Skip && self.inbox.staging.has_final(&tree.final_path(root, &path))? {
+        if tree.roots[root].0.policy == RootPolicy::Skip
+            && self.inbox.staging.has_final(&tree.final_path(root, &path))?
+        {
             expected.skipped += 1;
             return Ok(());
         }
@@ -180,7 +189,7 @@ impl ReceiveSession {
         match entry.kind {
             KIND_SYMLINK => {
                 tree.keep(path.len() + entry.target.len())?;
-                tree.links.push(Link { path, target: entry.target.to_vec(), mtime: entry.mtime });
+                tree.links.push(Link { path, root, target: entry.target.to_vec(), mtime: entry.mtime });
             }
             KIND_FILE if entry.size == 0 => {
                 let file = self.inbox.staging.create_file(&path, 0)?;
@@ -190,7 +199,9 @@ impl ReceiveSession {
                 expected.empty += 1;
             }
             KIND_FILE | KIND_STREAM => {
-                self.inbox.expect(Target::new(entry.id, path, entry.size, entry.mode, entry.mtime));
+                let final_path = tree.final_path(root, &path);
+                let paths = (path, final_path);
+                self.inbox.expect(Target::new(entry.id, paths, entry.size, entry.mode, entry.mtime));
                 match expected.runs.last_mut() {
                     Some((_, last)) if *last + 1 == entry.id => *last = entry.id,
                     _ => expected.runs.push((entry.id, entry.id)),
@@ -211,7 +222,7 @@ impl ReceiveSession {
                 if ends_everything(error.kind) {
                     return Err(error);
                 }
-                placed.fail(&link.path, &error);
+                placed.fail(&link.path, &tree.final_path(link.root, &link.path), &error);
             }
         }
         let mut directories: Vec<Directory> =
@@ -220,7 +231,7 @@ impl ReceiveSession {
         directories.sort_by(|a, b| b.path.cmp(&a.path));
         for directory in &directories {
             if let Err(error) = staging.finish_directory(&directory.path, directory.mode, directory.mtime) {
-                placed.fail(&directory.path, &error);
+                placed.fail(&directory.path, &tree.final_path(directory.root, &directory.path), &error);
             }
         }
         for directory in &directories {
@@ -246,7 +257,7 @@ impl ReceiveSession {
                 Err(error) => failures.push((plan.final_name.clone(), error)),
             }
             for (path, error) in failures {
-                placed.fail(&path, &error);
+                placed.fail(&path, &path, &error);
             }
         }
         Ok(placed)
@@ -258,10 +269,10 @@ impl ReceiveSession {
 }
 
 impl Placed {
-    fn fail(&mut self, path: &[u8], error: &Error) {
+    fn fail(&mut self, staged: &[u8], final_path: &[u8], error: &Error) {
         self.total_failed += 1;
         if self.failed.len() < MAX_COMMIT_FAILURES {
-            self.failed.push(Failure::new(NO_PARENT, path, error));
+            self.failed.push(Failure::placed(NO_PARENT, staged, final_path, error));
         }
     }
 }
@@ -336,5 +347,14 @@ impl Tree {
 
 /// Failures that are not about one entry.
 fn ends_everything(kind: Kind) -> bool {
-    matches!(kind, Kind::LimitExceeded | Kind::NoSpace | Kind::ReadOnly | Kind::Io | Kind::Protocol | Kind::TooManyOpenFiles | Kind::Internal)
+    matches!(
+        kind,
+        Kind::LimitExceeded
+            | Kind::NoSpace
+            | Kind::ReadOnly
+            | Kind::Io
+            | Kind::Protocol
+            | Kind::TooManyOpenFiles
+            | Kind::Internal
+    )
 }

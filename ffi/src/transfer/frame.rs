@@ -130,6 +130,19 @@ pub fn decode_records(header: &Header, bytes: &[u8]) -> Result<Vec<Record>> {
     Ok(records)
 }
 
+/// Checks every data record's bytes, which lie in `plain` one after the other, against its hash.
+pub fn verify(records: &[Record], plain: &[u8]) -> Result<()> {
+    let mut at = 0;
+    for record in records.iter().filter(|record| record.is(FLAG_DATA)) {
+        let data = &plain[at..at + record.data_length()];
+        at += data.len();
+        if blake3::hash(data).as_bytes() != &record.hash {
+            return Err(Error::new(Kind::Corrupt, "A chunk arrived damaged: its hash does not match"));
+        }
+    }
+    Ok(())
+}
+
 fn check_record(record: &Record) -> Result<()> {
     if record.flags & !KNOWN_FLAGS != 0 || record.flags == 0 {
         return Err(broken("a record has unknown flags"));
@@ -143,6 +156,12 @@ fn check_record(record: &Record) -> Result<()> {
     }
     if record.is(FLAG_DATA) && (record.length == 0 || record.length > MAX_PLAIN_BYTES as u64) {
         return Err(limit("a record's length is out of range"));
+    }
+    if record.is(FLAG_HOLE) && record.length == 0 {
+        return Err(broken("a hole has no length"));
+    }
+    if record.is(FLAG_FAILED) && record.offset != 0 {
+        return Err(broken("a failed record has an offset"));
     }
     if !record.is(FLAG_DATA) && !record.is(FLAG_HOLE) && record.length != 0 {
         return Err(broken("a record without bytes has a length"));
@@ -180,7 +199,8 @@ mod tests {
 
     fn record(flags: u16, status: u16, length: u64) -> Record {
         let hash = if flags & FLAG_DATA != 0 { [7; 32] } else { [0; 32] };
-        Record { entry: 3, flags, status, offset: 4096, length, hash }
+        let offset = if flags & FLAG_FAILED != 0 { 0 } else { 4096 };
+        Record { entry: 3, flags, status, offset, length, hash }
     }
 
     fn read(bytes: &[u8]) -> Result<(Header, Vec<Record>)> {
@@ -236,6 +256,48 @@ mod tests {
         assert_eq!(read(&encode(Codec::Raw, &[], 0, 0)).unwrap_err().kind, Kind::LimitExceeded);
         let many = vec![record(FLAG_END, 0, 0); MAX_RECORDS + 1];
         assert_eq!(read(&encode(Codec::Raw, &many, 0, 0)).unwrap_err().kind, Kind::LimitExceeded);
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        name: String,
+        header: String,
+        records: String,
+        payload: String,
+        valid: bool,
+        code: Option<String>,
+    }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
+    }
+
+    /// As the receiving engine does, with the bytes of a stream that ends after them.
+    fn receive(bytes: &[u8]) -> Result<()> {
+        let cut = || Error::new(Kind::ConnectionLost, "cut");
+        let (head, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or_else(cut)?;
+        let header = decode_header(head.try_into().unwrap())?;
+        let (raw, rest) = rest.split_at_checked(header.record_count * RECORD_BYTES).ok_or_else(cut)?;
+        let records = decode_records(&header, raw)?;
+        let wire = rest.get(..header.wire_length).ok_or_else(cut)?;
+        let mut plain = vec![0; header.plain_length];
+        crate::chunk::codec::decompress(header.codec, wire, header.plain_length, &mut plain)?;
+        verify(&records, &plain)
+    }
+
+    #[test]
+    fn the_shared_vectors_are_read_as_they_say() {
+        let vectors: Vec<Vector> =
+            serde_json::from_str(include_str!("../../../tests/vectors/chunk_frames.json")).unwrap();
+        assert!(vectors.len() >= 40);
+        for vector in vectors {
+            let bytes = unhex(&[vector.header, vector.records, vector.payload].concat());
+            let code = receive(&bytes).err().map(|error| {
+                Kind::ALL.iter().find(|(kind, ..)| *kind == error.kind).map(|(_, name, _)| name.to_string())
+            });
+            assert_eq!(code.is_none(), vector.valid, "{}: {code:?}", vector.name);
+            assert_eq!(code.flatten(), vector.code, "{}", vector.name);
+        }
     }
 
     proptest! {

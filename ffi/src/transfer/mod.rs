@@ -14,6 +14,6 @@ pub mod target;
 pub mod work;
 
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 mod mutated_tests;
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::frame::{self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, HEADER_BYTES, MAX_PLAIN_BYTES, RECORD_BYTES, Record};
+use super::frame::{
+    self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, HEADER_BYTES, MAX_PLAIN_BYTES, RECORD_BYTES, Record,
+};
 use super::pool::Pool;
 use super::report::{Failure, Report};
 use super::target::Target;
@@ -179,7 +181,7 @@ impl Inbox {
         let first = self.state.lock().unwrap().dropped.insert(target.entry);
         if first {
             let _ = self.staging.remove_file(&target.path);
-            self.report.failed(Failure::new(target.entry, &target.path, error));
+            self.report.failed(Failure::placed(target.entry, &target.path, &target.final_path, error));
             self.forget(target.entry);
         }
     }
@@ -236,8 +238,8 @@ impl Stream<'_> {
         if header.codec != Codec::Raw {
             codec::decompress(header.codec, &self.wire, header.plain_length, plain)?;
         }
-        // Counted before anything is placed: the report that says "nothing is outstanding" has all of it.
-        self.inbox.report.moved(0, (HEADER_BYTES + self.records.len() + header.wire_length) as u64);
+        let wire = HEADER_BYTES + self.records.len() + header.wire_length;
+        self.inbox.report.bytes_wire.fetch_add(wire as u64, Ordering::Relaxed);
         self.place(&records, plain)?;
         Ok(true)
     }
@@ -248,13 +250,11 @@ impl Stream<'_> {
 
     /// Verifies every record's bytes and writes them where they belong.
     fn place(&mut self, records: &[Record], plain: &[u8]) -> Result<()> {
+        frame::verify(records, plain)?;
         let mut at = 0;
         for record in records {
             let data = &plain[at..at + record.data_length()];
             at += data.len();
-            if record.is(FLAG_DATA) && blake3::hash(data).as_bytes() != &record.hash {
-                return Err(Error::new(Kind::Corrupt, "A chunk arrived damaged: its hash does not match"));
-            }
             let Some(target) = self.inbox.target(record.entry)? else { continue };
             if record.is(FLAG_FAILED) {
                 self.inbox.drop_entry(&target, &failure_at_the_sender(record.status));
@@ -279,18 +279,21 @@ impl Stream<'_> {
         let file = target.file(|| staging.create_file(&target.path, initial))?;
         if !data.is_empty() {
             use std::os::unix::fs::FileExt;
-            file.write_all_at(data, record.offset).map_err(|error| Error::io("Cannot write a received file", &error))?;
+            file.write_all_at(data, record.offset)
+                .map_err(|error| Error::io("Cannot write a received file", &error))?;
         }
         if record.is(FLAG_END) {
             target.end(record.offset + record.length)?;
         }
         let written = if record.is(FLAG_DATA | FLAG_HOLE) { record.length } else { 0 };
         drop(file);
-        self.inbox.report.moved(written, 0);
+        // Before the file counts as done: whoever hears of the last file has heard of all bytes.
+        self.inbox.report.moved(written);
         let Some(file) = target.complete(written) else { return Ok(()) };
         if let Some(file) = file {
             if target.size == SIZE_UNKNOWN {
-                file.set_len(target.final_size()).map_err(|e| Error::io("Cannot write a received file", &e))?;
+                file.set_len(target.final_size())
+                    .map_err(|e| Error::io("Cannot write a received file", &e))?;
             }
             staging.finish_file(&file, target.mode, target.mtime)?;
         }
@@ -312,7 +315,13 @@ fn read_all(source: &mut dyn Source, buffer: &mut [u8]) -> Result<()> {
 fn concerns_one_entry(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::AlreadyExists | Kind::NameTooLong | Kind::PermissionDenied | Kind::NotFound | Kind::IsDirectory | Kind::NotDirectory | Kind::PathEscapes
+        Kind::AlreadyExists
+            | Kind::NameTooLong
+            | Kind::PermissionDenied
+            | Kind::NotFound
+            | Kind::IsDirectory
+            | Kind::NotDirectory
+            | Kind::PathEscapes
     )
 }
 

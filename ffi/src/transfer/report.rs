@@ -9,12 +9,13 @@ use serde_bytes::ByteBuf;
 use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
+use crate::io::name::quoted;
 
 /// How often a running engine reports, so that TypeScript is not woken for every chunk.
 const REPORT_EVERY: Duration = Duration::from_millis(80);
 
-/// Failures kept for the next report; more are only counted.
-const MAX_FAILURES: usize = 4096;
+/// Failures kept for the next report; TypeScript never has more entries than this under way.
+const MAX_FAILURES: usize = 65_536;
 
 /// One entry that could not be moved.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +29,12 @@ pub struct Failure {
 impl Failure {
     pub fn new(entry: u32, path: &[u8], error: &Error) -> Failure {
         Failure { entry, path: ByteBuf::from(path), kind: error.kind as u16, text: error.text.clone() }
+    }
+
+    /// A failure in staging, told with the path that the person knows.
+    pub fn placed(entry: u32, staged: &[u8], final_path: &[u8], error: &Error) -> Failure {
+        let text = error.text.replace(&quoted(staged), &quoted(final_path));
+        Failure { entry, path: ByteBuf::from(final_path), kind: error.kind as u16, text }
     }
 }
 
@@ -49,9 +56,8 @@ pub struct Report {
 
 impl Report {
     /// Counts moved bytes; TypeScript hears of it with the next report.
-    pub fn moved(&self, bytes: u64, bytes_wire: u64) {
+    pub fn moved(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.bytes_wire.fetch_add(bytes_wire, Ordering::Relaxed);
         self.news.notify_one();
     }
 

@@ -322,8 +322,12 @@ impl Stream<'_> {
         }
         let plain = buffer.as_ref().len();
         let level = self.session.level.load(Ordering::Relaxed);
-        let shrunk = plain > 0 && codec != Codec::Raw && shrink(codec, level, buffer.as_ref(), &mut self.scratch)?;
-        if !shrunk && codec != Codec::Raw && let Some(source) = source {
+        let shrunk =
+            plain > 0 && codec != Codec::Raw && shrink(codec, level, buffer.as_ref(), &mut self.scratch)?;
+        if !shrunk
+            && codec != Codec::Raw
+            && let Some(source) = source
+        {
             source.incompressible.store(true, Ordering::Relaxed);
         }
         let used = if shrunk { codec } else { Codec::Raw };
@@ -333,16 +337,18 @@ impl Stream<'_> {
         let payload =
             if shrunk { Bytes::from(std::mem::take(&mut self.scratch)) } else { Bytes::from_owner(buffer) };
         let before = Instant::now();
-        if payload.is_empty() { self.sink.write(&[head])? } else { self.sink.write(&[head, payload])? };
+        if payload.is_empty() {
+            self.sink.write(&[head])?
+        } else {
+            self.sink.write(&[head, payload])?
+        };
         let report = &self.session.report;
         report.blocked_us.fetch_add(before.elapsed().as_micros() as u64, Ordering::Relaxed);
-        for record in &records {
-            if record.is(FLAG_END) {
-                report.file_done();
-            }
-        }
+        report.bytes_wire.fetch_add(wire_total, Ordering::Relaxed);
+        let ended = records.iter().filter(|record| record.is(FLAG_END)).count();
+        report.files_done.fetch_add(ended as u64, Ordering::Relaxed);
         let holes: u64 = records.iter().filter(|r| r.is(FLAG_HOLE)).map(|r| r.length).sum();
-        report.moved(plain as u64 + holes, wire_total);
+        report.moved(plain as u64 + holes);
         Ok(())
     }
 
@@ -455,7 +461,14 @@ fn shrink(codec: Codec, level: i32, plain: &[u8], out: &mut Vec<u8>) -> Result<b
 
 fn data_record(source: &Source, offset: u64, data: &[u8], flags: u16) -> Record {
     if data.is_empty() {
-        return Record { entry: source.reference.id, flags: FLAG_END, status: 0, offset, length: 0, hash: [0; 32] };
+        return Record {
+            entry: source.reference.id,
+            flags: FLAG_END,
+            status: 0,
+            offset,
+            length: 0,
+            hash: [0; 32],
+        };
     }
     Record {
         entry: source.reference.id,

@@ -12,6 +12,8 @@ pub struct Target {
     pub entry: u32,
     /// Path inside staging, components joined by '/'.
     pub path: Vec<u8>,
+    /// Path below the destination, for messages.
+    pub final_path: Vec<u8>,
     pub size: u64,
     pub mode: u32,
     pub mtime: i64,
@@ -27,11 +29,18 @@ struct State {
 }
 
 impl Target {
-    pub fn new(entry: u32, path: Vec<u8>, size: u64, mode: u32, mtime: i64) -> Target {
+    pub fn new(
+        entry: u32,
+        (path, final_path): (Vec<u8>, Vec<u8>),
+        size: u64,
+        mode: u32,
+        mtime: i64,
+    ) -> Target {
         let known = (size != SIZE_UNKNOWN).then_some(size);
         Target {
             entry,
             path,
+            final_path,
             size,
             mode,
             mtime,
@@ -133,7 +142,7 @@ mod tests {
     #[test]
     fn a_file_is_complete_when_covered_and_ended_in_either_order() {
         for end_first in [true, false] {
-            let target = Target::new(0, b"a".to_vec(), 10, 0o644, 0);
+            let target = Target::new(0, (b"0".to_vec(), b"a".to_vec()), 10, 0o644, 0);
             target.claim(4, 6).unwrap();
             assert!(target.complete(6).is_none());
             if end_first {
@@ -151,7 +160,7 @@ mod tests {
 
     #[test]
     fn bytes_beyond_the_end_or_twice_are_refused() {
-        let target = Target::new(0, b"a".to_vec(), 10, 0o644, 0);
+        let target = Target::new(0, (b"0".to_vec(), b"a".to_vec()), 10, 0o644, 0);
         assert_eq!(target.claim(5, 6).unwrap_err().kind, Kind::Protocol);
         target.claim(2, 4).unwrap();
         assert_eq!(target.claim(5, 1).unwrap_err().kind, Kind::Protocol);

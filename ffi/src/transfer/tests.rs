@@ -128,7 +128,10 @@ fn a_tree_arrives_whole_over_every_transport_and_codec() {
                 let outcome =
                     transfer(ends, &source, to.path(), codec, RootPolicy::Fresh, || ()).await.unwrap();
                 assert!(outcome.failed.is_empty() && outcome.placed.total_failed == 0, "{name:?}");
-                assert_eq!((outcome.placed.files, outcome.placed.directories, outcome.placed.symlinks), (610, 4, 1));
+                assert_eq!(
+                    (outcome.placed.files, outcome.placed.directories, outcome.placed.symlinks),
+                    (610, 4, 1)
+                );
                 assert_same(&source, &to.path().join("root"));
                 assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1, "staging is gone");
             });

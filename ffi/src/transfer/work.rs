@@ -97,7 +97,11 @@ impl Work {
             source.remaining.fetch_add(end - offset, Ordering::AcqRel);
             state.listed.remove(&source.reference.id);
         }
-        state.items.extend(found.into_iter().map(|(source, offset, end)| Item::Range { source, offset, end }));
+        state.items.extend(found.into_iter().map(|(source, offset, end)| Item::Range {
+            source,
+            offset,
+            end,
+        }));
         self.changed.notify_all();
         true
     }

@@ -1,0 +1,221 @@
+/**
+ * Endpoints and connections: one authenticated link to a peer, with a control stream of frames and any number of
+ * one-way bulk streams that only native code reads and writes.
+ *
+ * Thin typed functions over `ffi/src/export/net.rs`; `src/transport/` gives them shape. Contract:
+ * `docs/design/contracts.md` §3.
+ */
+import type { CallOptions, NativeQueue } from "./queue.ts";
+
+/** What carries a connection. */
+export type TransportKind = "memory" | "tcp" | "quic";
+
+/** Handle of an endpoint: one machine key with its listening sockets. */
+export type EndpointHandle = number & { readonly endpoint: unique symbol };
+
+/** Handle of a connection. */
+export type ConnectionHandle = number & { readonly connection: unique symbol };
+
+/** Arguments of {@linkcode openEndpoint}. */
+export interface EndpointOptions {
+  /** 32 bytes: the Ed25519 seed of this machine's key. */
+  secretKey: Uint8Array;
+  /** Where to listen, `ip:port`, port 0 for any free one; families that the machine lacks are left out. */
+  bind?: string[];
+  /** Whether to listen for TCP; dialling TCP works either way. */
+  tcp?: boolean;
+  /** Whether to use QUIC, listening and dialling. */
+  quic?: boolean;
+}
+
+/** Result of {@linkcode openEndpoint}. */
+export interface Endpoint {
+  endpoint: EndpointHandle;
+  /** 32 bytes: the Ed25519 public key, which peers know this machine by. */
+  publicKey: Uint8Array;
+  /** Where TCP listens, `ip:port`. */
+  tcp: string[];
+  /** Where QUIC listens, `ip:port`. */
+  quic: string[];
+}
+
+/** Result of {@linkcode accept} and {@linkcode dial}. */
+export interface Connected {
+  connection: ConnectionHandle;
+  kind: TransportKind;
+  /** 32 bytes: the key that the peer proved to own. */
+  peerKey: Uint8Array;
+  /** The peer's `ip:port`. */
+  remote: string;
+}
+
+/** Arguments of {@linkcode dial}. */
+export interface DialOptions extends CallOptions {
+  kind: TransportKind;
+  /** `ip:port` or `[ip]:port`; names are not resolved. */
+  address: string;
+  /** 32 bytes: the key that the machine there must own. */
+  peerKey: Uint8Array;
+  timeoutMs: number;
+}
+
+/** Result of {@linkcode connectionStats}. */
+export interface ConnectionStats {
+  /** Round trip as the transport estimates it; undefined for memory and where the system does not tell. */
+  rttUs?: number;
+  /** Payload bytes of control and bulk streams. */
+  bytesSent: number;
+  bytesReceived: number;
+  /** The peer's `ip:port` now, which QUIC may change. */
+  remote: string;
+  /** QUIC packets lost, TCP segments sent again. */
+  lostPackets?: number;
+}
+
+/**
+ * Opens an endpoint. It takes milliseconds and sends nothing anywhere.
+ *
+ * @throws {WormholeError} ADDRESS_IN_USE when a given port is taken; INVALID_ARGUMENT for a bad key or address.
+ */
+export async function openEndpoint(
+  queue: NativeQueue,
+  { secretKey, bind = ["0.0.0.0:0", "[::]:0"], tcp = true, quic = true }: EndpointOptions,
+): Promise<Endpoint> {
+  const { public_key, ...rest } = await queue.call<Omit<Endpoint, "publicKey"> & { public_key: Uint8Array }>(
+    "net.endpoint",
+    { secret_key: secretKey, bind, tcp, quic },
+  );
+  return { ...rest, publicKey: public_key };
+}
+
+/** Lets the machine with `peerKey` (32 bytes) connect to `endpoint` from now on; nobody else gets past the handshake. */
+export async function allowPeer(
+  queue: NativeQueue,
+  { endpoint, peerKey }: { endpoint: EndpointHandle; peerKey: Uint8Array },
+): Promise<void> {
+  await queue.call("net.allow", { endpoint, peer_key: peerKey });
+}
+
+/**
+ * Waits for the next connection that an allowed peer makes.
+ *
+ * @throws {WormholeError} CLOSED when the endpoint is.
+ */
+export async function accept(
+  queue: NativeQueue,
+  endpoint: EndpointHandle,
+  options: CallOptions = {},
+): Promise<Connected> {
+  return connected(await queue.call("net.accept", { endpoint }, options));
+}
+
+/**
+ * Connects to the machine that owns `peerKey`.
+ *
+ * @throws {WormholeError} CONNECT_FAILED, TIMEOUT, or PEER_UNAUTHENTICATED when either side knows another key.
+ */
+export async function dial(
+  queue: NativeQueue,
+  endpoint: EndpointHandle,
+  { kind, address, peerKey, timeoutMs, signal }: DialOptions,
+): Promise<Connected> {
+  const args = { endpoint, kind, address, peer_key: peerKey, timeout_ms: timeoutMs };
+  return connected(await queue.call("net.dial", args, { signal }));
+}
+
+/** Makes two connections inside this process that talk to each other. */
+export function memoryPair(queue: NativeQueue): Promise<{ a: ConnectionHandle; b: ConnectionHandle }> {
+  return queue.call("net.memory_pair", {});
+}
+
+/**
+ * Queues one control frame of at most 1 MiB; resolves when there is room for more.
+ *
+ * @throws {WormholeError} LIMIT_EXCEEDED, CONNECTION_LOST; CLOSED when this side closed.
+ */
+export async function sendFrame(
+  queue: NativeQueue,
+  { connection, frame }: { connection: ConnectionHandle; frame: Uint8Array },
+  options: CallOptions = {},
+): Promise<void> {
+  await queue.call("net.send", { connection, frame }, options);
+}
+
+/**
+ * Gives the next control frame, or null when the peer closed cleanly.
+ *
+ * @throws {WormholeError} CONNECTION_LOST; LIMIT_EXCEEDED when the peer announces too large a frame.
+ */
+export async function receiveFrame(
+  queue: NativeQueue,
+  connection: ConnectionHandle,
+  options: CallOptions = {},
+): Promise<Uint8Array | null> {
+  const { frame } = await queue.call<{ frame: Uint8Array | null }>("net.recv", { connection }, options);
+  return frame;
+}
+
+/**
+ * Makes `streams` more bulk streams possible; both sides call it with the same number, at the same time.
+ *
+ * Over TCP the dialling side connects and the other waits for it; QUIC and memory need nothing.
+ *
+ * @throws {WormholeError} CONNECT_FAILED, CONNECTION_LOST; LIMIT_EXCEEDED beyond 256 at a time.
+ */
+export async function openBulk(
+  queue: NativeQueue,
+  { connection, streams }: { connection: ConnectionHandle; streams: number },
+  options: CallOptions = {},
+): Promise<void> {
+  await queue.call("net.bulk", { connection, streams }, options);
+}
+
+/** Gives what the transport knows about the link. */
+export async function connectionStats(
+  queue: NativeQueue,
+  connection: ConnectionHandle,
+): Promise<ConnectionStats> {
+  const stats = await queue.call<{
+    rtt_us: number | null;
+    bytes_sent: number;
+    bytes_received: number;
+    remote: string;
+    lost_packets: number | null;
+  }>("net.stats", { connection });
+  return {
+    rttUs: stats.rtt_us ?? undefined,
+    bytesSent: stats.bytes_sent,
+    bytesReceived: stats.bytes_received,
+    remote: stats.remote,
+    lostPackets: stats.lost_packets ?? undefined,
+  };
+}
+
+/**
+ * Closes a connection in both directions and forgets its handle; resolves when the last frames have left, after two
+ * seconds at most.
+ *
+ * @throws {WormholeError} CLOSED when the handle was closed before.
+ */
+export async function closeConnection(
+  queue: NativeQueue,
+  { connection, code = 0, reason = "" }: { connection: ConnectionHandle; code?: number; reason?: string },
+): Promise<void> {
+  await queue.call("net.close", { connection, code, reason });
+}
+
+/** Stops listening, closes every connection of `endpoint` and forgets its handle. */
+export async function closeEndpoint(queue: NativeQueue, endpoint: EndpointHandle): Promise<void> {
+  await queue.call("net.close_endpoint", { endpoint });
+}
+
+/** Gives this machine's IP addresses: those that other machines can use first, loopback last. */
+export async function ownAddresses(queue: NativeQueue): Promise<string[]> {
+  return (await queue.call<{ addresses: string[] }>("net.addresses", {})).addresses;
+}
+
+function connected(
+  { peer_key, ...rest }: Omit<Connected, "peerKey"> & { peer_key: Uint8Array },
+): Connected {
+  return { ...rest, peerKey: peer_key };
+}
