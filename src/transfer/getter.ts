@@ -2,8 +2,7 @@
  * The receiver as a pure machine: answers the offer, checks pages, asks for content, and places it when all of it is
  * there. Specs: wire/spec/offer.md, manifest.md, chunks.md.
  */
-import { type ErrorCode, errorCode, WormholeError } from "../base/errors.ts";
-import { decodeName } from "../base/names.ts";
+import { type ErrorCode, WormholeError } from "../base/errors.ts";
 import type { CommitResult, ExpectResult, ReceiveReport } from "../native/transfer.ts";
 import {
   type Columns,
@@ -282,7 +281,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     const released = this.#pageEnds.shift()!;
     this.#generation++;
     for (const { entry, ...failed } of refused) this.#failures.add(failed, entry);
-    this.#addFailed(result.failed);
+    this.#failures.addNative(result.failed);
     this.#empty += result.empty;
     this.#skipped += result.skipped;
     if (result.requested.length > 0) {
@@ -315,7 +314,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     this.#receivedGeneration = generation;
     this.#checkSpace();
     this.#engineFailed += report.failed.length;
-    this.#addFailed(report.failed);
+    this.#failures.addNative(report.failed);
     if (!report.ended) this.#ran = true;
     else if (this.#ran && report.outstanding > 0) {
       throw new WormholeError(
@@ -361,7 +360,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   }
 
   #committed(result: CommitResult): void {
-    this.#addFailed(result.failed);
+    this.#failures.addNative(result.failed);
     this.#failures.addUnnamed(result.total_failed - result.failed.length);
     this.#end(result);
   }
@@ -398,13 +397,6 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
       durationMs: this.now - this.#acceptedAt,
       ...text === undefined ? {} : { text },
     };
-  }
-
-  #addFailed(failed: ExpectResult["failed"]): void {
-    for (const { entry, path, kind, text } of failed) {
-      const shown = this.#reader!.shownPath(decodeName(path));
-      this.#failures.add({ path: shown, code: errorCode(kind), message: text }, entry);
-    }
   }
 
   #mustBe(state: State, type: string): void {

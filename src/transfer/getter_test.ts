@@ -112,9 +112,9 @@ Deno.test("Getter keeps failures apart from the whole", () => {
     { parent: 0, name: "b" },
     { parent: 0, name: "c" },
   ]));
-  const failed = [{ entry: 2, path: encodeName("0/b"), kind: 22, text: "denied" }];
+  const failed = [{ entry: 2, path: encodeName("d/b"), kind: 22, text: "denied" }];
   expected(script, { runs: [[3, 3]], failed });
-  const late = [{ entry: 3, path: encodeName("0/c"), kind: 30, text: "changed" }];
+  const late = [{ entry: 3, path: encodeName("d/c"), kind: 30, text: "changed" }];
   script.event({ type: "received", report: { ...REPORT, failed: late }, generation: 1 });
   script.event({ type: "committed", result: COMMITTED }).take();
   const [finish] = script.hears({ type: "done_ack" }).take() as [CommonAction & { type: "finish" }];

@@ -73,7 +73,6 @@ export class ManifestReader {
   readonly #unsafeLinks: boolean;
   readonly #platform: Platform;
   readonly #directories = new DirectoryTable();
-  readonly #rootNames = new Map<number, string>();
   #next = 0;
   #roots = 0;
   #bytes = 0;
@@ -132,14 +131,6 @@ export class ManifestReader {
     return { wanted, roots, refused, refusedLeaves };
   }
 
-  /** Gives the path that a person knows for a path that begins with a root's id, as the engine's do. */
-  shownPath(enginePath: string): string {
-    const end = enginePath.indexOf("/");
-    const head = end < 0 ? enginePath : enginePath.slice(0, end);
-    const name = /^\d+$/.test(head) ? this.#rootNames.get(Number(head)) : undefined;
-    return name === undefined ? enginePath : name + (end < 0 ? "" : enginePath.slice(end));
-  }
-
   #check(entry: Entry): "wanted" | "unwanted" | "below_refused" | RefusedEntry {
     this.#checkOffered(entry);
     const name = parseName(entry.name, { platform: "posix" });
@@ -149,9 +140,8 @@ export class ManifestReader {
       parent: entry.parent,
       nameBytes: entry.name.length,
     });
-    if (entry.parent === undefined) {
-      if (++this.#roots > MAX_MANIFEST_ROOTS) throw bad("LIMIT_EXCEEDED", "it has too many roots");
-      this.#rootNames.set(entry.id, name);
+    if (entry.parent === undefined && ++this.#roots > MAX_MANIFEST_ROOTS) {
+      throw bad("LIMIT_EXCEEDED", "it has too many roots");
     }
     const inherited = above?.flag ?? 0;
     const refusal = (inherited & REFUSED) === 0 ? this.#refusal(entry, name, depth) : undefined;

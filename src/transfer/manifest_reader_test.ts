@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { isWormholeError } from "../base/errors.ts";
-import { assertEquals, assertTrue } from "../base/testing.ts";
+import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
 import { readEntries } from "../wire/mod.ts";
 import { ManifestReader } from "./manifest_reader.ts";
 import { columnsOf, offerOf, type Sketch } from "./testing.ts";
@@ -29,7 +29,6 @@ Deno.test("ManifestReader wants everything but links that lead out", () => {
   assertEquals(roots, [0, 4]);
   assertEquals(refused.map(({ path, code }) => [path, code]), [["d/sub/out", "PATH_ESCAPES"]]);
   assertEquals(reader.wanted, { files: 3, bytes: 15 });
-  assertEquals(reader.shownPath("0/sub/x"), "d/sub/x");
   assertEquals(read({ unsafeLinks: true }).ids.length, 8);
 });
 
@@ -88,4 +87,11 @@ Deno.test("ManifestReader wants no entry that is unsafe, whatever the manifest",
     { numRuns: 20_000 },
   );
   assertTrue(accepted > 500, `${accepted}`);
+});
+
+Deno.test("ManifestReader refuses more roots than any command names", () => {
+  const reader = new ManifestReader({ offer: offerOf({ counting: true }) });
+  const sketches = Array.from({ length: 4096 }, () => ({}));
+  for (let page = 0; page < 64; page++) reader.read(columnsOf(sketches, { first: page * 4096, last: false }));
+  assertThrows(() => reader.read(columnsOf([{}], { first: 64 * 4096 })), "LIMIT_EXCEEDED");
 });
