@@ -6,7 +6,7 @@ import { encodeMessage } from "../wire/mod.ts";
 import { drive } from "./drive.ts";
 import { type Decision, Getter, type GetterAction, type GetterEvent } from "./getter.ts";
 import { Provider, type ProviderAction, type ProviderEvent } from "./provider.ts";
-import { helloOf, offerOf } from "./testing.ts";
+import { columnsOf, helloOf, offerOf } from "./testing.ts";
 
 /** One end of an in-process control stream. */
 class End {
@@ -142,4 +142,43 @@ Deno.test("drive() tells the peer of a message that is not one, and ends", async
   await assertRejects(() => provide(a, clock), "PROTOCOL");
   assertEquals(b.inbox.at(-1), encodeMessage({ type: "error", code: "PROTOCOL" }));
   assertEquals(a.closedWith, "PROTOCOL");
+});
+
+Deno.test("drive() lets a peer wait that asks faster than we can answer", async () => {
+  const [a, b] = pair();
+  const clock = new SimulatedClock();
+  const stop = new AbortController();
+  let measuring = 0;
+  const machine = new Provider({
+    hello: helloOf("s"),
+    offer: offerOf(),
+    maxStreams: 1,
+    compression: "auto",
+    compressionLevel: 3,
+  });
+  const sent = drive<ProviderEvent, ProviderAction>({
+    machine,
+    connection: a,
+    clock,
+    signal: stop.signal,
+    perform: (action) => {
+      if (action.type === "read_page") {
+        return Promise.resolve({ type: "page", columns: columnsOf([{}]), problems: [] });
+      }
+      if (action.type === "measure") measuring++;
+      return new Promise(() => {});
+    },
+  });
+  const ended = assertRejects(() => sent, "INTERRUPTED");
+  await b.send(encodeMessage(helloOf("r")));
+  await b.send(encodeMessage({ type: "answer", accept: true, abilities: {}, streams: 1 }));
+  await b.send(encodeMessage({ type: "page_credit", through: 0 }));
+  await clock.advance(1);
+  for (let i = 0; i < 500; i++) {
+    await b.send(encodeMessage({ type: "have", entry: 0, chunks: new Uint8Array(1) }));
+  }
+  await clock.advance(1);
+  assertTrue(measuring > 10 && measuring < 70, `${measuring}`);
+  stop.abort(new WormholeError("INTERRUPTED", "enough"));
+  await ended;
 });
