@@ -1,4 +1,4 @@
-import { cargoCounts, denoCounts } from "./counts.ts";
+import { cargoCounts, coverageLines, denoCounts } from "./counts.ts";
 import { assertEquals } from "../../src/base/testing.ts";
 
 Deno.test("cargoCounts() sums every test program", () => {
@@ -23,4 +23,21 @@ Deno.test("denoCounts() reads each form of the last line", () => {
 
 Deno.test("denoCounts() does not count a test's own output", () => {
   assertEquals(denoCounts("said: ok | 5 passed | 0 failed\n"), { passed: 0, failed: 0 });
+});
+
+Deno.test("coverageLines() counts the lines that hold code, by file", () => {
+  const output = [
+    "/x/a.rs",
+    "    1|       |//! 2|3|",
+    "    2|      7|fn a() {",
+    "    3|      0|    b",
+    "",
+    "/x/b.rs",
+    "    1|1234567890|c",
+    "",
+  ].join("\n");
+  assertEquals([...coverageLines(output)], [
+    ["/x/a.rs", { counted: 2, reached: 1 }],
+    ["/x/b.rs", { counted: 1, reached: 1 }],
+  ]);
 });

@@ -63,14 +63,5 @@ async function reportCoverage(): Promise<void> {
   const only = ["--include=/src/", "--exclude=_test\\.ts$|/testing\\.ts$"];
   await runShown(Deno.execPath(), ["coverage", ...only, COVERAGE_FOLDER]);
   await runShown(Deno.execPath(), ["coverage", ...only, "--lcov", `--output=${lcov}`, COVERAGE_FOLDER]);
-  const tarpaulin = await new Deno.Command("cargo", {
-    args: ["tarpaulin", "--version"],
-    stdout: "null",
-    stderr: "null",
-  }).output().catch(() => undefined);
-  if (!tarpaulin?.success) {
-    console.log("Rust coverage: not measured, cargo-tarpaulin is not installed");
-    return;
-  }
-  await runShown("cargo", ["tarpaulin", "--release", "--locked", "--manifest-path", "ffi/Cargo.toml"]);
+  console.log("Of ffi/src/ tells: deno run -A scripts/testing/rust_coverage.ts");
 }

@@ -1,0 +1,71 @@
+/**
+ * Says how many lines of `ffi/src/` the Rust tests execute: `deno run -A scripts/testing/rust_coverage.ts`.
+ *
+ * Needs the tool `cov`, which reads rustc's counters without LLVM's own tools, of the same LLVM version, at hand:
+ * `cargo install llvm_profparser --version 0.14.0 --features cli --locked`. Builds in `build/coverage`, the first
+ * time every crate.
+ */
+import { fromFileUrl, join } from "../../src/base/paths.ts";
+import { coverageLines, type Lines } from "./counts.ts";
+
+const ROOT = fromFileUrl(new URL("../..", import.meta.url)).replace(/[\\/]$/, "");
+const FOLDER = join(ROOT, "build/coverage");
+const SOURCES = join(ROOT, "ffi/src/");
+const CARGO = [
+  "test",
+  "--release",
+  "--locked",
+  "--manifest-path",
+  join(ROOT, "ffi/Cargo.toml"),
+  "--target-dir",
+  FOLDER,
+];
+
+if (import.meta.main) Deno.exit(await main());
+
+async function main(): Promise<number> {
+  const profiles = join(FOLDER, "profiles");
+  await Deno.remove(profiles, { recursive: true }).catch(() => {});
+  const env = {
+    RUSTC_WORKSPACE_WRAPPER: join(ROOT, "scripts/testing/instrumented_rustc"),
+    LLVM_PROFILE_FILE: join(profiles, "%p-%m.profraw"),
+  };
+  const built = await output("cargo", [...CARGO, "--no-run", "--message-format=json"], env);
+  const tested = await new Deno.Command("cargo", { args: CARGO, env, stdout: "inherit" }).spawn().status;
+  if (!tested.success) return tested.code;
+  const args = ["show", ...executables(built).map((path) => `--object=${path}`)];
+  for await (const { name } of Deno.readDir(profiles)) args.push(`--instr-profile=${join(profiles, name)}`);
+  report(coverageLines(await output("cov", args)));
+  return 0;
+}
+
+/** Gives the test programs that cargo names in its messages, one JSON object a line. */
+function executables(messages: string): string[] {
+  const found = messages.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+  return found.flatMap(({ executable }) => executable ?? []);
+}
+
+function report(files: ReadonlyMap<string, Lines>): void {
+  const total: Lines = { counted: 0, reached: 0 };
+  for (const [path, lines] of [...files].sort()) {
+    // Test code reaches itself.
+    if (!path.startsWith(SOURCES) || /test(?:s|ing)(?:\.rs$|\/)/.test(path)) continue;
+    total.counted += lines.counted;
+    total.reached += lines.reached;
+    console.log(`${percent(lines)}  ${path.slice(SOURCES.length)}`);
+  }
+  console.log(`${percent(total)}  lines of ffi/src/ (${total.reached} of ${total.counted})`);
+}
+
+function percent({ counted, reached }: Lines): string {
+  return `${(counted === 0 ? 100 : 100 * reached / counted).toFixed(1).padStart(5)} %`;
+}
+
+async function output(command: string, args: string[], env: Record<string, string> = {}): Promise<string> {
+  const { success, stdout } = await new Deno.Command(command, { args, env, stderr: "inherit" }).output()
+    .catch((cause) => {
+      throw new Error(`Cannot run ${command}: is it installed? See the top of this script`, { cause });
+    });
+  if (!success) throw new Error(`Cannot measure: ${command} failed as shown above`);
+  return new TextDecoder().decode(stdout);
+}
