@@ -4,6 +4,7 @@ import type { PeerConnection } from "../transport/connection.ts";
 import { Endpoint } from "../transport/endpoint.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
+import { dialledKey } from "./introduction.ts";
 import { introduce } from "./introduce.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
 import { acceptSelected } from "./selection.ts";
@@ -33,12 +34,13 @@ export async function hostSession({ meet, ...options }: HostSessionOptions): Pro
     onEvent?.({ type: "code", code: formatCode(meeting.code), port: meeting.port });
     const endpoint = await opening;
     const peer = await introduce(meeting, { ...options, role: "sender", hints: await endpoint.hints() });
-    await endpoint.allow(peer.key);
+    const peerKey = dialledKey(peer, identity.publicKey);
+    await endpoint.allow(peerKey);
     const link = await withDeadline(
-      (signal) => acceptSelected(endpoint, { peerKey: peer.key, signal }),
+      (signal) => acceptSelected(endpoint, { peerKey, signal }),
       { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs), clock, signal },
     );
-    const connection = authenticated(link, peer.key, { endpoint });
+    const connection = authenticated(link, peerKey, { endpoint });
     onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
     return connection;
   } catch (error) {

@@ -17,7 +17,11 @@ import type { Meeting, SessionOptions } from "./options.ts";
  */
 export async function introduce(
   meeting: Meeting,
-  { role, hints, ...options }: SessionOptions & { role: "sender" | "receiver"; hints: readonly Hint[] },
+  { role, hints, twin, ...options }: SessionOptions & {
+    role: "sender" | "receiver";
+    hints: readonly Hint[];
+    twin?: Uint8Array;
+  },
 ): Promise<Introduction> {
   const { identity, agent, abilities = {}, confirm, crypto, onEvent, signal } = options;
   const pairing = await pair(meeting.mailbox, {
@@ -26,6 +30,7 @@ export async function introduce(
     introduction: encodeIntroduction({
       version: PROTOCOL_VERSION,
       key: identity.publicKey,
+      ...twin && { twin },
       hints,
       abilities,
       agent,

@@ -1,7 +1,7 @@
 import { WormholeError } from "../base/errors.ts";
 import { type Hint, parseHints } from "../transport/hints.ts";
 import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
-import { abilities, type AbilityValue, bytes, isMap, record, text, uint } from "../wire/fields.ts";
+import { abilities, type AbilityValue, bytes, isMap, optional, record, text, uint } from "../wire/fields.ts";
 
 /** Version of the protocol that we speak; another major version cannot be understood. */
 export const PROTOCOL_VERSION = { major: 1, minor: 0 } as const;
@@ -21,6 +21,11 @@ export interface Introduction {
   readonly version: { readonly major: number; readonly minor: number };
   /** 32 bytes, Ed25519 public key that the link must prove. */
   readonly key: Uint8Array;
+  /**
+   * 32 bytes, a key of this session only, from a side that only dials: it proves this one when both sides have the
+   * same machine key, since QUIC refuses to connect a key to itself.
+   */
+  readonly twin?: Uint8Array;
   /** Addresses to dial, best first; empty from a side that only dials. */
   readonly hints: readonly Hint[];
   /** Options by name; a side uses only what both have. */
@@ -31,6 +36,7 @@ export interface Introduction {
 
 const FIELDS = record({
   key: bytes(32, { min: 32 }),
+  twin: optional(bytes(32, { min: 32 })),
   abilities: abilities(MAX_ABILITIES, MAX_ABILITY_BYTES),
   agent: text(MAX_AGENT_BYTES),
 });
@@ -71,9 +77,19 @@ export function decodeIntroduction(encoded: Uint8Array): Introduction {
         `(update Wormhole on ${theirs > ours ? "this" : "the other"} machine)`,
     );
   }
-  const { key, abilities, agent } = FIELDS.read(value, "");
+  const { key, twin, abilities, agent } = FIELDS.read(value, "");
   if (!/^[\x20-\x7e]*$/.test(agent)) throw malformed("its agent is not printable");
-  return { version, key, hints: parseHints(value.hints), abilities, agent };
+  return { version, key, ...twin && { twin }, hints: parseHints(value.hints), abilities, agent };
+}
+
+/** Gives the key that a dialling `peer` proves to a machine with the key `own`. */
+export function dialledKey(peer: Introduction, own: Uint8Array): Uint8Array {
+  return sameKey(peer.key, own) && peer.twin !== undefined ? peer.twin : peer.key;
+}
+
+/** Tells whether two public keys are the same; they are no secrets. */
+export function sameKey(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 function malformed(state: string): WormholeError {

@@ -74,7 +74,7 @@ Deno.test("decodeIntroduction() survives any CBOR value", () => {
       fc.uint8Array({ maxLength: 40 }),
       fc.array(tie("value")),
       fc.dictionary(
-        fc.constantFrom("v", "key", "hints", "abilities", "agent", "__proto__", "x"),
+        fc.constantFrom("v", "key", "twin", "hints", "abilities", "agent", "__proto__", "x"),
         tie("value"),
       ),
     ),
@@ -105,13 +105,14 @@ function anyIntroduction(): fc.Arbitrary<Introduction> {
   return fc.record({
     version: fc.record({ major: fc.constant(1), minor: fc.nat(9) }),
     key: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+    twin: fc.uint8Array({ minLength: 32, maxLength: 32 }),
     hints: fc.uniqueArray(hint, { maxLength: 32, selector: (hint) => JSON.stringify(hint) }),
     abilities: fc.dictionary(word, fc.oneof(fc.boolean(), fc.nat(), word)),
     agent: fc.stringMatching(/^[ -~]{0,64}$/),
-  });
+  }, { requiredKeys: ["version", "key", "hints", "abilities", "agent"] });
 }
 
 /** An introduction as JSON has it, so that prototypes and typed arrays do not matter. */
-function plain({ key, ...rest }: Introduction): unknown {
-  return JSON.parse(JSON.stringify({ ...rest, key: key.toHex() }));
+function plain({ key, twin, ...rest }: Introduction): unknown {
+  return JSON.parse(JSON.stringify({ ...rest, key: key.toHex(), twin: twin?.toHex() }));
 }

@@ -1,12 +1,14 @@
 import { isIP } from "node:net";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { ed25519Public } from "../native/pairing.ts";
 import type { Link, PeerConnection } from "../transport/connection.ts";
 import { dialFirst } from "../transport/dial.ts";
 import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
 import { type Hint, hintText, orderHints } from "../transport/hints.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
+import { sameKey } from "./introduction.ts";
 import { introduce } from "./introduce.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
 import { select } from "./selection.ts";
@@ -35,11 +37,19 @@ export async function joinSession(
   const { queue, identity, transports, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   const { onEvent, clock = systemClock, signal } = options;
   onEvent?.({ type: "looking" });
-  const opening = Endpoint.open(queue, { seed: identity.seed, transports, port, signal });
+  const open = (seed: Uint8Array) => Endpoint.open(queue, { seed, transports, port, signal });
+  let opening = open(identity.seed);
   opening.catch(() => {}); // Its failure is met below, after the meeting is there to be disposed.
+  const twinSeed = crypto.getRandomValues(new Uint8Array(32));
   try {
     await using meeting = await meet({ signal });
-    const peer = await introduce(meeting, { ...options, role: "receiver", hints: [] });
+    const twin = ed25519Public(twinSeed);
+    const peer = await introduce(meeting, { ...options, role: "receiver", hints: [], twin });
+    if (sameKey(peer.key, identity.publicKey)) {
+      // One person's two windows on one machine.
+      await (await opening).close();
+      opening = open(twinSeed);
+    }
     const endpoint = await opening;
     const given = peerHost === undefined ? [] : await addressesOf(peerHost);
     const hints = addresses(peer.hints, { given, own: await machineAddresses(queue) })

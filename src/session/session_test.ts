@@ -93,6 +93,19 @@ for (const transports of [["quic", "tcp"], ["tcp"], ["quic"]] satisfies DialTran
   });
 }
 
+for (const transports of [["quic"], ["tcp"]] satisfies DialTransport[][]) {
+  Deno.test(`one machine's two windows connect over ${transports[0]}`, async () => {
+    await using scene = new Scene();
+    const seed = crypto.getRandomValues(new Uint8Array(32));
+    const identity = { seed, publicKey: ed25519Public(seed) };
+    const { hosted, joined } = await scene.run({ transports, identity }, { transports, identity });
+    await using host = value(hosted);
+    await using join = value(joined);
+    assertEquals(join.peerKey, identity.publicKey);
+    assertTrue(!host.peerKey.every((byte, i) => byte === identity.publicKey[i]));
+  });
+}
+
 Deno.test("joinSession() tries again until the host has let its key in", async () => {
   await using scene = new Scene();
   // The host learns the key only once the joining side has been refused and is about to try again.
