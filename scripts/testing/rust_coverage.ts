@@ -49,7 +49,7 @@ function report(files: ReadonlyMap<string, Lines>): void {
   const total: Lines = { counted: 0, reached: 0 };
   for (const [path, lines] of [...files].sort()) {
     // Test code reaches itself.
-    if (!path.startsWith(SOURCES) || /test(?:s|ing)(?:\.rs$|\/)/.test(path)) continue;
+    if (!path.startsWith(SOURCES) || /(?:_test|tests?|testing)(?:\.rs$|\/)/.test(path)) continue;
     total.counted += lines.counted;
     total.reached += lines.reached;
     console.log(`${percent(lines)}  ${path.slice(SOURCES.length)}`);

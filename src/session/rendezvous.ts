@@ -97,7 +97,10 @@ export async function openRendezvous(options: OpenRendezvousOptions): Promise<Op
 export async function findRendezvous(options: FindRendezvousOptions): Promise<FoundRendezvous> {
   const { code, appId, peer, signal } = options;
   if (peer !== undefined) {
-    const client = await MailboxClient.connect(parsePeerAddress(peer), { appId, signal });
+    const client = await MailboxClient.connect(parsePeerAddress(peer), { appId, signal })
+      .catch((error) =>
+        Promise.reject(isWormholeError(error, "HUB_UNREACHABLE") ? noSender(peer, error) : error)
+      );
     return await claimed(client, { ...options, via: "peer" });
   }
   const local = await options.registry?.find(code.nameplate);
@@ -234,6 +237,14 @@ async function lookAround(
     parsePeerAddress(`${host.includes(":") ? `[${host}]` : host}:${sender.port}`)
   );
   return await connectFirst(urls, { appId, signal });
+}
+
+function noSender(peer: string, cause: Error): WormholeError {
+  return new WormholeError(
+    "CONNECT_FAILED",
+    `Cannot reach the sender at ${peer}: nothing answers there; is it still running, and is this the port it shows?`,
+    { cause },
+  );
 }
 
 async function claimed(

@@ -188,7 +188,7 @@ struct PushArgs {
 fn send_push(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: PushArgs| async move {
         let session = context.objects.get::<SendSession>(args.send)?;
-        if args.runs.len() % 8 != 0 || args.ranges.len() % 24 != 0 {
+        if !args.runs.len().is_multiple_of(8) || !args.ranges.len().is_multiple_of(24) {
             return Err(Error::new(Kind::InvalidArgument, "the pushed columns are cut"));
         }
         let ranges: Vec<(u32, u64, u64)> =

@@ -396,52 +396,6 @@ fn too_many_bulk_streams_are_refused() {
     });
 }
 
-/// Seconds of CPU that this process has used.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    ticks as f64 / 100.0
-}
-
-/// Not a test: `cargo test --release measure_throughput -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn measure_throughput() {
-    const LENGTH: usize = 2 << 30;
-    for kind in ALL {
-        runtime().block_on(async {
-            let pair = pair(kind, 2).await;
-            let chunk = noise(1, 4 * MIB);
-            let (begun, cpu) = (Instant::now(), cpu_seconds());
-            let mut threads = Vec::new();
-            for _ in 0..2 {
-                let mut sink = pair.dialler.open_sink().await.unwrap();
-                let chunk = chunk.clone();
-                threads.push(std::thread::spawn(move || {
-                    for _ in 0..LENGTH / 2 / chunk.len() {
-                        sink.write(std::slice::from_ref(&chunk)).unwrap();
-                    }
-                    sink.finish().unwrap();
-                }));
-            }
-            for _ in 0..2 {
-                let mut source = pair.acceptor.next_source().await.unwrap();
-                threads.push(std::thread::spawn(move || {
-                    let mut buffer = vec![0; 4 * MIB];
-                    while source.read_exact(&mut buffer).unwrap() {}
-                }));
-            }
-            for thread in threads {
-                tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap();
-            }
-            let (wall, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-            let gib = LENGTH as f64 / (1u64 << 30) as f64;
-            println!("{kind}: {:.2} GiB/s, {:.2} CPU s/GiB (both ends)", gib / wall, cpu / gib);
-        });
-    }
-}
-
 #[test]
 fn dropping_a_connection_closes_it() {
     for kind in ALL {

@@ -381,7 +381,8 @@ fn read_chunk(source: &Source, offset: u64, length: usize, buffer: &mut Buffer) 
     let file = source.open()?;
     let mut ranges = read::data_ranges(&file, offset, length as u64);
     if 2 * ranges.len() + 2 > MAX_RECORDS {
-        ranges = vec![offset..offset + length as u64];
+        ranges.clear();
+        ranges.push(offset..offset + length as u64);
     }
     let mut records = Vec::with_capacity(2 * ranges.len() + 1);
     let mut used = 0;
