@@ -95,7 +95,7 @@ Deno.test("findRendezvous() finds a sender by its address, or says that nothing 
   await sender[Symbol.asyncDispose]();
   await assertRejects(
     () => findRendezvous({ appId: APP_ID, peer, code: sender.code }),
-    "HUB_UNREACHABLE",
+    "CONNECT_FAILED",
     peer,
   );
 });
