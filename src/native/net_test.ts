@@ -60,7 +60,7 @@ for (const kind of ["memory", "tcp", "quic"] as const) {
     const stats = await connectionStats(queue, a);
     assertEquals(stats.bytesSent, 60_000);
     await sendFrame(queue, { connection: a, frame: frame.subarray(0, 9) });
-    await closeConnection(queue, { connection: a, code: 3, reason: "enough" });
+    await closeConnection(queue, { connection: a, code: 0, reason: "" });
     assertEquals(await receiveFrame(queue, b), frame.subarray(0, 9));
     assertEquals(await receiveFrame(queue, b), null);
     await assertRejects(() => receiveFrame(queue, a), "CLOSED");

@@ -163,21 +163,22 @@ export class ManifestReader {
   }
 
   #refusal(entry: Entry, name: EntryName, depth: number): RefusedEntry | undefined {
-    const refuse = (code: ErrorCode, message: string) => {
+    const refuse = (code: ErrorCode, message: (path: string) => string) => {
       const path = [...this.#directories.path(entry.parent), name].join("/");
-      return { entry: entry.id, path, code, message };
+      return { entry: entry.id, path, code, message: message(printable(path)) };
     };
     try {
       parseName(entry.name, { platform: this.#platform });
     } catch (error) {
       if (!isWormholeError(error, "UNSUPPORTED")) throw error;
-      return refuse(error.code, error.message);
+      return refuse(error.code, () => error.message);
     }
     // The link's own root does not count: a link may not leave the directory that was sent.
     const climb = Math.max(0, depth - 1);
     if (entry.kind !== "symlink" || this.#unsafeLinks) return undefined;
     if (safeLinkTarget(entry.target, climb, { platform: this.#platform })) return undefined;
-    return refuse("PATH_ESCAPES", "Cannot take a symbolic link: it leads out of what was sent");
+    const state = "it leads out of what was sent";
+    return refuse("PATH_ESCAPES", (path) => `Cannot take the symbolic link "${path}": ${state}`);
   }
 
   #matches(entry: Entry, name: EntryName): boolean {

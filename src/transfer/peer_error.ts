@@ -14,6 +14,10 @@ const STATES: Partial<Record<ErrorCode, string>> = {
   HOSTILE_NAME: "the other side found a name that it must not accept",
   VERSION_UNSUPPORTED: "the other side speaks another version of the protocol",
   PEER_FROZEN: "the other side did not hear from this one any more",
+  PATH_ESCAPES: "the other side takes no symbolic link that leads out of what was sent",
+  ALREADY_EXISTS: "the other side cannot tell it from something else of the same name",
+  NAME_TOO_LONG: "its name is too long for the other side's disk",
+  UNSUPPORTED: "the other side's system cannot hold it",
   INTERNAL: "the other side failed by a fault of its own",
 };
 

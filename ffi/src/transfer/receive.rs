@@ -14,6 +14,7 @@ use super::target::Target;
 use crate::chunk::codec::{self, Codec};
 use crate::error::{Error, Kind, Result};
 use crate::io::columns::SIZE_UNKNOWN;
+use crate::io::name::quoted;
 use crate::io::stage::Staging;
 use crate::net::{Connection, Source};
 
@@ -257,7 +258,7 @@ impl Stream<'_> {
             at += data.len();
             let Some(target) = self.inbox.target(record.entry)? else { continue };
             if record.is(FLAG_FAILED) {
-                self.inbox.drop_entry(&target, &failure_at_the_sender(record.status));
+                self.inbox.drop_entry(&target, &failure_at_the_sender(record.status, &target.final_path));
                 continue;
             }
             if record.is(FLAG_DATA | FLAG_HOLE) {
@@ -325,7 +326,7 @@ fn concerns_one_entry(kind: Kind) -> bool {
     )
 }
 
-fn failure_at_the_sender(status: u16) -> Error {
+fn failure_at_the_sender(status: u16, path: &[u8]) -> Error {
     let kind = Kind::from_number(status);
     let why = match kind {
         Kind::SourceChanged => "it changed at the sender while it was being read",
@@ -333,5 +334,5 @@ fn failure_at_the_sender(status: u16) -> Error {
         Kind::PermissionDenied => "the sender may not read it",
         _ => "the sender could not read it",
     };
-    Error::new(kind, why)
+    Error::new(kind, format!("Cannot receive {}: {why}", quoted(path)))
 }
