@@ -1,7 +1,7 @@
 /** The tools that are measured: each moves a job's path into a folder by whole commands. */
 import { fromFileUrl } from "../src/base/paths.ts";
 import type { Job } from "./jobs.ts";
-import { type Cost, measured, type MeasuredOptions } from "./measured.ts";
+import { type Cost, type Measured, measured, type MeasuredOptions } from "./measured.ts";
 
 /** What both ends of one move cost; the receiver is absent for tools with one process. */
 export interface Move {
@@ -80,8 +80,7 @@ async function wormhole(place: Place, name: string, args: readonly string[]): Pr
       sent.catch(reject);
       const receive = [...command, "recv", "--json", "--yes", "-o", into, await code];
       const receiver = measured(receive, { scratch, env: await env("receiver") });
-      const [senderCost, receiverCost] = await Promise.all([sent, receiver.cost()]);
-      return { sender: senderCost, receiver: receiverCost };
+      return await bothCosts(sender, receiver, sent);
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -129,8 +128,7 @@ async function croc({ scratch }: Place): Promise<Contender | { missing: string }
       const receive = [program, "--yes", ...relayed, "--out", into];
       const sender = measured(send, options);
       const receiver = measured(receive, { ...options, cwd: into });
-      const [senderCost, receiverCost] = await Promise.all([sender.cost(), receiver.cost()]);
-      return { sender: senderCost, receiver: receiverCost };
+      return await bothCosts(sender, receiver);
     },
     async [Symbol.asyncDispose]() {
       relay.kill("SIGKILL");
@@ -232,6 +230,27 @@ async function moveToServer(
     server.child.kill("SIGTERM");
   }
   return { sender, receiver: { ...await serverCost, start: sender.start, end: sender.end } };
+}
+
+/** Waits for both ends; when one fails, the other is ended too. */
+async function bothCosts(
+  sender: Measured,
+  receiver: Measured,
+  sent: Promise<Cost> = sender.cost(),
+): Promise<Move> {
+  try {
+    const [senderCost, receiverCost] = await Promise.all([sent, receiver.cost()]);
+    return { sender: senderCost, receiver: receiverCost };
+  } catch (error) {
+    for (const { child } of [sender, receiver]) {
+      try {
+        child.kill("SIGTERM");
+      } catch {
+        // it has ended
+      }
+    }
+    throw error;
+  }
 }
 
 async function found(...names: string[]): Promise<string | undefined> {

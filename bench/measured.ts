@@ -19,6 +19,9 @@ export interface Measured {
   cost(): Promise<Cost>;
 }
 
+/** A move that takes longer hangs; it is ended, so that the bench ends too. */
+const PATIENCE_MS = 600_000;
+
 const SCRIPT = fromFileUrl(new URL("./measure.py", import.meta.url));
 let count = 0;
 
@@ -45,6 +48,8 @@ export function measured(command: readonly string[], options: MeasuredOptions): 
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  const patience = setTimeout(() => child.kill("SIGTERM"), PATIENCE_MS);
+  void child.status.then(() => clearTimeout(patience));
   const said = Promise.all([lines(child.stdout, options.onLine), lines(child.stderr)]);
   return {
     child,
