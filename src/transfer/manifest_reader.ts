@@ -10,6 +10,7 @@ import {
   parseName,
   PLATFORM,
   type Platform,
+  printable,
   safeLinkTarget,
 } from "../tree/mod.ts";
 import {
