@@ -1,16 +1,10 @@
-import { isWormholeError } from "../base/errors.ts";
+import { closeEndpoint, openEndpoint } from "../native/net.ts";
 import { NativeQueue } from "../native/queue.ts";
 import { parseHubUrl } from "../pairing/hub_url.ts";
 import type { Finding, Surroundings } from "./mod.ts";
 
 /** Time that a hub gets to answer. */
 const HUB_TIMEOUT_MS = 5000;
-
-interface Endpoint {
-  readonly endpoint: number;
-  readonly tcp: readonly string[];
-  readonly quic: readonly string[];
-}
 
 /** Reports whether this machine can take direct connections over TCP and over UDP (QUIC). */
 export async function checkNetwork({ settings, signal }: Surroundings): Promise<Finding[]> {
@@ -27,20 +21,18 @@ async function probe(
   { kind, name, signal }: { kind: "tcp" | "quic"; name: string; signal?: AbortSignal },
 ): Promise<Finding> {
   try {
-    const { endpoint, tcp, quic } = await queue.call<Endpoint>("net.endpoint", {
-      secret_key: crypto.getRandomValues(new Uint8Array(32)),
+    signal?.throwIfAborted();
+    const { endpoint, tcp, quic } = await openEndpoint(queue, {
+      secretKey: crypto.getRandomValues(new Uint8Array(32)),
       bind: ["0.0.0.0:0"],
       tcp: kind === "tcp",
       quic: kind === "quic",
-    }, { signal });
-    await queue.call("net.close_endpoint", { endpoint });
+    });
+    await closeEndpoint(queue, endpoint);
     const addresses = kind === "tcp" ? tcp : quic;
     const at = addresses[0] ? `, as now at ${addresses[0]}` : "";
     return { name, status: "ok", text: `connections can be taken${at}; a firewall may still be in between` };
   } catch (error) {
-    if (isWormholeError(error, "UNSUPPORTED")) {
-      return { name, status: "note", text: "this library cannot take connections" };
-    }
     return {
       name,
       status: kind === "tcp" ? "problem" : "note",

@@ -1,3 +1,4 @@
+import { announce, browse, nextNeighbour, stopBrowsing, withdraw } from "../native/mdns.ts";
 import type { NativeQueue } from "../native/queue.ts";
 
 /** DNS-SD service type of a sender's mailbox (RFC 6763 §7); spec/pairing.md §5. */
@@ -38,25 +39,20 @@ export function nativeLanDiscovery(queue: NativeQueue): LanDiscovery {
   return {
     async announce({ nameplate, port }) {
       const instance = `wormhole-${crypto.getRandomValues(new Uint8Array(6)).toHex()}`;
-      const { announcement } = await queue.call<{ announcement: number }>("mdns.announce", {
-        service: SERVICE,
-        instance,
-        port,
-        txt: { nameplate },
-      });
-      return { [Symbol.asyncDispose]: () => queue.call("mdns.withdraw", { announcement }) };
+      const announcement = await announce(queue, { service: SERVICE, instance, port, txt: { nameplate } });
+      return { [Symbol.asyncDispose]: () => withdraw(queue, announcement) };
     },
     async *browse({ signal }) {
-      const { browser } = await queue.call<{ browser: number }>("mdns.browse", { service: SERVICE });
+      const browser = await browse(queue, SERVICE);
       try {
         while (!signal.aborted) {
-          const sender = parseSender(await queue.call("mdns.next", { browser }, { signal }));
+          const sender = parseSender(await nextNeighbour(queue, browser, { signal }));
           if (sender !== undefined) yield sender;
         }
       } catch (error) {
         if (!signal.aborted) throw error;
       } finally {
-        await queue.call("mdns.stop", { browser });
+        await stopBrowsing(queue, browser);
       }
     },
   };

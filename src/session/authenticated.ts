@@ -49,7 +49,7 @@ class AuthenticatedLink implements Link {
     return this.#link.peerKey;
   }
 
-  get native(): number {
+  get native(): Link["native"] {
     return this.#link.native;
   }
 

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
+import { diskSpace } from "../native/files.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import { type CommitResult, NativeReceive } from "../native/transfer.ts";
 import type { PeerConnection } from "../transport/connection.ts";
@@ -208,11 +209,8 @@ class Work implements AsyncDisposable {
     );
   }
 
-  async #space(): Promise<number | bigint> {
-    const { available } = await this.#options.queue.call<{ available: number | bigint }>("files.space", {
-      path: this.#destination,
-    });
-    return available;
+  async #space(): Promise<number> {
+    return (await diskSpace(this.#options.queue, this.#options.destination)).available;
   }
 
   async #open(): Promise<void> {

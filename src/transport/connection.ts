@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../base/errors.ts";
+import type { ConnectionHandle } from "../native/net.ts";
 
 /** How a link's bytes travel. */
 export type TransportKind = "memory" | "tcp" | "quic";
@@ -27,7 +28,7 @@ export interface Link extends AsyncDisposable {
   /** 32 bytes, Ed25519 public key. */
   readonly peerKey: Uint8Array;
   /** Handle of the connection in the native library, for the transfer engine. */
-  readonly native: number;
+  readonly native: ConnectionHandle;
 
   /**
    * Sends one control frame (at most {@linkcode MAX_CONTROL_FRAME_BYTES}) after all earlier ones;

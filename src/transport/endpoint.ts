@@ -1,7 +1,16 @@
 import { WormholeError } from "../base/errors.ts";
+import {
+  accept,
+  allowPeer,
+  closeEndpoint,
+  dial,
+  type Endpoint as NativeEndpoint,
+  openEndpoint,
+  ownAddresses,
+} from "../native/net.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import { abortable } from "./abortable.ts";
-import type { Link, TransportKind } from "./connection.ts";
+import type { Link } from "./connection.ts";
 import { type DialTransport, type Hint, hintText, hostPort, localHints } from "./hints.ts";
 import { NativeLink } from "./native_link.ts";
 
@@ -19,25 +28,18 @@ export interface EndpointOptions {
   readonly signal?: AbortSignal;
 }
 
-interface Bound {
-  readonly endpoint: number;
-  readonly public_key: Uint8Array;
-  readonly tcp: string[];
-  readonly quic: string[];
-}
-
 /**
  * This machine's own end of all links: listens for TCP and QUIC under the machine's key, lets in only the
  * keys that were allowed, and dials. Closing it ends every link that it made.
  */
 export class Endpoint implements AsyncDisposable {
   readonly #queue: NativeQueue;
-  readonly #bound: Bound;
+  readonly #bound: NativeEndpoint;
   /** The native accept under way; it outlives an aborted accept(), so that its link goes to the next one. */
   #accepting: Promise<Link> | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(queue: NativeQueue, bound: Bound) {
+  private constructor(queue: NativeQueue, bound: NativeEndpoint) {
     this.#queue = queue;
     this.#bound = bound;
   }
@@ -51,18 +53,24 @@ export class Endpoint implements AsyncDisposable {
     queue: NativeQueue,
     { seed, transports, port = 0, signal }: EndpointOptions,
   ): Promise<Endpoint> {
-    const bound = await queue.call<Bound>("net.endpoint", {
-      secret_key: seed,
+    signal?.throwIfAborted();
+    const bound = await openEndpoint(queue, {
+      secretKey: seed,
       bind: [`0.0.0.0:${port}`, `[::]:${port}`],
       tcp: transports.includes("tcp"),
       quic: transports.includes("quic"),
-    }, { signal });
-    return new Endpoint(queue, bound);
+    });
+    const endpoint = new Endpoint(queue, bound);
+    if (signal?.aborted) {
+      await endpoint.close();
+      throw signal.reason;
+    }
+    return endpoint;
   }
 
   /** 32 bytes, Ed25519. */
   get publicKey(): Uint8Array {
-    return this.#bound.public_key;
+    return this.#bound.publicKey;
   }
 
   /** Gives the addresses that another machine may reach this endpoint at. */
@@ -73,7 +81,7 @@ export class Endpoint implements AsyncDisposable {
   /** Lets the holder of `peerKey` (32 bytes) in; before that, its handshakes are refused. */
   async allow(peerKey: Uint8Array): Promise<void> {
     this.#assertOpen("allow a peer on");
-    await this.#queue.call("net.allow", { endpoint: this.#bound.endpoint, peer_key: peerKey });
+    await allowPeer(this.#queue, { endpoint: this.#bound.endpoint, peerKey });
   }
 
   /** Gives the next link that an allowed peer makes. One call at a time; an aborted call loses no link. */
@@ -102,18 +110,14 @@ export class Endpoint implements AsyncDisposable {
     },
   ): Promise<Link> {
     this.#assertOpen(`dial ${hintText(hint)} from`);
-    const made = await this.#queue.call<{ connection: number; kind: TransportKind; remote: string }>(
-      "net.dial",
-      {
-        endpoint: this.#bound.endpoint,
-        kind: hint.transport,
-        address: hostPort(hint),
-        peer_key: peerKey,
-        timeout_ms: timeoutMs,
-      },
-      { signal },
-    );
-    return new NativeLink(this.#queue, { ...made, peerKey });
+    const made = await dial(this.#queue, this.#bound.endpoint, {
+      kind: hint.transport,
+      address: hostPort(hint),
+      peerKey,
+      timeoutMs,
+      signal,
+    });
+    return new NativeLink(this.#queue, made);
   }
 
   /** Stops listening and ends every link. Idempotent. */
@@ -126,14 +130,11 @@ export class Endpoint implements AsyncDisposable {
   }
 
   async #accept(): Promise<Link> {
-    const made = await this.#queue.call<
-      { connection: number; kind: TransportKind; peer_key: Uint8Array; remote: string }
-    >("net.accept", { endpoint: this.#bound.endpoint });
-    return new NativeLink(this.#queue, { ...made, peerKey: made.peer_key });
+    return new NativeLink(this.#queue, await accept(this.#queue, this.#bound.endpoint));
   }
 
   async #close(): Promise<void> {
-    await this.#queue.call("net.close_endpoint", { endpoint: this.#bound.endpoint });
+    await closeEndpoint(this.#queue, this.#bound.endpoint);
     // An accept that nobody waits for any more ends with the endpoint; a link it still made ends with it too.
     await this.#accepting?.catch((error) => {
       if (!(error instanceof WormholeError)) throw error;
@@ -148,6 +149,6 @@ export class Endpoint implements AsyncDisposable {
 }
 
 /** Gives this machine's own IP addresses, loopback last. */
-export async function machineAddresses(queue: NativeQueue): Promise<string[]> {
-  return (await queue.call<{ addresses: string[] }>("net.addresses", {})).addresses;
+export function machineAddresses(queue: NativeQueue): Promise<string[]> {
+  return ownAddresses(queue);
 }

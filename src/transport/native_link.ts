@@ -1,11 +1,19 @@
 import { ERROR_NUMBERS, type ErrorCode, WormholeError } from "../base/errors.ts";
+import {
+  closeConnection,
+  type ConnectionHandle,
+  connectionStats,
+  openBulk,
+  receiveFrame,
+  sendFrame,
+} from "../native/net.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import { abortable } from "./abortable.ts";
 import { type Link, type LinkStats, MAX_CONTROL_FRAME_BYTES, type TransportKind } from "./connection.ts";
 
 /** What the native library says of a connection that it made. */
 export interface NativeConnection {
-  readonly connection: number;
+  readonly connection: ConnectionHandle;
   readonly kind: TransportKind;
   readonly remote: string;
   /** 32 bytes. */
@@ -17,7 +25,7 @@ export class NativeLink implements Link {
   readonly kind: TransportKind;
   readonly remote: string;
   readonly peerKey: Uint8Array;
-  readonly native: number;
+  readonly native: ConnectionHandle;
   readonly #queue: NativeQueue;
   /** The native receive under way; it outlives an aborted recv(), so that its frame goes to the next one. */
   #receiving: Promise<Uint8Array | undefined> | undefined;
@@ -44,7 +52,7 @@ export class NativeLink implements Link {
     // The native library runs what is submitted side by side, so one frame waits for the one before.
     const sent = this.#sending.then(() => {
       this.#assertOpen("send to");
-      return this.#queue.call<unknown>("net.send", { connection: this.native, frame });
+      return sendFrame(this.#queue, { connection: this.native, frame });
     });
     this.#sending = sent.catch(() => {}); // Its own caller hears of it.
     await sent;
@@ -66,26 +74,21 @@ export class NativeLink implements Link {
 
   async bulk(streams: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
     this.#assertOpen("open streams to");
-    await this.#queue.call("net.bulk", { connection: this.native, streams }, { signal });
+    await openBulk(this.#queue, { connection: this.native, streams }, { signal });
   }
 
   async stats(): Promise<LinkStats> {
     this.#assertOpen("measure the link to");
-    const stats = await this.#queue.call<
-      {
-        rtt_us?: number | null;
-        bytes_sent: number;
-        bytes_received: number;
-        remote: string;
-        lost_packets?: number | null;
-      }
-    >("net.stats", { connection: this.native });
+    const { rttUs = 0, bytesSent, bytesReceived, remote, lostPackets } = await connectionStats(
+      this.#queue,
+      this.native,
+    );
     return {
-      rttMs: (stats.rtt_us ?? 0) / 1000,
-      bytesSent: stats.bytes_sent,
-      bytesReceived: stats.bytes_received,
-      remote: stats.remote,
-      ...(typeof stats.lost_packets === "number" ? { lostPackets: stats.lost_packets } : {}),
+      rttMs: rttUs / 1000,
+      bytesSent,
+      bytesReceived,
+      remote,
+      ...lostPackets !== undefined && { lostPackets },
     };
   }
 
@@ -98,17 +101,13 @@ export class NativeLink implements Link {
   }
 
   async #receive(): Promise<Uint8Array | undefined> {
-    const { frame } = await this.#queue.call<{ frame: Uint8Array | null }>("net.recv", {
-      connection: this.native,
-    });
-    return frame ?? undefined;
+    return await receiveFrame(this.#queue, this.native) ?? undefined;
   }
 
   async #close(code: ErrorCode | undefined): Promise<void> {
-    await this.#queue.call("net.close", {
+    await closeConnection(this.#queue, {
       connection: this.native,
       code: code === undefined ? 0 : ERROR_NUMBERS[code],
-      reason: "",
     }).catch(alreadyClosed);
     // The receive under way ends with the connection; its outcome belongs to whoever waits for it, if anybody.
     await this.#receiving?.catch(alreadyClosed);
