@@ -30,15 +30,20 @@ export const SUITES: readonly Suite[] = [
     command: (filter, { coverage }) => [
       ...denoTest(filter),
       ...(coverage === undefined ? [] : [`--coverage=${coverage}`]),
-      "--ignore=tests/e2e",
       "src",
-      "tests",
       "scripts",
+      ...testFolders().filter((folder) => folder !== "tests/e2e"),
     ],
     counts: denoCounts,
   },
   { name: "e2e", command: (filter) => [...denoTest(filter), "tests/e2e"], counts: denoCounts },
 ];
+
+/** Named one by one, since Deno heeds `--ignore` in the first of several folders only (2.6 and 2.9). */
+function testFolders(): string[] {
+  const entries = [...Deno.readDirSync(new URL("../../tests", import.meta.url))];
+  return entries.filter((entry) => entry.isDirectory).map(({ name }) => `tests/${name}`).sort();
+}
 
 function denoTest(filter: string | undefined): string[] {
   return [
