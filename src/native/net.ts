@@ -120,7 +120,12 @@ export async function dial(
   { kind, address, peerKey, timeoutMs, signal }: DialOptions,
 ): Promise<Connected> {
   const args = { endpoint, kind, address, peer_key: peerKey, timeout_ms: timeoutMs };
-  return connected(await queue.call("net.dial", args, { signal }));
+  const orphaned = (result: unknown) => {
+    const { connection } = result as Connected;
+    // Nobody has it, so how its end goes matters to nobody.
+    closeConnection(queue, { connection }).catch(() => {});
+  };
+  return connected(await queue.call("net.dial", args, { signal, orphaned }));
 }
 
 /** Makes two connections inside this process that talk to each other. */

@@ -18,6 +18,11 @@ interface Pending {
 export interface CallOptions {
   /** Cancels the operation; the call then rejects with the signal's reason. */
   signal?: AbortSignal;
+  /**
+   * Gets the result of an operation that completed in the same moment as the signal aborted: whoever opens
+   * something lets go of it here.
+   */
+  orphaned?: (result: unknown) => void;
 }
 
 /**
@@ -55,7 +60,7 @@ export class NativeQueue {
    *
    * @throws {WormholeError} what the operation failed with; CLOSED when the queue is.
    */
-  call<T>(name: string, args: object, { signal }: CallOptions = {}): Promise<T> {
+  call<T>(name: string, args: object, { signal, orphaned }: CallOptions = {}): Promise<T> {
     if (this.#closed) return Promise.reject(new WormholeError("CLOSED", "the native queue is closed"));
     if (signal?.aborted) return Promise.reject(signal.reason);
     const token = this.#token();
@@ -68,7 +73,11 @@ export class NativeQueue {
       };
       const settle = () => signal?.removeEventListener("abort", abort);
       this.#pending.set(token, {
-        resolve: (value) => (settle(), resolve(value as T)),
+        resolve: (value) => {
+          settle();
+          if (signal?.aborted) orphaned?.(value);
+          resolve(value as T);
+        },
         reject: (reason) => (settle(), reject(reason)),
       });
       try {

@@ -27,6 +27,17 @@ Deno.test("NativeQueue.call() rejects with the signal's reason when aborted", as
   await assertRejects(() => call, undefined, "enough");
 });
 
+Deno.test("NativeQueue.call() hands over the result of an aborted call that completed all the same", async () => {
+  await using queue = NativeQueue.open();
+  const controller = new AbortController();
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  // An echo is complete when it is first looked at, so the abort always comes too late.
+  const call = queue.call("queue.echo", { handle: 7 }, { signal: controller.signal, orphaned: resolve });
+  controller.abort(new Error("enough"));
+  await assertRejects(() => call, undefined, "enough");
+  assertEquals(await promise, { handle: 7 });
+});
+
 Deno.test("NativeQueue.close() ends pending calls", async () => {
   const queue = NativeQueue.open();
   const call = queue.call("queue.sleep", { ms: 60_000 });
