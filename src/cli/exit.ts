@@ -124,7 +124,8 @@ export class Interrupted extends WormholeError {
 
 /** Gives the exit code for whatever a command threw. */
 export function exitCode(error: unknown): number {
-  if (error instanceof Interrupted) return 128 + SIGNAL_NUMBERS[error.signal];
+  const first = firstOf(error);
+  if (first instanceof Interrupted) return 128 + SIGNAL_NUMBERS[first.signal];
   return OUTCOMES[asFailure(error).code].exit;
 }
 
@@ -134,8 +135,14 @@ export function advice(error: unknown): string {
 }
 
 /** Gives `error` as the failure that is shown: what is no WormholeError is a fault of the program. */
-export function asFailure(error: unknown): WormholeError {
+export function asFailure(given: unknown): WormholeError {
+  const error = firstOf(given);
   if (error instanceof WormholeError) return error;
   const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return new WormholeError("INTERNAL", `Cannot go on: ${reason}`, { cause: error });
+}
+
+/** Gives what failed first where cleaning up after it (`using`) failed as well: that is what the person has to know. */
+function firstOf(error: unknown): unknown {
+  return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
 }

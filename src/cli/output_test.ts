@@ -172,6 +172,9 @@ Deno.test("exitCode() and advice() know every error", () => {
     [new Interrupted("SIGINT"), 130],
     [new Interrupted("SIGTERM"), 143],
     [new Interrupted("SIGPIPE"), 141],
+    // Cleaning up failed too: what came first counts.
+    [new SuppressedError(new WormholeError("IO", "x"), new Interrupted("SIGINT")), 130],
+    [new SuppressedError(new Error("bug"), new WormholeError("REFUSED", "x")), 5],
   ];
   for (const [error, code] of rows) assertEquals(exitCode(error), code, String(error));
 });
