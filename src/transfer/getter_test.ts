@@ -224,6 +224,16 @@ Deno.test("Getter ends when either side cancels or fails", () => {
   receiving().event({ type: "failed", error: new WormholeError("CORRUPT", "bits") }).failed("CORRUPT");
 });
 
+Deno.test("Getter tells the sender what was placed when it is aborted too late", () => {
+  const script = receiving().hears(pageOf(0, [{ size: 0 }]));
+  expected(script, { empty: 1 });
+  script.taken();
+  script.event({ type: "abort", reason: "enough" });
+  assertEquals(script.taken(), []);
+  script.event({ type: "committed", result: COMMITTED });
+  assertEquals(script.taken(), ["send:done", "finish"]);
+});
+
 Deno.test("Getter waits a moment for the reason why a link is gone", () => {
   const lost = new WormholeError("CONNECTION_LOST", "gone");
   receiving().event({ type: "failed", error: lost }).hears({ type: "cancel", code: "INTERRUPTED" })

@@ -200,6 +200,8 @@ export abstract class TransferMachine<Event, Action> {
   }
 
   #abort(reason: unknown): void {
+    // What is being placed cannot be taken back, and both sides shall say the same of it.
+    if (this.isSettled()) return this.#gone();
     this.#ended = true;
     const code: ErrorCode = isWormholeError(reason) ? reason.code : "INTERRUPTED";
     this.send({ type: "cancel", code });

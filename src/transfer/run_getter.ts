@@ -74,7 +74,7 @@ export interface RunGetterOptions {
  * @throws {WormholeError} REFUSED when `accept` declined; DESTINATION_EXISTS when something exists and no policy was
  * given; NO_SPACE and other disk codes; CANCELLED when the sender stopped; PEER_FROZEN or CONNECTION_LOST; PROTOCOL,
  * LIMIT_EXCEEDED, HOSTILE_NAME, CORRUPT when the peer misbehaves; the sender's own code when it failed; the signal's
- * reason when aborted. Entries that fail are in the outcome.
+ * reason when aborted before the placing began. Entries that fail are in the outcome.
  */
 export async function runGetter(options: RunGetterOptions): Promise<TransferOutcome> {
   const { connection, agent, maxStreams, clock = systemClock, onProgress, signal } = options;
