@@ -1,8 +1,8 @@
 //! The receiving engine: takes frames from the bulk streams, verifies them and places their bytes.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use super::frame::{
@@ -28,7 +28,8 @@ pub struct Inbox {
     pub report: Report,
     state: Mutex<State>,
     running: AtomicUsize,
-    closed: AtomicBool,
+    /// Held for reading while a frame is placed, so that nothing is written into staging any more once it is set.
+    closed: RwLock<bool>,
     connection: Mutex<Option<Connection>>,
     pool: Pool,
 }
@@ -61,7 +62,7 @@ impl Inbox {
             report: Report::default(),
             state: Mutex::default(),
             running: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
+            closed: RwLock::new(false),
             connection: Mutex::new(None),
             pool: Pool::new(pool_bytes, BUFFER_BYTES, 4),
         }
@@ -128,10 +129,10 @@ impl Inbox {
         self.running.load(Ordering::Acquire) == 0
     }
 
-    /// Ends every thread; what is staged stays until staging is removed.
+    /// Ends every thread, and waits for those that are writing; what is staged stays until staging is removed. Blocks.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
         self.pool.close();
+        *self.closed.write().unwrap() = true;
         self.connection.lock().unwrap().take();
         self.report.fail(Error::new(Kind::Closed, "the receive session is closed"));
     }
@@ -179,12 +180,17 @@ impl Inbox {
 
     /// Gives up on one entry and goes on with the rest.
     fn drop_entry(&self, target: &Target, error: &Error) {
-        let first = self.state.lock().unwrap().dropped.insert(target.entry);
-        if first {
-            let _ = self.staging.remove_file(&target.path);
-            self.report.failed(Failure::placed(target.entry, &target.path, &target.final_path, error));
-            self.forget(target.entry);
+        if target.give_up() {
+            self.fail_entry(target, error);
         }
+    }
+
+    /// Removes an entry that no other thread can complete any more.
+    fn fail_entry(&self, target: &Target, error: &Error) {
+        self.state.lock().unwrap().dropped.insert(target.entry);
+        let _ = self.staging.remove_file(&target.path);
+        self.report.failed(Failure::placed(target.entry, &target.path, &target.final_path, error));
+        self.forget(target.entry);
     }
 }
 
@@ -198,15 +204,11 @@ struct Stream<'a> {
 
 impl Stream<'_> {
     fn run(&mut self) -> Result<()> {
-        while !self.inbox.closed.load(Ordering::Acquire) {
-            if !self.next_frame()? {
-                return Ok(());
-            }
-        }
+        while self.next_frame()? {}
         Ok(())
     }
 
-    /// Reads, verifies and places one frame; false at the end of the stream.
+    /// Reads, verifies and places one frame; false at the end of the stream and once the inbox is closed.
     fn next_frame(&mut self) -> Result<bool> {
         let before = Instant::now();
         let mut head = [0; HEADER_BYTES];
@@ -241,6 +243,10 @@ impl Stream<'_> {
         }
         let wire = HEADER_BYTES + self.records.len() + header.wire_length;
         self.inbox.report.bytes_wire.fetch_add(wire as u64, Ordering::Relaxed);
+        let closed = self.inbox.closed.read().unwrap();
+        if *closed {
+            return Ok(false);
+        }
         self.place(&records, plain)?;
         Ok(true)
     }
@@ -277,7 +283,7 @@ impl Stream<'_> {
     fn write(&self, target: &Arc<Target>, record: &Record, data: &[u8]) -> Result<()> {
         let staging = &self.inbox.staging;
         let initial = if target.size == SIZE_UNKNOWN { 0 } else { target.size };
-        let file = target.file(|| staging.create_file(&target.path, initial))?;
+        let Some(file) = target.file(|| staging.create_file(&target.path, initial))? else { return Ok(()) };
         if !data.is_empty() {
             use std::os::unix::fs::FileExt;
             file.write_all_at(data, record.offset)
@@ -291,17 +297,23 @@ impl Stream<'_> {
         // Before the file counts as done: whoever hears of the last file has heard of all bytes.
         self.inbox.report.moved(written);
         let Some(file) = target.complete(written) else { return Ok(()) };
-        if let Some(file) = file {
-            if target.size == SIZE_UNKNOWN {
-                file.set_len(target.final_size())
-                    .map_err(|e| Error::io("Cannot write a received file", &e))?;
+        match file.map_or(Ok(()), |file| self.finish(target, &file)) {
+            Ok(()) => {
+                self.inbox.must_sync(&target.path);
+                self.inbox.report.file_done();
+                self.inbox.forget(target.entry);
             }
-            staging.finish_file(&file, target.mode, target.mtime)?;
+            Err(error) if concerns_one_entry(error.kind) => self.inbox.fail_entry(target, &error),
+            Err(error) => return Err(error),
         }
-        self.inbox.must_sync(&target.path);
-        self.inbox.report.file_done();
-        self.inbox.forget(target.entry);
         Ok(())
+    }
+
+    fn finish(&self, target: &Target, file: &std::fs::File) -> Result<()> {
+        if target.size == SIZE_UNKNOWN {
+            file.set_len(target.final_size()).map_err(|e| Error::io("Cannot write a received file", &e))?;
+        }
+        self.inbox.staging.finish_file(file, target.mode, target.mtime)
     }
 }
 

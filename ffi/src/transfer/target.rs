@@ -26,6 +26,8 @@ struct State {
     covered: Covered,
     ended: bool,
     size: Option<u64>,
+    /// Complete or given up; whatever comes first, once.
+    over: bool,
 }
 
 impl Target {
@@ -48,15 +50,19 @@ impl Target {
         }
     }
 
-    /// The staged file, made by `create` when the first bytes arrive.
-    pub fn file(&self, create: impl FnOnce() -> Result<File>) -> Result<Arc<File>> {
+    /// The staged file, made by `create` when the first bytes arrive; none once it was given up, so that bytes of a
+    /// failed file that are still on their way do not make it again.
+    pub fn file(&self, create: impl FnOnce() -> Result<File>) -> Result<Option<Arc<File>>> {
         let mut state = self.state.lock().unwrap();
+        if state.over {
+            return Ok(None);
+        }
         if let Some(file) = &state.file {
-            return Ok(file.clone());
+            return Ok(Some(file.clone()));
         }
         let file = Arc::new(create()?);
         state.file = Some(file.clone());
-        Ok(file)
+        Ok(Some(file))
     }
 
     /// Reserves a range before it is written.
@@ -89,7 +95,17 @@ impl Target {
         let mut state = self.state.lock().unwrap();
         state.covered.written += written;
         let whole = state.ended && state.size == Some(state.covered.written) && state.covered.is_prefix();
-        whole.then(|| state.file.take())
+        if !whole || state.over {
+            return None;
+        }
+        state.over = true;
+        Some(state.file.take())
+    }
+
+    /// Gives the file up; false when that has been done, or the file is complete.
+    pub fn give_up(&self) -> bool {
+        let mut state = self.state.lock().unwrap();
+        !std::mem::replace(&mut state.over, true)
     }
 
     /// The size once it is known.
@@ -168,6 +184,24 @@ mod tests {
         assert_eq!(target.claim(0, 10).unwrap_err().kind, Kind::Protocol);
         target.end(10).unwrap();
         assert_eq!(target.end(10).unwrap_err().kind, Kind::Protocol);
+    }
+
+    #[test]
+    fn a_file_is_complete_or_given_up_but_never_both() {
+        let target = || Target::new(0, (b"0".to_vec(), b"a".to_vec()), 10, 0o644, 0);
+        let complete = |target: &Target| {
+            target.claim(0, 10).unwrap();
+            target.end(10).unwrap();
+            target.complete(10).is_some()
+        };
+        let given_up = target();
+        assert!(given_up.give_up());
+        assert!(!given_up.give_up());
+        assert!(given_up.file(|| panic!("made again")).unwrap().is_none());
+        assert!(!complete(&given_up));
+        let whole = target();
+        assert!(complete(&whole));
+        assert!(!whole.give_up());
     }
 
     proptest! {
