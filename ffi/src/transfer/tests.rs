@@ -248,3 +248,63 @@ fn a_listed_file_is_hashed_in_parts_until_it_is_pushed() {
     let _ = sender.work.take();
     assert_eq!(hash(0, 100).unwrap_err().kind, Kind::Unsupported);
 }
+
+#[test]
+fn a_page_that_asks_for_nothing_is_news() {
+    runtime().block_on(async {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = from.path().join("empty");
+        fs::write(&path, "").unwrap();
+        let root = Root { path, name: b"empty".to_vec() };
+        let sender = SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64).unwrap();
+        let receiver = ReceiveSession::open(to.path().to_path_buf(), 8 << 20).unwrap();
+        let plans = [RootPlan { entry: 0, final_name: b"empty".to_vec(), policy: RootPolicy::Fresh }];
+        let expected = receiver.expect(&sender.page(7).unwrap().columns, &[255], &plans).unwrap();
+        assert_eq!(expected.empty, 1);
+        // The receiver that has everything else already waits for exactly this count.
+        let news = tokio::time::timeout(Duration::from_secs(20), receiver.inbox.report.wait());
+        news.await.expect("a report within 20 s").unwrap();
+        assert_eq!(receiver.inbox.report.files_done.load(std::sync::atomic::Ordering::Relaxed), 1);
+        receiver.close();
+    });
+}
+
+#[test]
+fn closing_in_the_middle_leaves_nothing_behind() {
+    let from = tempfile::tempdir().unwrap();
+    for index in 0..3000 {
+        fs::write(from.path().join(format!("small{index}")), "content").unwrap();
+    }
+    runtime().block_on(async {
+        for _ in 0..5 {
+            let to = tempfile::tempdir().unwrap();
+            let pair = pair(TransportKind::Memory, STREAMS).await;
+            let root = Root { path: from.path().to_path_buf(), name: b"root".to_vec() };
+            let sender =
+                Arc::new(SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64).unwrap());
+            let receiver = ReceiveSession::open(to.path().to_path_buf(), 8 << 20).unwrap();
+            let plans = [RootPlan { entry: 0, final_name: b"root".to_vec(), policy: RootPolicy::Fresh }];
+            let expected = receiver.expect(&sender.page(4000).unwrap().columns, &[255; 500], &plans).unwrap();
+            let handle = tokio::runtime::Handle::current();
+            receiver.inbox.start(pair.acceptor.clone(), STREAMS, &handle).unwrap();
+            let options = SendOptions {
+                streams: STREAMS,
+                pool_bytes: 8 << 20,
+                chunk_bytes: CHUNK_BYTES,
+                codec: Codec::Raw,
+                level: 3,
+            };
+            sender.start(pair.dialler.clone(), options, &handle).unwrap();
+            for (first, last) in expected.runs {
+                assert!(sender.work.push_run(first, last));
+            }
+            while receiver.inbox.report.files_done.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+            receiver.close();
+            receiver.inbox.staging.remove().unwrap();
+            assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0);
+            sender.close();
+        }
+    });
+}
