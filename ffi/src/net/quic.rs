@@ -24,8 +24,10 @@ use super::tls::AllowedKeys;
 use super::{ALPN, Connection, MAX_BULK_STREAMS, PeerKey, Sink, Source, Stats};
 use crate::error::{Error, Kind, Result};
 
-/// What a peer may have in flight to us: 10 Gbit/s x 100 ms. Also the most that one peer can make us hold.
-const RECEIVE_WINDOW: u32 = 128 << 20;
+/// What a peer may have in flight to us, and the most that it can make us hold: what all its streams hold and as much
+/// for the control stream. If they could use it up, a receiver that does not read some of them, since its disk stalls
+/// or its buffers are all in use, would get nothing on the others any more, pings included.
+const RECEIVE_WINDOW: u32 = (MAX_BULK_STREAMS as u32 + 1) * STREAM_RECEIVE_WINDOW;
 
 /// The same for one stream. noq-proto 1.4.0 ends the connection ("too many gaps in stream buffer") when a stream holds
 /// more than 2048 packets that wait for a lost one or for the reader (quinn issue 2809, fixed there by pull request

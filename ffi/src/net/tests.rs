@@ -131,6 +131,33 @@ fn thousands_of_small_frames_wait_for_a_slow_reader() {
 }
 
 #[test]
+fn streams_that_nobody_reads_hold_up_nothing_else() {
+    // All streams of a QUIC connection share one window with the control stream: a receiver whose disk stalls must
+    // not look dead, and one that reads only some of its streams must get on with those.
+    const STREAMS: usize = 128;
+    runtime().block_on(async {
+        let pair = pair(TransportKind::Quic, STREAMS).await;
+        let content = noise(3, 2 * MIB);
+        let mut written = tokio::task::JoinSet::new();
+        for _ in 0..STREAMS {
+            let mut sink = pair.dialler.open_sink().await.unwrap();
+            let content = content.clone();
+            let (done, wait) = tokio::sync::oneshot::channel();
+            std::thread::spawn(move || {
+                let _ = done.send(sink.write(&[content]).map(|()| sink));
+            });
+            written.spawn(wait);
+        }
+        let all = tokio::time::timeout(Duration::from_secs(20), written.join_all());
+        let sinks = all.await.expect("every stream takes what its own window holds");
+        assert!(sinks.iter().all(|sink| matches!(sink, Ok(Ok(_)))));
+        pair.dialler.send_control(Bytes::from_static(b"ping")).await.unwrap();
+        let frame = tokio::time::timeout(Duration::from_secs(20), pair.acceptor.recv_control()).await;
+        assert_eq!(frame.expect("a control frame passes").unwrap().unwrap(), "ping");
+    });
+}
+
+#[test]
 fn both_sides_can_send_at_once_on_the_same_streams() {
     for_each_transport(2, |pair| async move {
         let mut threads = Vec::new();
