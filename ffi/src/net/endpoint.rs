@@ -1,23 +1,21 @@
 //! This machine on the network: its key, the sockets it listens on, the keys it lets in.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::handshakes::Handshakes;
 use super::tls::{AllowedKeys, Identity};
 use super::{Connection, Inner, PeerKey, TransportKind, address, quic, tcp};
 use crate::error::{Error, Kind, Result};
 
 /// How long a peer may take from its first byte to an authenticated connection.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Handshakes at a time; more are refused, which bounds what strangers can make us hold.
-const MAX_HANDSHAKES: usize = 128;
 
 /// Authenticated connections that may wait for `accept`; more are closed.
 const MAX_UNACCEPTED: usize = 64;
@@ -57,7 +55,7 @@ impl Endpoint {
             allowed: allowed.clone(),
             acceptor: TlsAcceptor::from(identity.server_config(allowed.clone())?),
             registry: tcp::Registry::default(),
-            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            handshakes: Arc::default(),
             accepted: sender,
             connections: connections.clone(),
         });
@@ -185,7 +183,7 @@ struct Door {
     allowed: AllowedKeys,
     acceptor: TlsAcceptor,
     registry: tcp::Registry,
-    handshakes: Arc<Semaphore>,
+    handshakes: Arc<Handshakes>,
     accepted: mpsc::Sender<Connection>,
     connections: Arc<Connections>,
 }
@@ -202,8 +200,8 @@ impl Door {
 async fn listen_tcp(door: Arc<Door>, listener: TcpListener) {
     let mut handshakes = JoinSet::new();
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
             // Out of file descriptors, or a peer that left the backlog; the listener itself is sound.
             Err(_) => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -211,10 +209,10 @@ async fn listen_tcp(door: Arc<Door>, listener: TcpListener) {
             }
         };
         while handshakes.try_join_next().is_some() {}
-        let Ok(permit) = door.handshakes.clone().try_acquire_owned() else { continue };
+        let Some(counted) = door.handshakes.begin(from.ip()) else { continue };
         let door = door.clone();
         handshakes.spawn(async move {
-            let _permit = permit;
+            let _counted = counted;
             let handshake = tcp::accept(door.acceptor.clone(), &door.registry, stream);
             if let Ok(Ok(Some(connection))) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
                 door.let_in(connection);
@@ -227,13 +225,17 @@ async fn listen_quic(door: Arc<Door>, endpoint: iroh::Endpoint) {
     let mut handshakes = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
         while handshakes.try_join_next().is_some() {}
-        let Ok(permit) = door.handshakes.clone().try_acquire_owned() else {
+        let from = match incoming.remote_addr() {
+            iroh::endpoint::IncomingAddr::Ip(address) => address.ip(),
+            _ => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        let Some(counted) = door.handshakes.begin(from) else {
             incoming.refuse();
             continue;
         };
         let (door, endpoint) = (door.clone(), endpoint.clone());
         handshakes.spawn(async move {
-            let _permit = permit;
+            let _counted = counted;
             let handshake = quic::accept(&endpoint, incoming, &door.allowed);
             if let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
                 door.let_in(connection);

@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 pub mod address;
 mod control;
 pub mod endpoint;
+mod handshakes;
 mod life;
 pub mod mdns;
 pub mod memory;
