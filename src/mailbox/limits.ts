@@ -59,6 +59,8 @@ export const DEFAULT_LIMITS: Readonly<MailboxLimits> = Object.freeze({
 /** Limits of the mailbox that a sender runs for one code. */
 export const SINGLE_CODE_LIMITS: Readonly<MailboxLimits> = Object.freeze({
   ...DEFAULT_LIMITS,
+  // The sender ends it: a code that waits allows no more guesses than a young one.
+  codeTtlMs: Infinity,
   totalBytes: 2 * 1024 * 1024,
   connections: 64,
   connectionsPerAddress: 16,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { assertEquals, assertTrue } from "../base/testing.ts";
-import { DEFAULT_LIMITS, type MailboxLimits } from "./limits.ts";
+import { DEFAULT_LIMITS, type MailboxLimits, SINGLE_CODE_LIMITS } from "./limits.ts";
 import { MemoryMailboxStore } from "./memory_store.ts";
 import { MailboxServer, type ServerAction } from "./server.ts";
 import { SqliteMailboxStore } from "./sqlite_store.ts";
@@ -438,3 +438,12 @@ function stringify(frame: { mailbox?: number | undefined }, mailboxes: string[])
     return undefined; // fast-check's `anything` holds what JSON cannot.
   }
 }
+
+Deno.test("a sender's own mailbox keeps its code as long as the sender waits", () => {
+  const bench = new Bench(SINGLE_CODE_LIMITS);
+  bench.bound(1);
+  bench.join(1, "123");
+  for (let day = 0; day < 30; day++) assertEquals(bench.tick(24 * 60 * 60_000), []);
+  bench.bound(2);
+  bench.join(2, "123", { must_exist: true });
+});
