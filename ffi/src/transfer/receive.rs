@@ -18,8 +18,8 @@ use crate::io::name::quoted;
 use crate::io::stage::Staging;
 use crate::net::{Connection, Source};
 
-/// Room of each receive buffer: the largest frame our own sender makes is one 4 MiB chunk, larger
-/// ones (a peer with larger chunks) get a buffer of their own.
+/// Room of each receive buffer: as a rule a sender's largest frame is one 4 MiB chunk. Larger ones have a pool of
+/// [`MAX_PLAIN_BYTES`] buffers, so that a peer cannot make every stream hold that much.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Where the requested files of one transfer come together.
@@ -32,6 +32,7 @@ pub struct Inbox {
     closed: RwLock<bool>,
     connection: Mutex<Option<Connection>>,
     pool: Pool,
+    large: Pool,
 }
 
 #[derive(Default)]
@@ -65,6 +66,7 @@ impl Inbox {
             closed: RwLock::new(false),
             connection: Mutex::new(None),
             pool: Pool::new(pool_bytes, BUFFER_BYTES, 4),
+            large: Pool::new(pool_bytes, MAX_PLAIN_BYTES, 2),
         }
     }
 
@@ -132,6 +134,7 @@ impl Inbox {
     /// Ends every thread, and waits for those that are writing; what is staged stays until staging is removed. Blocks.
     pub fn close(&self) {
         self.pool.close();
+        self.large.close();
         *self.closed.write().unwrap() = true;
         self.connection.lock().unwrap().take();
         self.report.fail(Error::new(Kind::Closed, "the receive session is closed"));
@@ -219,17 +222,10 @@ impl Stream<'_> {
         self.records.resize(header.record_count * RECORD_BYTES, 0);
         self.fill_records()?;
         let records = frame::decode_records(&header, &self.records)?;
-        let mut pooled;
-        let mut own;
-        let plain: &mut [u8] = if header.plain_length <= BUFFER_BYTES {
-            let Some(buffer) = self.inbox.pool.take() else { return Ok(false) };
-            pooled = buffer;
-            &mut pooled.space()[..header.plain_length]
-        } else {
-            debug_assert!(header.plain_length <= MAX_PLAIN_BYTES);
-            own = vec![0; header.plain_length];
-            &mut own
-        };
+        let is_large = header.plain_length > BUFFER_BYTES;
+        let pool = if is_large { &self.inbox.large } else { &self.inbox.pool };
+        let Some(mut buffer) = pool.take() else { return Ok(false) };
+        let plain = &mut buffer.space()[..header.plain_length];
         if header.codec == Codec::Raw {
             read_all(&mut *self.source, plain)?;
         } else {
@@ -240,6 +236,9 @@ impl Stream<'_> {
         self.inbox.report.blocked_us.fetch_add(blocked, Ordering::Relaxed);
         if header.codec != Codec::Raw {
             codec::decompress(header.codec, &self.wire, header.plain_length, plain)?;
+            if is_large {
+                self.wire = Vec::new();
+            }
         }
         let wire = HEADER_BYTES + self.records.len() + header.wire_length;
         self.inbox.report.bytes_wire.fetch_add(wire as u64, Ordering::Relaxed);

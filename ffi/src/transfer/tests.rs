@@ -308,3 +308,51 @@ fn closing_in_the_middle_leaves_nothing_behind() {
         }
     });
 }
+
+#[test]
+fn frames_of_the_largest_size_share_few_buffers() {
+    const FILES: u32 = 6;
+    let from = tempfile::tempdir().unwrap();
+    let content = vec![7; super::frame::MAX_PLAIN_BYTES];
+    for index in 0..FILES {
+        fs::write(from.path().join(format!("large{index}")), &content).unwrap();
+    }
+    runtime().block_on(async {
+        let to = tempfile::tempdir().unwrap();
+        let pair = pair(TransportKind::Memory, FILES as usize).await;
+        let root = Root { path: from.path().to_path_buf(), name: b"root".to_vec() };
+        let sender = SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64).unwrap();
+        let receiver = ReceiveSession::open(to.path().to_path_buf(), 8 << 20).unwrap();
+        let plans = [RootPlan { entry: 0, final_name: b"root".to_vec(), policy: RootPolicy::Fresh }];
+        receiver.expect(&sender.page(10).unwrap().columns, &[255; 2], &plans).unwrap();
+        receiver
+            .inbox
+            .start(pair.acceptor.clone(), FILES as usize, &tokio::runtime::Handle::current())
+            .unwrap();
+        for entry in 1..=FILES {
+            let mut sink = pair.dialler.open_sink().await.unwrap();
+            let record = super::frame::Record {
+                entry,
+                flags: super::frame::FLAG_DATA | super::frame::FLAG_END,
+                status: 0,
+                offset: 0,
+                length: content.len() as u64,
+                hash: *blake3::hash(&content).as_bytes(),
+            };
+            let codec = if entry % 2 == 0 { Codec::Raw } else { Codec::Zstd };
+            let mut wire = content.clone();
+            if codec == Codec::Zstd {
+                assert!(crate::chunk::codec::compress(codec, 1, &content, &mut wire).unwrap());
+            }
+            let head = super::frame::encode(codec, &[record], content.len(), wire.len());
+            std::thread::spawn(move || sink.write(&[head.into(), wire.into()]).and_then(|()| sink.finish()));
+        }
+        while receiver.inbox.outstanding() > 0 {
+            let news = tokio::time::timeout(Duration::from_secs(20), receiver.inbox.report.wait());
+            news.await.expect("progress within 20 s").unwrap();
+        }
+        assert_eq!(receiver.commit().unwrap().files, u64::from(FILES));
+        receiver.close();
+        assert_same(from.path(), &to.path().join("root"));
+    });
+}
