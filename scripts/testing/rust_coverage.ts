@@ -1,5 +1,6 @@
 /**
- * Says how many lines of `ffi/src/` the Rust tests execute: `deno run -A scripts/testing/rust_coverage.ts`.
+ * Says how many lines of `ffi/src/` the Rust tests, and the unit tests that load the library
+ * themselves, execute: `deno run -A scripts/testing/rust_coverage.ts`.
  *
  * Needs the tool `cov`, which reads rustc's counters without LLVM's own tools, of the same LLVM version, at hand:
  * `cargo install llvm_profparser --version 0.14.0 --features cli --locked`. Builds in `build/coverage`, the first
@@ -7,12 +8,12 @@
  */
 import { fromFileUrl, join } from "../../src/base/paths.ts";
 import { coverageLines, type Lines } from "./counts.ts";
+import { denoTest } from "./suites.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url)).replace(/[\\/]$/, "");
 const FOLDER = join(ROOT, "build/coverage");
 const SOURCES = join(ROOT, "ffi/src/");
 const CARGO = [
-  "test",
   "--release",
   "--locked",
   "--manifest-path",
@@ -21,22 +22,34 @@ const CARGO = [
   FOLDER,
 ];
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) await main();
 
-async function main(): Promise<number> {
+async function main(): Promise<void> {
   const profiles = join(FOLDER, "profiles");
   await Deno.remove(profiles, { recursive: true }).catch(() => {});
   const env = {
     RUSTC_WORKSPACE_WRAPPER: join(ROOT, "scripts/testing/instrumented_rustc"),
     LLVM_PROFILE_FILE: join(profiles, "%p-%m.profraw"),
   };
-  const built = await output("cargo", [...CARGO, "--no-run", "--message-format=json"], env);
-  const tested = await new Deno.Command("cargo", { args: CARGO, env, stdout: "inherit" }).spawn().status;
-  if (!tested.success) return tested.code;
-  const args = ["show", ...executables(built).map((path) => `--object=${path}`)];
-  for await (const { name } of Deno.readDir(profiles)) args.push(`--instr-profile=${join(profiles, name)}`);
-  report(coverageLines(await output("cov", args)));
-  return 0;
+  const tests = await output("cargo", ["test", ...CARGO, "--no-run", "--message-format=json"], env);
+  await run("cargo", ["test", ...CARGO], env);
+  await run("cargo", ["build", ...CARGO, "--lib"], env);
+  const library = await findLibrary();
+  await run(Deno.execPath(), [...denoTest(undefined).slice(1), "src", "tests/pairing", "tests/compliance"], {
+    ...env,
+    WORMHOLE_LIBRARY: library,
+  });
+  const shown = [...executables(tests), library].map((path) => `--object=${path}`);
+  for await (const { name } of Deno.readDir(profiles)) shown.push(`--instr-profile=${join(profiles, name)}`);
+  report(coverageLines(await output("cov", ["show", ...shown])));
+}
+
+async function findLibrary(): Promise<string> {
+  const folder = join(FOLDER, "release");
+  for await (const { name } of Deno.readDir(folder)) {
+    if (/^(?:lib)?wormhole_ffi\.(?:so|dylib|dll)$/.test(name)) return join(folder, name);
+  }
+  throw new Error(`Cannot measure: there is no library in "${folder}"`);
 }
 
 /** Gives the test programs that cargo names in its messages, one JSON object a line. */
@@ -59,6 +72,11 @@ function report(files: ReadonlyMap<string, Lines>): void {
 
 function percent({ counted, reached }: Lines): string {
   return `${(counted === 0 ? 100 : 100 * reached / counted).toFixed(1).padStart(5)} %`;
+}
+
+async function run(command: string, args: string[], env: Record<string, string>): Promise<void> {
+  const { success } = await new Deno.Command(command, { args, env, cwd: ROOT }).spawn().status;
+  if (!success) throw new Error(`Cannot measure: ${command} failed as shown above`);
 }
 
 async function output(command: string, args: string[], env: Record<string, string> = {}): Promise<string> {

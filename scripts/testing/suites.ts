@@ -45,7 +45,8 @@ function testFolders(): string[] {
   return entries.filter((entry) => entry.isDirectory).map(({ name }) => `tests/${name}`).sort();
 }
 
-function denoTest(filter: string | undefined): string[] {
+/** Gives the command of `deno test` without its folders. */
+export function denoTest(filter: string | undefined): string[] {
   return [
     Deno.execPath(),
     "test",
