@@ -29,7 +29,7 @@ export const SUITES: readonly Suite[] = [
     name: "unit",
     command: (filter, { coverage }) => [
       ...denoTest(filter),
-      ...(coverage === undefined ? [] : [`--coverage=${coverage}`]),
+      ...(coverage === undefined ? [] : [`--coverage=${coverage}`, "--coverage-raw-data-only"]),
       "src",
       "scripts",
       ...testFolders().filter((folder) => folder !== "tests/e2e"),
