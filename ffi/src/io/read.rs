@@ -52,32 +52,42 @@ pub fn unchanged(file: &File, source: &FileRef) -> Result<bool> {
 
 /// Gives the parts of `offset..offset + length` that hold data; the rest are holes, read as zeros.
 ///
-/// Everything is data where the file system cannot tell. Moves the file's position.
-pub fn data_ranges(file: &File, offset: u64, length: u64) -> Vec<Range<u64>> {
+/// `known` is the extent of data that the last call found, an empty range at first: some file systems (tmpfs) look
+/// at every page up to the next hole, so a dense file must not be asked for each of its chunks. Everything is data
+/// where the file system cannot tell. Moves the file's position.
+pub fn data_ranges(file: &File, offset: u64, length: u64, known: &mut Range<u64>) -> Vec<Range<u64>> {
     let end = offset.saturating_add(length);
     let mut ranges = Vec::new();
     let mut at = offset;
     while at < end {
-        let data = match seek(file, SeekFrom::Data(at)) {
-            Ok(data) => data,
-            // No data from here to the end of the file.
-            Err(Errno::NXIO) => break,
-            Err(_) => {
-                ranges.push(at..end);
-                break;
+        if !known.contains(&at) {
+            match data_extent(file, at) {
+                Some(extent) => *known = extent,
+                None => break,
             }
-        };
-        if data >= end {
+        }
+        if known.start >= end {
             break;
         }
-        let hole = seek(file, SeekFrom::Hole(data)).unwrap_or(end).clamp(data, end);
-        ranges.push(data..hole);
-        if hole == data {
-            break;
-        }
-        at = hole;
+        ranges.push(known.start.max(at)..known.end.min(end));
+        at = known.end;
     }
     ranges
+}
+
+/// Gives the first run of data at or after `offset`, up to the next hole; none when only holes follow.
+fn data_extent(file: &File, offset: u64) -> Option<Range<u64>> {
+    let start = match seek(file, SeekFrom::Data(offset)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return None,
+        Err(_) => return Some(offset..u64::MAX),
+    };
+    match seek(file, SeekFrom::Hole(start)) {
+        Ok(end) if end > start => Some(start..end),
+        // The file shrank between the two calls, which the check after reading notices.
+        Ok(_) => None,
+        Err(_) => Some(start..u64::MAX),
+    }
 }
 
 /// Reads at `offset` until `buffer` is full or the file ends; gives the bytes read.

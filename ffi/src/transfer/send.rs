@@ -379,7 +379,7 @@ fn read_small(source: &Source, space: &mut [u8]) -> Result<()> {
 /// Reads the data of one range and describes it; the file's last range carries the end mark.
 fn read_chunk(source: &Source, offset: u64, length: usize, buffer: &mut Buffer) -> Result<Vec<Record>> {
     let file = source.open()?;
-    let mut ranges = read::data_ranges(&file, offset, length as u64);
+    let mut ranges = source.data_ranges(&file, offset, length as u64);
     if 2 * ranges.len() + 2 > MAX_RECORDS {
         ranges.clear();
         ranges.push(offset..offset + length as u64);

@@ -1,6 +1,7 @@
 //! A file on the sending side, from being listed until its last range has been read.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,8 @@ pub struct Source {
     /// Set when a chunk did not shrink: the rest of the file is sent as it is.
     pub incompressible: AtomicBool,
     file: Mutex<Option<Arc<File>>>,
+    /// The run of data that was found last.
+    extent: Mutex<Range<u64>>,
 }
 
 impl Source {
@@ -29,6 +32,7 @@ impl Source {
             failed: AtomicBool::new(false),
             incompressible: AtomicBool::new(false),
             file: Mutex::new(None),
+            extent: Mutex::new(0..0),
         }
     }
 
@@ -41,6 +45,15 @@ impl Source {
         let opened = Arc::new(read::open_source(&self.reference)?);
         *file = Some(opened.clone());
         Ok(opened)
+    }
+
+    /// The parts of a range that are not holes.
+    pub fn data_ranges(&self, file: &File, offset: u64, length: u64) -> Vec<Range<u64>> {
+        // Threads that work on other extents of one file only ask more often; a copy keeps them from waiting.
+        let mut extent = self.extent.lock().unwrap().clone();
+        let ranges = read::data_ranges(file, offset, length, &mut extent);
+        *self.extent.lock().unwrap() = extent;
+        ranges
     }
 
     /// Counts `bytes` as read; true for the one call that makes nothing remain.
