@@ -7,6 +7,8 @@ export interface Series {
   readonly tool: string;
   readonly job: string;
   readonly moves: readonly Move[];
+  /** Why the tool could not do the job; it is not asked again. */
+  readonly failure?: string;
 }
 
 /** One run of the bench. */
@@ -49,8 +51,10 @@ export function markdown(result: Result): string {
       "| tool | wall s | MiB/s | CPU s sender | CPU s receiver | peak MiB sender | peak MiB receiver | runs |",
     );
     lines.push("|---|---:|---:|---:|---:|---:|---:|---:|");
-    for (const { tool, moves } of result.series.filter((series) => series.job === job.name)) {
-      lines.push(row(tool, moves, job.bytes));
+    for (const { tool, moves, failure } of result.series.filter((series) => series.job === job.name)) {
+      lines.push(
+        moves.length > 0 ? row(tool, moves, job.bytes) : `| ${tool} | failed: ${failure} | | | | | | 0 |`,
+      );
     }
     lines.push("");
   }

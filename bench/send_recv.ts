@@ -59,18 +59,41 @@ async function main(): Promise<void> {
 
 async function measureAll(contenders: readonly Contender[], jobs: readonly Job[]): Promise<Result["series"]> {
   const series = jobs.flatMap((job) =>
-    contenders.map((contender) => ({ tool: contender.name, job: job.name, moves: [] as Move[] }))
+    contenders.map((contender) => ({
+      tool: contender.name,
+      job: job.name,
+      moves: [] as Move[],
+      failure: undefined as string | undefined,
+    }))
   );
   for (let run = 0; run < Number(values.runs); run++) {
     for (const job of jobs) {
       for (const contender of contenders) {
-        const move = await moveOnce(contender, job);
-        series.find(({ tool, job: name }) => tool === contender.name && name === job.name)!.moves.push(move);
+        const own = series.find(({ tool, job: name }) => tool === contender.name && name === job.name)!;
+        if (own.failure !== undefined) continue;
+        let move: Move;
+        try {
+          move = await moveOnce(contender, job);
+        } catch (error) {
+          // Another tool's failure is a result too; ours ends the bench.
+          if (contender.name.startsWith("wormhole")) throw error;
+          own.failure = firstLine(error);
+          console.error(`run ${run + 1}: ${job.name}, ${contender.name}: failed, ${own.failure}`);
+          continue;
+        }
+        own.moves.push(move);
         console.error(`run ${run + 1}: ${job.name}, ${contender.name}: ${wallSeconds(move).toFixed(3)} s`);
       }
     }
   }
   return series;
+}
+
+/** What a tool said when it failed, cut to one short line without the scratch folder's name. */
+function firstLine(error: unknown): string {
+  const lines = (error instanceof Error ? error.message : String(error)).split(/[\r\n]+/);
+  const said = lines.slice(1).find((line) => line.trim() !== "") ?? lines[0]!;
+  return said.replaceAll(scratch, "").replaceAll("|", "/").trim().slice(0, 120);
 }
 
 async function moveOnce(contender: Contender, job: Job): Promise<Move> {
