@@ -24,7 +24,7 @@ export class ProgressShow {
   readonly #meter: ProgressMeter;
   #transport: ProgressEvent["transport"] = "quic";
 
-  constructor({ output, clock }: Pick<Context<unknown>, "output" | "clock">, _direction: "send" | "recv") {
+  constructor({ output, clock }: Pick<Context<unknown>, "output" | "clock">) {
     this.#output = output;
     this.#meter = new ProgressMeter(clock);
   }

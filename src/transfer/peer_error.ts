@@ -23,7 +23,7 @@ const STATES: Partial<Record<ErrorCode, string>> = {
 
 /** Gives the error for the peer's `error` message. */
 export function peerError(code: ErrorCode): WormholeError {
-  return new WormholeError(own(code), `Cannot finish the transfer: ${stateOf(code)}`);
+  return new WormholeError(own(code), `Cannot finish the transfer: ${peerState(code)}`);
 }
 
 /** Gives the error for the peer's `cancel` message. */
@@ -33,16 +33,14 @@ export function peerCancelled(): WormholeError {
 
 /** Gives the error for a refused offer. */
 export function refused(reason: ErrorCode | undefined): WormholeError {
-  const state = reason === undefined || reason === "REFUSED" ? "the other side refused it" : stateOf(reason);
+  const state = reason === undefined || reason === "REFUSED"
+    ? "the other side refused it"
+    : peerState(reason);
   return new WormholeError("REFUSED", `Cannot send: ${state}`);
 }
 
-/** What becomes of one entry that the peer reports, as words. */
-export function peerEntryState(code: ErrorCode): string {
-  return STATES[code] ?? `the other side reports ${code}`;
-}
-
-function stateOf(code: ErrorCode): string {
+/** What the peer's `code` means, as words. */
+export function peerState(code: ErrorCode): string {
   return STATES[code] ?? `the other side reports ${code}`;
 }
 

@@ -17,7 +17,7 @@ import { chunkList } from "./chunk_list.ts";
 import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
 import { Failures, type Progress } from "./outcome.ts";
-import { peerEntryState, refused } from "./peer_error.ts";
+import { peerState, refused } from "./peer_error.ts";
 
 /** What only the sender's surroundings tell it. */
 export type ProviderEvent =
@@ -286,7 +286,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   #entryFailed(code: ErrorCode, entry: number): void {
     this.#mustBe("sending", "error");
     if (entry >= this.#known) throw unexpected("error");
-    this.#failures.add({ path: `entry ${entry}`, code, message: peerEntryState(code) });
+    this.#failures.add({ path: `entry ${entry}`, code, message: peerState(code) });
   }
 
   #news(report: SendReport): void {
@@ -330,7 +330,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     const names = new Set(this.#failures.entries.map(({ entry }) => entry));
     for (const { entry, code } of done.failed) {
       if (names.has(entry) || this.#failures.count >= Math.max(ours, done.failed_count)) continue;
-      this.#failures.add({ path: `entry ${entry}`, code, message: peerEntryState(code) });
+      this.#failures.add({ path: `entry ${entry}`, code, message: peerState(code) });
     }
     this.#failures.addUnnamed(Math.max(0, done.failed_count - this.#failures.count));
     this.#progress("done", done);

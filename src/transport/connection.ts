@@ -58,7 +58,7 @@ export interface Link extends AsyncDisposable {
 }
 
 /** Cap on one control frame, so that a peer cannot make us allocate more; contracts §2. */
-export const MAX_CONTROL_FRAME_BYTES = 1024 * 1024;
+export { MAX_FRAME_BYTES as MAX_CONTROL_FRAME_BYTES } from "../wire/limits.ts";
 
 declare const AUTHENTICATED: unique symbol;
 

@@ -1,13 +1,13 @@
 //! `src/native/transfer.ts`: the sending and the receiving engine.
 
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::LocalPath;
 use crate::chunk::codec::Codec;
 use crate::error::{Error, Kind, Result};
 use crate::io::columns::Columns;
@@ -46,7 +46,7 @@ const CHUNK_BYTES: std::ops::RangeInclusive<usize> = 64 * 1024..=16 * 1024 * 102
 
 #[derive(Deserialize)]
 struct RootArgs {
-    path: ByteBuf,
+    path: LocalPath,
     name: ByteBuf,
 }
 
@@ -75,7 +75,7 @@ fn send_open(context: Context, args: &[u8]) -> OpFuture {
         let roots = args
             .roots
             .into_iter()
-            .map(|root| Root { path: path_of(root.path), name: root.name.into_vec() })
+            .map(|root| Root { path: root.path.0, name: root.name.into_vec() })
             .collect();
         let options = WalkOptions { exclude: args.exclude, ignore_files: args.ignore_files };
         let chunk_bytes = within("chunk_bytes", args.chunk_bytes, CHUNK_BYTES)? as u64;
@@ -309,7 +309,7 @@ fn send_close(context: Context, args: &[u8]) -> OpFuture {
 
 #[derive(Deserialize)]
 struct ReceiveOpenArgs {
-    destination: ByteBuf,
+    destination: LocalPath,
     pool_bytes: usize,
 }
 
@@ -325,7 +325,7 @@ struct ReceiveArgs {
 
 fn receive_open(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: ReceiveOpenArgs| async move {
-        let destination = path_of(args.destination);
+        let destination = args.destination.0;
         let session = blocking(move || ReceiveSession::open(destination, args.pool_bytes)).await?;
         Ok(ReceiveHandle { receive: context.objects.insert(Arc::new(session))? })
     })
@@ -467,10 +467,6 @@ fn within(name: &str, value: usize, range: std::ops::RangeInclusive<usize>) -> R
     }
     let text = format!("{name} is {value}: it must be from {} to {}", range.start(), range.end());
     Err(Error::new(Kind::InvalidArgument, text))
-}
-
-fn path_of(bytes: ByteBuf) -> PathBuf {
-    PathBuf::from(std::ffi::OsString::from_vec(bytes.into_vec()))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

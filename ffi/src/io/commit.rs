@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, fchmod, fsync, linkat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, fchmod, linkat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::beneath::{self, failed};
 use super::listing::Listing;
 use super::name::{check_component, quoted};
-use super::stage::{Staging, permissions};
+use super::stage::{Staging, permissions, sync_one};
 use crate::error::{Error, Kind, Result};
 
 /// What to do about things that are there already.
@@ -91,7 +91,7 @@ pub(super) fn commit(
         }
     }
     work.restrict(path, final_name);
-    sync_directory(staging.destination.as_fd()).map_err(|errno| {
+    sync_one(staging.destination.as_fd()).map_err(|errno| {
         Error::io(format!("Cannot write {} to the disk", quoted(final_name)), &errno.into())
     })?;
     Ok(work.done)
@@ -170,7 +170,7 @@ impl Move<'_> {
                 placed: &[placed, b"/", name].concat(),
             });
         }
-        sync_directory(to.as_fd()).map_err(|errno| failed("write to the disk", placed, errno))
+        sync_one(to.as_fd()).map_err(|errno| failed("write to the disk", placed, errno))
     }
 
     /// Gives moved directories the modes that would have locked us out before, innermost first.
@@ -296,14 +296,6 @@ fn rename_new_in_steps(
         }
     }
     renameat(from, from_name, to, to_name)
-}
-
-/// Writes a directory to the disk; some file systems cannot, which is no failure.
-fn sync_directory(directory: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
-    match fsync(directory) {
-        Err(Errno::INVAL | Errno::NOTSUP | Errno::ROFS) => Ok(()),
-        result => result,
-    }
 }
 
 #[cfg(test)]

@@ -220,7 +220,7 @@ impl Stream<'_> {
         }
         let header = frame::decode_header(&head)?;
         self.records.resize(header.record_count * RECORD_BYTES, 0);
-        self.fill_records()?;
+        read_all(&mut *self.source, &mut self.records)?;
         let records = frame::decode_records(&header, &self.records)?;
         let is_large = header.plain_length > BUFFER_BYTES;
         let pool = if is_large { &self.inbox.large } else { &self.inbox.pool };
@@ -248,10 +248,6 @@ impl Stream<'_> {
         }
         self.place(&records, plain)?;
         Ok(true)
-    }
-
-    fn fill_records(&mut self) -> Result<()> {
-        read_all(&mut *self.source, &mut self.records)
     }
 
     /// Verifies every record's bytes and writes them where they belong.

@@ -288,18 +288,10 @@ impl Stream<'_> {
                 }
             };
             buffer.set_length(length);
+            let record = data_record(source, offset, buffer.as_ref(), 0);
             if length == 0 {
-                let record = Record {
-                    entry: source.reference.id,
-                    flags: FLAG_END,
-                    status: 0,
-                    offset,
-                    length: 0,
-                    hash: [0; 32],
-                };
                 return self.send_frame(vec![record], buffer, Codec::Raw, None);
             }
-            let record = data_record(source, offset, buffer.as_ref(), 0);
             offset += length as u64;
             let codec = self.codec();
             self.send_frame(vec![record], buffer, codec, None)?;
@@ -460,6 +452,7 @@ fn shrink(codec: Codec, level: i32, plain: &[u8], out: &mut Vec<u8>) -> Result<b
     Ok(codec::compress(codec, level, plain, out)? && out.len() < plain.len())
 }
 
+/// Describes bytes of a file; without bytes it is the end mark at `offset`.
 fn data_record(source: &Source, offset: u64, data: &[u8], flags: u16) -> Record {
     if data.is_empty() {
         return Record {

@@ -31,7 +31,7 @@ export async function run(context: Context<RecvArgs>): Promise<void> {
 async function receive(context: Context<RecvArgs>, destination: string): Promise<TransferOutcome> {
   const { args, config, settings, output, clock, signal } = context;
   const code = args.code ?? await askCode(context);
-  const show = new ProgressShow(context, "recv");
+  const show = new ProgressShow(context);
   return await recv({
     code,
     destination,

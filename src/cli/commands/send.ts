@@ -13,7 +13,7 @@ import { AGENT, confirmVerifier, finish, peerEvent, ProgressShow } from "../tran
  */
 export async function run(context: Context<SendArgs>): Promise<void> {
   const { args, config, settings, output, clock, signal } = context;
-  const show = new ProgressShow(context, "send");
+  const show = new ProgressShow(context);
   const outcome = await send({
     content: contentOf(args, config.bulkChunkSize),
     folders: settings.folders,
