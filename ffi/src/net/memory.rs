@@ -8,7 +8,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::control::Control;
 use super::life::{Interrupt, Life};
-use super::{Connection, MAX_BULK_STREAMS, PeerKey, Sink, Source};
+use super::{Connection, MAX_BULK_STREAMS, Payload, PeerKey, Sink, Source};
 use crate::error::{Error, Kind, Result};
 
 /// What a bulk stream holds before `write` blocks.
@@ -103,8 +103,9 @@ struct MemorySink {
 }
 
 impl Sink for MemorySink {
-    fn write(&mut self, parts: &[Bytes]) -> Result<()> {
-        for part in parts.iter().filter(|part| !part.is_empty()) {
+    fn write(&mut self, head: &[u8], payload: Payload) -> Result<()> {
+        let parts = [Bytes::copy_from_slice(head), payload.into_bytes()];
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
             let mut state = self.pipe.state.lock().unwrap();
             while state.held >= PIPE_BYTES && !state.broken {
                 state = self.pipe.changed.wait(state).unwrap();
@@ -112,10 +113,11 @@ impl Sink for MemorySink {
             if state.broken {
                 return Err(self.life.bulk_error("the peer stopped reading"));
             }
-            state.held += part.len();
-            state.parts.push_back(part.clone());
+            let length = part.len();
+            state.held += length;
+            state.parts.push_back(part);
             self.pipe.changed.notify_all();
-            self.life.count_sent(part.len());
+            self.life.count_sent(length);
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod handshakes;
 mod life;
 pub mod mdns;
 pub mod memory;
+mod payload;
 mod quic;
 mod tcp;
 mod tcp_info;
@@ -30,6 +31,7 @@ mod tls;
 
 use control::Control;
 use life::Life;
+pub use payload::Payload;
 
 /// Protocol name in every TLS handshake; another major version of the wire gets another name.
 pub const ALPN: &[u8] = b"wormhole/1";
@@ -82,8 +84,8 @@ impl fmt::Display for TransportKind {
 ///
 /// Dropping it before [`Sink::finish`] makes the peer's read fail with `CONNECTION_LOST`.
 pub trait Sink: Send {
-    /// Sends all of `parts`, in order.
-    fn write(&mut self, parts: &[Bytes]) -> Result<()>;
+    /// Sends `head`, then `payload`, whose bytes may be encrypted where they are.
+    fn write(&mut self, head: &[u8], payload: Payload) -> Result<()>;
     /// Flushes and marks the end of the stream; the last call on a sink.
     fn finish(&mut self) -> Result<()>;
 }

@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use super::control::{Control, LINGER};
 use super::life::Life;
 use super::tls::AllowedKeys;
-use super::{ALPN, Connection, MAX_BULK_STREAMS, PeerKey, Sink, Source, Stats};
+use super::{ALPN, Connection, MAX_BULK_STREAMS, Payload, PeerKey, Sink, Source, Stats};
 use crate::error::{Error, Kind, Result};
 
 /// What a peer may have in flight to us, and the most that it can make us hold: what all its streams hold and as much
@@ -299,8 +299,9 @@ struct QuicSink {
 }
 
 impl Sink for QuicSink {
-    fn write(&mut self, parts: &[Bytes]) -> Result<()> {
-        let mut parts: Vec<Bytes> = parts.iter().filter(|part| !part.is_empty()).cloned().collect();
+    fn write(&mut self, head: &[u8], payload: Payload) -> Result<()> {
+        let parts = [Bytes::copy_from_slice(head), payload.into_bytes()];
+        let mut parts: Vec<Bytes> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let length = parts.iter().map(Bytes::len).sum();
         let (stream, life) = (&mut self.stream, &self.life);
         self.runtime.block_on(async {

@@ -9,13 +9,12 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustls::Connection as Session;
 use socket2::SockRef;
 
 use super::life::{Interrupt, Life};
-use super::{Sink, Source};
+use super::{Payload, Sink, Source};
 use crate::error::{Error, Kind, Result};
 
 /// Ciphertext that one system call may send: 32 records of 16 KiB.
@@ -162,8 +161,8 @@ impl TlsSink {
 }
 
 impl Sink for TlsSink {
-    fn write(&mut self, parts: &[Bytes]) -> Result<()> {
-        for part in parts {
+    fn write(&mut self, head: &[u8], payload: Payload) -> Result<()> {
+        for part in [head, payload.as_ref()] {
             self.write_part(part).map_err(|error| self.shared.error(error))?;
             self.shared.life.count_sent(part.len());
         }

@@ -83,8 +83,8 @@ fn bulk_streams_carry_every_byte() {
                 threads.push(std::thread::spawn(move || {
                     let data = noise(i as u8, LENGTH);
                     for at in (0..LENGTH).step_by(4 * MIB) {
-                        let header = Bytes::copy_from_slice(&[i as u8; 24]);
-                        sink.write(&[header, data.slice(at..at + 4 * MIB)]).unwrap();
+                        let payload = Payload::new(data[at..at + 4 * MIB].to_vec());
+                        sink.write(&[i as u8; 24], payload).unwrap();
                     }
                     sink.finish().unwrap();
                 }));
@@ -141,10 +141,10 @@ fn streams_that_nobody_reads_hold_up_nothing_else() {
         let mut written = tokio::task::JoinSet::new();
         for _ in 0..STREAMS {
             let mut sink = pair.dialler.open_sink().await.unwrap();
-            let content = content.clone();
+            let content = content.to_vec();
             let (done, wait) = tokio::sync::oneshot::channel();
             std::thread::spawn(move || {
-                let _ = done.send(sink.write(&[content]).map(|()| sink));
+                let _ = done.send(sink.write(&[], Payload::new(content)).map(|()| sink));
             });
             written.spawn(wait);
         }
@@ -166,7 +166,7 @@ fn both_sides_can_send_at_once_on_the_same_streams() {
                 let mut sink = from.open_sink().await.unwrap();
                 threads.push(std::thread::spawn(move || {
                     let data = noise(seed, 8 * MIB);
-                    sink.write(&[data]).unwrap();
+                    sink.write(&[], Payload::new(data.to_vec())).unwrap();
                     sink.finish().unwrap();
                 }));
             }
@@ -193,7 +193,7 @@ fn a_sink_that_is_dropped_unfinished_looks_cut() {
     for_each_transport(1, |pair| async move {
         let mut sink = pair.dialler.open_sink().await.unwrap();
         let write = tokio::task::spawn_blocking(move || {
-            sink.write(&[noise(1, 1000)]).unwrap();
+            sink.write(&noise(1, 1000), Payload::none()).unwrap();
             drop(sink);
         });
         let mut source = pair.acceptor.next_source().await.unwrap();
@@ -212,10 +212,10 @@ fn close_unblocks_both_sides() {
             let mut sink = from.open_sink().await.unwrap();
             let (started, waits) = tokio::sync::oneshot::channel();
             threads.push(std::thread::spawn(move || {
-                sink.write(&[Bytes::from_static(b"x")]).unwrap();
+                sink.write(b"x", Payload::none()).unwrap();
                 started.send(()).unwrap();
                 loop {
-                    if let Err(error) = sink.write(&[noise(1, MIB)]) {
+                    if let Err(error) = sink.write(&[], Payload::new(noise(1, MIB).to_vec())) {
                         return error.kind;
                     }
                 }

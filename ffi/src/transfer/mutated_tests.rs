@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::expect::{ReceiveSession, RootPlan, RootPolicy};
 use super::frame::{self, HEADER_BYTES, RECORD_BYTES};
 use super::send::{SendOptions, SendSession};
@@ -17,7 +15,7 @@ use crate::error::{Kind, Result};
 use crate::io::columns::{Columns, KIND_FILE};
 use crate::io::walk::{Root, WalkOptions};
 use crate::net::testing::runtime;
-use crate::net::{Connection, Source, memory};
+use crate::net::{Connection, Payload, Source, memory};
 
 const SESSIONS: u64 = 10_000;
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -111,7 +109,7 @@ async fn receive(
     let mut sink = sender.open_sink().await?;
     let playing = std::thread::spawn(move || {
         // The receiver may hang up in the middle; that is its good right.
-        let _ = sink.write(&[Bytes::from(bytes)]).and_then(|()| sink.finish());
+        let _ = sink.write(&[], Payload::new(bytes)).and_then(|()| sink.finish());
     });
     let result = loop {
         if let Err(error) = session.inbox.report.wait().await {

@@ -135,6 +135,13 @@ impl AsRef<[u8]> for Buffer {
     }
 }
 
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        let length = self.length;
+        &mut self.space()[..length]
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(block) = self.block.take() {

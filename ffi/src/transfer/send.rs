@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::frame::{self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, MAX_RECORDS, Record};
 use super::pool::{Buffer, Pool};
 use super::report::{Failure, Report};
@@ -20,7 +18,7 @@ use crate::io::columns::{KIND_STREAM, SIZE_UNKNOWN};
 use crate::io::name::quoted_path;
 use crate::io::read;
 use crate::io::walk::{FileRef, Root, WalkOptions, Walker};
-use crate::net::{Connection, Sink};
+use crate::net::{Connection, Payload, Sink};
 
 /// A sample of this many bytes tells whether a chunk is worth compressing.
 const SAMPLE_BYTES: usize = 32 * 1024;
@@ -324,16 +322,12 @@ impl Stream<'_> {
         }
         let used = if shrunk { codec } else { Codec::Raw };
         let wire = if shrunk { self.scratch.len() } else { plain };
-        let head = Bytes::from(frame::encode(used, &records, plain, wire));
+        let head = frame::encode(used, &records, plain, wire);
         let wire_total = (head.len() + wire) as u64;
         let payload =
-            if shrunk { Bytes::from(std::mem::take(&mut self.scratch)) } else { Bytes::from_owner(buffer) };
+            if shrunk { Payload::new(std::mem::take(&mut self.scratch)) } else { Payload::new(buffer) };
         let before = Instant::now();
-        if payload.is_empty() {
-            self.sink.write(&[head])?
-        } else {
-            self.sink.write(&[head, payload])?
-        };
+        self.sink.write(&head, payload)?;
         let report = &self.session.report;
         report.blocked_us.fetch_add(before.elapsed().as_micros() as u64, Ordering::Relaxed);
         report.bytes_wire.fetch_add(wire_total, Ordering::Relaxed);

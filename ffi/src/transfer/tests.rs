@@ -13,9 +13,8 @@ use crate::chunk::codec::Codec;
 use crate::error::{Kind, Result};
 use crate::io::columns::NO_PARENT;
 use crate::io::walk::{Root, WalkOptions};
-use crate::net::Connection;
-use crate::net::TransportKind;
 use crate::net::testing::{self, pair, runtime};
+use crate::net::{Connection, Payload, TransportKind};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 const STREAMS: usize = 3;
@@ -215,7 +214,7 @@ fn bytes_nobody_asked_for_end_the_session() {
         };
         let head = super::frame::encode(Codec::Raw, &[record], 4, 4);
         let write = move || {
-            sink.write(&[head.into(), bytes::Bytes::from_static(b"evil")]).unwrap();
+            sink.write(&head, Payload::new(*b"evil")).unwrap();
             sink
         };
         let thread = std::thread::spawn(write);
@@ -345,7 +344,7 @@ fn frames_of_the_largest_size_share_few_buffers() {
                 assert!(crate::chunk::codec::compress(codec, 1, &content, &mut wire).unwrap());
             }
             let head = super::frame::encode(codec, &[record], content.len(), wire.len());
-            std::thread::spawn(move || sink.write(&[head.into(), wire.into()]).and_then(|()| sink.finish()));
+            std::thread::spawn(move || sink.write(&head, Payload::new(wire)).and_then(|()| sink.finish()));
         }
         while receiver.inbox.outstanding() > 0 {
             let news = tokio::time::timeout(Duration::from_secs(20), receiver.inbox.report.wait());
