@@ -62,6 +62,15 @@ export const MAX_AGENT_BYTES = 128;
 /** Bulk streams of one connection. */
 export const MAX_BULK_STREAMS = 256;
 
+/** Links of one transfer, the control stream's among them: one per transport and a few that are made anew. */
+export const MAX_LINKS = 8;
+
+/** Streams that one transfer may open in all: caps what a sender that opens and ends them makes its receiver keep. */
+export const MAX_STREAM_NUMBERS = 65_536;
+
+/** Streams in one acknowledgement: all that can be open, and as many that have ended since, twice over. */
+export const MAX_ACKNOWLEDGED_STREAMS = 4 * MAX_BULK_STREAMS;
+
 /** Roots in one manifest: 256 Ki, more than a command line can name; each costs the receiver a place of its own. */
 export const MAX_MANIFEST_ROOTS = 256 * 1024;
 

@@ -26,6 +26,8 @@ const ENTRY = uint(limits.MAX_ENTRIES - 1);
 const COUNT = uint(limits.MAX_ENTRIES);
 const ABILITIES = abilities(limits.MAX_ABILITIES, limits.MAX_ABILITY_BYTES);
 const PAGE = limits.MAX_PAGE_ENTRIES;
+const LINK = uint(limits.MAX_LINKS - 1);
+const STREAM = uint(limits.MAX_STREAM_NUMBERS - 1);
 
 /** The entries of one manifest page as columns (contracts.md §1, spec/manifest.md §2). */
 export const COLUMN_FIELDS = {
@@ -171,7 +173,15 @@ const MESSAGES = {
       chunks: bytes(limits.MAX_HAVE_BYTES),
     },
   },
-  bulk_streams: { number: 9, fields: { count: uint(limits.MAX_BULK_STREAMS, { min: 1 }) } },
+  bulk_streams: {
+    number: 9,
+    fields: {
+      /** 0, the connection of the control stream, when left out. */
+      link: optional(LINK),
+      /** Streams that the sender opens there beyond those it has opened. */
+      count: uint(limits.MAX_BULK_STREAMS, { min: 1 }),
+    },
+  },
   done: {
     number: 10,
     fields: {
@@ -199,6 +209,36 @@ const MESSAGES = {
       entry: optional(ENTRY),
     },
   },
+  bulk_received: {
+    number: 16,
+    fields: {
+      /** ms on the receiver's clock. */
+      time: uint(),
+      /** u32 each: number of a stream. */
+      streams: column("u32", limits.MAX_ACKNOWLEDGED_STREAMS),
+      /** u32 each: frames of it that have arrived so far. */
+      frames: column("u32", limits.MAX_ACKNOWLEDGED_STREAMS),
+      /** u64 each: bytes that came over each link, by link number. */
+      links: column("u64", limits.MAX_LINKS),
+    },
+  },
+  bulk_lost: {
+    number: 17,
+    fields: {
+      stream: STREAM,
+      /** Whole frames of it that arrived. */
+      frames: uint(0xffffffff),
+    },
+  },
+  bulk_refused: {
+    number: 18,
+    fields: {
+      link: LINK,
+      /** What the announcement said. */
+      count: uint(limits.MAX_BULK_STREAMS, { min: 1 }),
+    },
+  },
+  link_lost: { number: 19, fields: { link: uint(limits.MAX_LINKS - 1, { min: 1 }) } },
   /** The sender has finished counting after its offer. */
   totals: { number: 128, fields: { totals: TOTALS } },
 } as const satisfies Record<string, { number: number; fields: Fields }>;

@@ -2,6 +2,7 @@
  * The protocol's messages: types, one codec, limits, manifest columns. Never does I/O and never decides what to
  * send. Specs: spec/README.md and the files it lists.
  */
+export { type Acknowledgement, readAcknowledgement, writeAcknowledgement } from "./acknowledgement.ts";
 export * from "./columns.ts";
 export * from "./limits.ts";
 export {

@@ -9,6 +9,7 @@ import { type Columns, encodeMessage, type Message, writeColumns, writeRequest }
 const bytes = (text: string) => new TextEncoder().encode(text);
 const filled = (length: number, value: number) => new Uint8Array(length).fill(value);
 const none = new Uint8Array();
+const u32 = (...numbers: number[]) => new Uint8Array(new Uint32Array(numbers).buffer);
 const totals = { files: 0, directories: 0, symlinks: 0, bytes: 0 };
 const entry = {
   kind: "file",
@@ -126,7 +127,25 @@ const MESSAGES: [name: string, description: string, message: Message][] = [
     released: 2047,
   }],
   ["have", "chunks 0, 1 and 8", { type: "have", entry: 255, chunks: new Uint8Array([3, 1]) }],
-  ["bulk_streams", "", { type: "bulk_streams", count: 4 }],
+  ["bulk_streams", "on the control stream's connection", { type: "bulk_streams", count: 4 }],
+  ["bulk_streams_link", "on another link", { type: "bulk_streams", link: 7, count: 256 }],
+  ["bulk_received", "two streams and two links", {
+    type: "bulk_received",
+    time: 4294967296,
+    streams: u32(3, 65535),
+    frames: u32(4294967295, 1),
+    links: new Uint8Array(new BigUint64Array([2n ** 40n, 0n]).buffer),
+  }],
+  ["bulk_received_least", "nothing new", {
+    type: "bulk_received",
+    time: 0,
+    streams: none,
+    frames: none,
+    links: none,
+  }],
+  ["bulk_lost", "broke after two frames", { type: "bulk_lost", stream: 65535, frames: 2 }],
+  ["bulk_refused", "could not connect", { type: "bulk_refused", link: 0, count: 12 }],
+  ["link_lost", "", { type: "link_lost", link: 1 }],
   ["done", "all in place", {
     type: "done",
     files: 3,
@@ -280,6 +299,20 @@ const HOSTILE: [description: string, cbor: Uint8Array | string, code: string][] 
     encodeCbor({ t: 10, ...totals, failed: [{ entry: 0 }], failed_count: 1 }),
     "PROTOCOL",
   ],
+  ["257 bulk streams", encodeCbor({ t: 9, count: 257 }), "LIMIT_EXCEEDED"],
+  ["bulk streams on link 8", encodeCbor({ t: 9, link: 8, count: 1 }), "LIMIT_EXCEEDED"],
+  ["bulk streams on link -1", encodeCbor({ t: 9, link: -1, count: 1 }), "PROTOCOL"],
+  ["1025 acknowledged streams", received({ streams: filled(4100, 0) }), "LIMIT_EXCEEDED"],
+  ["1025 counts of frames", received({ frames: filled(4100, 0) }), "LIMIT_EXCEEDED"],
+  ["nine links", received({ links: filled(72, 0) }), "LIMIT_EXCEEDED"],
+  ["half a stream number", received({ streams: filled(2, 0) }), "PROTOCOL"],
+  ["acknowledgement at time -1", received({ time: -1 }), "PROTOCOL"],
+  ["stream 65536 is lost", encodeCbor({ t: 17, stream: 65536, frames: 0 }), "LIMIT_EXCEEDED"],
+  ["lost after -1 frames", encodeCbor({ t: 17, stream: 0, frames: -1 }), "PROTOCOL"],
+  ["lost after 2^32 frames", encodeCbor({ t: 17, stream: 0, frames: 2 ** 32 }), "LIMIT_EXCEEDED"],
+  ["nothing is refused", encodeCbor({ t: 18, link: 0, count: 0 }), "PROTOCOL"],
+  ["the control link is lost", encodeCbor({ t: 19, link: 0 }), "PROTOCOL"],
+  ["link 8 is lost", encodeCbor({ t: 19, link: 8 }), "LIMIT_EXCEEDED"],
   ["ping of 2^32", encodeCbor({ t: 12, nonce: 2 ** 32 }), "LIMIT_EXCEEDED"],
   ["error code above 65535", encodeCbor({ t: 15, code: 65536 }), "LIMIT_EXCEEDED"],
   ["error about entry -1", encodeCbor({ t: 15, code: 1, entry: -1 }), "PROTOCOL"],
@@ -300,6 +333,20 @@ function raw(message: Message & { type: "manifest_page" }): Record<string, unkno
     sizes: tag(71, columns.sizes),
     mtimes: tag(79, columns.mtimes),
   };
+}
+
+/** An acknowledgement with some of it spoilt. */
+function received(
+  { time = 0, ...columns }: { time?: number; streams?: Uint8Array; frames?: Uint8Array; links?: Uint8Array },
+): Uint8Array {
+  const { streams = none, frames = none, links = none } = columns;
+  return encodeCbor({
+    t: 16,
+    time,
+    streams: new Tagged(70, streams),
+    frames: new Tagged(70, frames),
+    links: new Tagged(71, links),
+  });
 }
 
 function many(count: number): Record<string, number> {
