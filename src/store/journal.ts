@@ -1,0 +1,218 @@
+/**
+ * Which transfers into this machine are unfinished and what of them is safely here, in one SQLite file. Rows are few
+ * and large: manifest pages and blobs of verified records, never one row per file or chunk.
+ */
+import { Database } from "./database.ts";
+
+/** Bytes of one verified record: entry u32, length u32, offset u64, chunk id 32 bytes; little endian. */
+export const RECORD_BYTES = 48;
+
+/** An unfinished transfer. */
+export interface UnfinishedTransfer {
+  /** 16 random bytes, made by this machine. */
+  readonly id: Uint8Array<ArrayBuffer>;
+  /** Folder that is received into, bytes of the system. */
+  readonly destination: Uint8Array<ArrayBuffer>;
+  /** Name of the staging folder in it. */
+  readonly staging: Uint8Array<ArrayBuffer>;
+  /** What the person sees of it: the names of its roots, as `printable` shows them. */
+  readonly title: string;
+  /** Bytes of the whole transfer; undefined when the sender has not said. */
+  readonly bytesTotal: number | undefined;
+  /** Bytes that are verified and here. */
+  readonly bytesDone: number;
+  /** ms since 1970. */
+  readonly startedMs: number;
+  readonly updatedMs: number;
+  /** The process that works on it; others leave it alone while the staging folder is locked. */
+  readonly pid: number;
+}
+
+/** What {@linkcode Journal.begin} takes. */
+export type NewTransfer = Pick<UnfinishedTransfer, "id" | "destination" | "staging" | "title" | "bytesTotal">;
+
+/** Options of {@linkcode Journal.open}. */
+export interface JournalOptions {
+  /** Names the run of the system's kernel: what was written but not synced survives the program, not the machine. */
+  readonly bootId: string;
+  readonly now?: () => number;
+  /** Told when a damaged journal was replaced. */
+  onReplaced?(message: string): void;
+}
+
+const MIGRATIONS = [`
+  CREATE TABLE transfers (
+    id BLOB PRIMARY KEY, destination BLOB NOT NULL, staging BLOB NOT NULL, title TEXT NOT NULL, bytes_total INTEGER,
+    bytes_done INTEGER NOT NULL, started_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, pid INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX transfers_by_destination ON transfers (destination, updated_ms);
+  CREATE TABLE pages (
+    transfer BLOB NOT NULL REFERENCES transfers ON DELETE CASCADE, page INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (transfer, page)
+  ) STRICT;
+  CREATE TABLE verified (
+    sequence INTEGER PRIMARY KEY, transfer BLOB NOT NULL REFERENCES transfers ON DELETE CASCADE,
+    boot_id TEXT NOT NULL, durable INTEGER NOT NULL, records BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX verified_by_transfer ON verified (transfer, sequence);
+`];
+
+interface TransferRow {
+  id: Uint8Array<ArrayBuffer>;
+  destination: Uint8Array<ArrayBuffer>;
+  staging: Uint8Array<ArrayBuffer>;
+  title: string;
+  bytes_total: number | null;
+  bytes_done: number;
+  started_ms: number;
+  updated_ms: number;
+  pid: number;
+}
+
+/** See the top of this file. */
+export class Journal implements Disposable {
+  readonly #database: Database;
+  readonly #bootId: string;
+  readonly #now: () => number;
+
+  private constructor(database: Database, { bootId, now = Date.now }: JournalOptions) {
+    this.#database = database;
+    this.#bootId = bootId;
+    this.#now = now;
+  }
+
+  /**
+   * Opens or makes the journal at `path`.
+   *
+   * @throws {WormholeError} VERSION_UNSUPPORTED when a newer program made it; what the disk says.
+   */
+  static open(path: string, options: JournalOptions): Journal {
+    const database = Database.open(path, {
+      what: "the journal of transfers",
+      migrations: MIGRATIONS,
+      expendable: true,
+      ...options.onReplaced && { onReplaced: options.onReplaced },
+    });
+    database.run("PRAGMA foreign_keys = ON");
+    return new Journal(database, options);
+  }
+
+  /** Takes a transfer in, which from now on is unfinished. */
+  begin({ id, destination, staging, title, bytesTotal }: NewTransfer): void {
+    const now = this.#now();
+    this.#database.run(
+      "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)",
+      id,
+      destination,
+      staging,
+      title,
+      bytesTotal ?? null,
+      now,
+      now,
+      Deno.pid,
+    );
+  }
+
+  /** Keeps a manifest page (`body`: the columns as the transfer encodes them). */
+  addPage(id: Uint8Array<ArrayBuffer>, page: number, body: Uint8Array<ArrayBuffer>): void {
+    this.#database.run("INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", id, page, body);
+  }
+
+  /** Keeps records ({@linkcode RECORD_BYTES} each) of what is verified and written, but maybe not on the disk yet. */
+  addVerified(id: Uint8Array<ArrayBuffer>, records: Uint8Array<ArrayBuffer>, bytesDone: number): void {
+    if (records.length % RECORD_BYTES !== 0) throw new RangeError("the verified records are cut");
+    this.#database.transaction(() => {
+      if (records.length > 0) {
+        this.#database.run(
+          "INSERT INTO verified (transfer, boot_id, durable, records) VALUES (?, ?, 0, ?)",
+          id,
+          this.#bootId,
+          records,
+        );
+      }
+      this.#database.run(
+        "UPDATE transfers SET bytes_done = ?, updated_ms = ? WHERE id = ?",
+        bytesDone,
+        this.#now(),
+        id,
+      );
+    });
+  }
+
+  /** Gives a mark for {@linkcode Journal.settle}: take it, sync the staged files, then settle it. */
+  mark(id: Uint8Array<ArrayBuffer>): number {
+    const row = this.#database.get<{ last: number | null }>(
+      "SELECT max(sequence) AS last FROM verified WHERE transfer = ?",
+      id,
+    );
+    return row?.last ?? 0;
+  }
+
+  /** Everything kept up to `mark` is on the disk, and so is this word of it when the call returns. */
+  settle(id: Uint8Array<ArrayBuffer>, mark: number): void {
+    this.#database.barrier(() => {
+      this.#database.run(
+        "UPDATE verified SET durable = 1 WHERE transfer = ? AND sequence <= ? AND durable = 0",
+        id,
+        mark,
+      );
+    });
+  }
+
+  /** Gives the unfinished transfers, the newest first; with `destination` only those into that folder. */
+  list(destination?: Uint8Array<ArrayBuffer>): UnfinishedTransfer[] {
+    const rows = destination === undefined
+      ? this.#database.all<TransferRow>("SELECT * FROM transfers ORDER BY updated_ms DESC")
+      : this.#database.all<TransferRow>(
+        "SELECT * FROM transfers WHERE destination = ? ORDER BY updated_ms DESC",
+        destination,
+      );
+    return rows.map(transferOf);
+  }
+
+  /** Gives the manifest pages of a transfer, in order. */
+  pages(id: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
+    return this.#database.all<{ body: Uint8Array<ArrayBuffer> }>(
+      "SELECT body FROM pages WHERE transfer = ? ORDER BY page",
+      id,
+    ).map(({ body }) => body);
+  }
+
+  /** Gives the blobs of records that can be relied on: written in this run of the system, or synced. */
+  verified(id: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
+    return this.#database.all<{ records: Uint8Array<ArrayBuffer> }>(
+      "SELECT records FROM verified WHERE transfer = ? AND (durable = 1 OR boot_id = ?) ORDER BY sequence",
+      id,
+      this.#bootId,
+    ).map(({ records }) => records);
+  }
+
+  /** Forgets a transfer: it is finished, or what was staged of it is gone. */
+  end(id: Uint8Array<ArrayBuffer>): void {
+    this.#database.transaction(() => {
+      // Also where foreign keys are off.
+      for (const table of ["verified", "pages"]) {
+        this.#database.run(`DELETE FROM ${table} WHERE transfer = ?`, id);
+      }
+      this.#database.run("DELETE FROM transfers WHERE id = ?", id);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#database[Symbol.dispose]();
+  }
+}
+
+function transferOf(row: TransferRow): UnfinishedTransfer {
+  return {
+    id: row.id,
+    destination: row.destination,
+    staging: row.staging,
+    title: row.title,
+    bytesTotal: row.bytes_total ?? undefined,
+    bytesDone: row.bytes_done,
+    startedMs: row.started_ms,
+    updatedMs: row.updated_ms,
+    pid: row.pid,
+  };
+}

@@ -1,0 +1,17 @@
+/**
+ * What this machine knows about content: which chunks lie where, the chunk lists of files hashed before, and which
+ * transfers are unfinished.
+ *
+ * It never reads or writes the bytes of chunks (native code does, told where) and never decides what is sent; it only
+ * remembers, in SQLite. What the index says is a hint that names its proof: whoever uses a place compares the file's
+ * {@linkcode FileStamp}, and hashes what is not beyond doubt. Design: docs/design/dedup_and_resume.md.
+ */
+export { type FileStamp, isSettled, sizeOf, STAMP_BYTES } from "./file_stamp.ts";
+export { chunkCount, type Chunking, type ChunkList, chunkOffsets, FIXED_CHUNKS } from "./chunk_list.ts";
+export {
+  type ChunkPlace,
+  FileIndex,
+  type FileIndexOptions,
+  type IndexTotals,
+  type KnownFile,
+} from "./file_index.ts";
