@@ -237,7 +237,7 @@ function stamp(
 /** Ids that differ in their first bytes, as hashes do. */
 function ids(chunks: number[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(32 * chunks.length);
-  chunks.forEach((chunk, i) => new DataView(bytes.buffer).setUint32(32 * i + 2, chunk * 0x9e3779b1));
+  chunks.forEach((chunk, i) => new DataView(bytes.buffer).setUint32(32 * i + 2, (chunk + 1) * 0x9e3779b1));
   return bytes;
 }
 
