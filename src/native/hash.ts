@@ -85,21 +85,49 @@ export async function hashFile(
   return { hash, bytes: Number(bytes) };
 }
 
+/** The chunks of one file, as {@linkcode hashChunks} found them. */
+export interface HashedFile {
+  /** 32 bytes for each chunk, concatenated. */
+  readonly hashes: Uint8Array<ArrayBuffer>;
+  /** Bytes of each chunk when it was cut by content. */
+  readonly sizes?: Uint32Array<ArrayBuffer>;
+  /** Bytes of the file. */
+  readonly size: number;
+  /** 40 bytes: which file it was and in what state (`src/store/file_stamp.ts`). */
+  readonly stamp: Uint8Array<ArrayBuffer>;
+}
+
 /**
- * Hashes a file in chunks of `chunkBytes`, the last of which may be shorter.
+ * Hashes a file in chunks of `chunkBytes`, the last of which may be shorter, or in chunks that its content defines
+ * (`"cdc"`; spec/chunks.md §2).
  *
- * @returns `hashes`: 32 bytes for each chunk, concatenated; `size`: the file's size in bytes.
- * @throws {WormholeError} NOT_FOUND, PERMISSION_DENIED or IO when it cannot be read.
+ * @throws {WormholeError} NOT_FOUND, PERMISSION_DENIED or IO when it cannot be read; UNSUPPORTED when it is no regular
+ * file; SOURCE_CHANGED when it changed meanwhile.
  */
 export async function hashChunks(
   queue: NativeQueue,
-  path: string,
-  { chunkBytes, signal }: CallOptions & { chunkBytes: number },
-): Promise<{ hashes: Uint8Array; size: number }> {
-  const { hashes, size } = await queue.call<{ hashes: Uint8Array; size: number | bigint }>(
+  path: string | Uint8Array,
+  { chunkBytes, signal }: CallOptions & { chunkBytes: number | "cdc" },
+): Promise<HashedFile> {
+  const { hashes, sizes, size, stamp } = await queue.call<ChunksResult>(
     "hash.chunks",
-    { path: encodeName(path), chunk_bytes: chunkBytes },
+    {
+      path: typeof path === "string" ? encodeName(path) : path,
+      chunk_bytes: chunkBytes === "cdc" ? 0 : chunkBytes,
+    },
     { signal },
   );
-  return { hashes, size: Number(size) };
+  return {
+    hashes: hashes.slice(),
+    ...chunkBytes === "cdc" && { sizes: new Uint32Array(sizes.slice().buffer) },
+    size: Number(size),
+    stamp: stamp.slice(),
+  };
+}
+
+interface ChunksResult {
+  hashes: Uint8Array;
+  sizes: Uint8Array;
+  size: number | bigint;
+  stamp: Uint8Array;
 }

@@ -45,6 +45,28 @@ Deno.test("hashFile() and hashChunks() hash ranges of a file", async () => {
   }
 });
 
+Deno.test("hashChunks() cuts by content, and stamps what it read", async () => {
+  await using queue = NativeQueue.open();
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/file`;
+    const bytes = new Uint8Array(3 << 20);
+    for (let at = 0; at < bytes.length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+    await Deno.writeFile(path, bytes);
+    const { hashes, sizes, size, stamp } = await hashChunks(queue, path, { chunkBytes: "cdc" });
+    assertEquals([size, sizes!.reduce((sum, length) => sum + length, 0)], [bytes.length, bytes.length]);
+    assertEquals(hashes.subarray(0, 32), hashBuffer(bytes.subarray(0, sizes![0])));
+    assertEquals((await hashChunks(queue, path, { chunkBytes: 1 << 20 })).stamp, stamp);
+    await Deno.writeFile(path, bytes.subarray(1));
+    const changed = await hashChunks(queue, path, { chunkBytes: "cdc" });
+    assertEquals([changed.size, changed.stamp.length], [bytes.length - 1, stamp.length]);
+    assertEquals(hex(changed.stamp) === hex(stamp), false);
+    await assertRejects(() => hashChunks(queue, folder, { chunkBytes: "cdc" }), "UNSUPPORTED", folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("hashFile() stops when aborted", async () => {
   await using queue = NativeQueue.open();
   const path = await Deno.makeTempFile();

@@ -1,4 +1,5 @@
 //! What is done to bytes on their way: hashing and compressing. Which bytes and how is decided above.
 
+pub mod cdc;
 pub mod codec;
 pub mod hash;

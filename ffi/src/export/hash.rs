@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::{LocalPath, bytes, bytes_mut, guarded};
+use crate::chunk::cdc::{CutFile, cut_file};
 use crate::chunk::hash::{HASH_BYTES, Streaming, hash, hash_chunks, hash_range};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::handles::Handles;
 use crate::io::name::quoted_path;
+use crate::io::stamp::Stamp;
 use crate::op::{self, Context, Op, OpFuture};
 
 pub const OPERATIONS: &[(&str, Op)] = &[("hash.file", file), ("hash.chunks", chunks)];
@@ -126,24 +128,44 @@ fn file(context: Context, args: &[u8]) -> OpFuture {
 #[derive(Deserialize)]
 struct ChunksArgs {
     path: LocalPath,
+    /// Bytes per chunk; 0 cuts by content.
     chunk_bytes: u64,
 }
 
 #[derive(Serialize)]
 struct ChunksResult {
     hashes: ByteBuf,
+    /// u32 per chunk when it was cut by content, else empty.
+    sizes: ByteBuf,
     size: u64,
+    stamp: ByteBuf,
 }
 
 /// Hashes a file chunk by chunk.
 fn chunks(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |_, args: ChunksArgs| {
         op::blocking_cancellable(move |cancelled| {
-            let file = open(&args.path.0)?;
+            let path = &args.path.0;
+            let file = open(path)?;
             let stop = || cancelled.load(Ordering::Relaxed);
-            let (hashes, size) =
-                hash_chunks(&file, args.chunk_bytes, &stop).map_err(|e| name(&args.path.0, e))?;
-            Ok(ChunksResult { hashes: ByteBuf::from(hashes), size })
+            let stamp = Stamp::of(&file).map_err(|e| name(path, e))?;
+            let cut = match args.chunk_bytes {
+                0 => cut_file(&file, &stop),
+                chunk_bytes => hash_chunks(&file, chunk_bytes, &stop)
+                    .map(|(ids, size)| CutFile { ids, sizes: Vec::new(), size }),
+            }
+            .map_err(|e| name(path, e))?;
+            if Stamp::of(&file).map_err(|e| name(path, e))? != stamp || cut.size != stamp.size {
+                let text = format!("Cannot read {}: it changed while it was being read", quoted_path(path));
+                return Err(Error::new(Kind::SourceChanged, text));
+            }
+            let sizes: Vec<u8> = cut.sizes.iter().flat_map(|size| size.to_le_bytes()).collect();
+            Ok(ChunksResult {
+                hashes: ByteBuf::from(cut.ids),
+                sizes: ByteBuf::from(sizes),
+                size: cut.size,
+                stamp: ByteBuf::from(stamp.encode()),
+            })
         })
     })
 }
@@ -154,8 +176,10 @@ fn open(path: &Path) -> Result<File> {
 
 /// Names the file in the error for a failed read.
 fn name(path: &Path, error: Error) -> Error {
-    match error.text.strip_prefix("Cannot read a file") {
-        Some(rest) => Error { text: format!("Cannot read {}{rest}", quoted_path(path)), ..error },
-        None => error,
+    for verb in ["read", "look at"] {
+        if let Some(rest) = error.text.strip_prefix(&format!("Cannot {verb} a file")) {
+            return Error { text: format!("Cannot {verb} {}{rest}", quoted_path(path)), ..error };
+        }
     }
+    error
 }

@@ -17,4 +17,5 @@ pub mod read;
 mod remove;
 pub mod space;
 pub mod stage;
+pub mod stamp;
 pub mod walk;
