@@ -17,6 +17,8 @@ export type OutputEvent =
   | ListeningEvent
   | SettingEvent
   | CheckEvent
+  | ChecksumEvent
+  | VerifiedEvent
   | WarningEvent
   | DoneEvent
   | ErrorEvent;
@@ -112,6 +114,26 @@ export interface CheckEvent {
   readonly text: string;
   /** What to do about it; null when nothing. */
   readonly advice: string | null;
+}
+
+/** The checksum of one file; `--checksum`. */
+export interface ChecksumEvent {
+  readonly event: "checksum";
+  readonly name: string;
+  /** 64 hex digits: BLAKE3-256 of the whole file, as b3sum gives it. */
+  readonly hash: string;
+  readonly bytes: number;
+}
+
+/** The end of `wormhole verify`. */
+export interface VerifiedEvent {
+  readonly event: "verified";
+  /** Files that are as the list says, and their bytes. */
+  readonly files: number;
+  readonly bytes: number;
+  /** Files that differ or cannot be read; each had a `file_failed`. */
+  readonly failed: number;
+  readonly duration_ms: number;
 }
 
 /** Something that is wrong without ending the command. */

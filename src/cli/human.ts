@@ -1,4 +1,12 @@
-import type { CheckEvent, DoneEvent, OfferEvent, OutputEvent } from "./events.ts";
+import { formatSum } from "../verify/sum_list.ts";
+import type {
+  CheckEvent,
+  ChecksumEvent,
+  DoneEvent,
+  OfferEvent,
+  OutputEvent,
+  VerifiedEvent,
+} from "./events.ts";
 import { counted, formatDuration, formatRate, formatSize } from "./format.ts";
 import { safe } from "./safe.ts";
 import type { Styles } from "./terminal.ts";
@@ -27,6 +35,10 @@ export function humanText(event: OutputEvent, styles: Styles): string {
       return `${safe(event.name)} = ${safe(JSON.stringify(event.value))}  # ${event.source}`;
     case "check":
       return checkText(event, styles);
+    case "checksum":
+      return checksumLine(event);
+    case "verified":
+      return verifiedText(event);
     case "warning":
       return `${styles.yellow("warning:")} ${safe(event.message)}`;
     case "done":
@@ -36,6 +48,11 @@ export function humanText(event: OutputEvent, styles: Styles): string {
     case "progress":
       return "";
   }
+}
+
+/** Gives a checksum as `b3sum` writes it; its own escapes leave no control character but what a name may have. */
+export function checksumLine({ hash, name }: ChecksumEvent): string {
+  return formatSum({ hash, name }).trimEnd();
 }
 
 /** Gives what an offer contains in one phrase: "3 files in 1 folder, 1.20 GiB". */
@@ -79,6 +96,12 @@ function doneText(event: DoneEvent): string {
   if (event.skipped > 0) parts.push(`Left out: ${event.skipped}.`);
   if (event.failed > 0) parts.push(`Failed: ${event.failed}.`);
   return parts.join(" ");
+}
+
+function verifiedText({ files, bytes, failed, duration_ms: ms }: VerifiedEvent): string {
+  const took = ms < 1000 ? `${Math.round(ms)}ms` : formatDuration(ms);
+  const good = `${counted(files, "file")}, ${formatSize(bytes)}: as they should be`;
+  return failed === 0 ? `${good} (${took}).` : `${good}; ${failed} not (${took}).`;
 }
 
 function checkText({ status, name, text, advice }: CheckEvent, styles: Styles): string {

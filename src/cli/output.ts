@@ -36,7 +36,8 @@ export function humanOutput({ terminal, clock, stdout, dataOnStdout }: OutputOpt
       }
       line?.pause();
       const text = humanText(event, terminal.styles);
-      if (event.event === "text" && !dataOnStdout) stdout(receivedText(event.text, terminal));
+      if (event.event === "checksum") printSum(text, { terminal, stdout, dataOnStdout });
+      else if (event.event === "text" && !dataOnStdout) stdout(receivedText(event.text, terminal));
       else if (isAnswer(event) && !dataOnStdout) stdout(text + "\n");
       else if (text !== "") terminal.write(text + "\n");
       line?.resume();
@@ -54,7 +55,9 @@ export function quietOutput({ terminal, stdout, dataOnStdout }: OutputOptions): 
   return {
     emit(event) {
       if (event.event === "code") answer(safe(event.code) + "\n");
-      else if (event.event === "verifier") terminal.write(humanText(event, terminal.styles) + "\n");
+      else if (event.event === "checksum") {
+        printSum(humanText(event, terminal.styles), { terminal, stdout, dataOnStdout });
+      } else if (event.event === "verifier") terminal.write(humanText(event, terminal.styles) + "\n");
       else if (event.event === "text") answer(receivedText(event.text, terminal));
       else if (isAnswer(event)) answer(humanText(event, terminal.styles) + "\n");
       else if (event.event === "error" || event.event === "file_failed") {
@@ -91,6 +94,15 @@ export function jsonLine(event: OutputEvent): string {
 
 function isAnswer({ event }: OutputEvent): boolean {
   return event === "setting" || event === "check";
+}
+
+/** A checksum goes as it is into a pipe or file, where b3sum reads it, and without control characters to a terminal. */
+function printSum(
+  line: string,
+  { terminal, stdout, dataOnStdout }: Pick<OutputOptions, "terminal" | "stdout" | "dataOnStdout">,
+): void {
+  if (dataOnStdout) terminal.write(safe(line) + "\n");
+  else stdout((terminal.stdoutIsTerminal ? safe(line) : line) + "\n");
 }
 
 /** A text goes as it is into a pipe or file, without control characters to a terminal. */

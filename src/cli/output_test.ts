@@ -25,6 +25,8 @@ const HOSTILE: OutputEvent[] = [
   },
   { event: "file_failed", name: EVIL, code: "IO", message: EVIL },
   { event: "text", text: EVIL },
+  { event: "checksum", name: EVIL, hash: EVIL, bytes: 1 },
+  { event: "verified", files: 1, bytes: 1, failed: 1, duration_ms: 1 },
   { event: "listening", url: EVIL },
   { event: "setting", name: EVIL, value: EVIL, source: "file" },
   { event: "check", name: EVIL, status: "problem", text: EVIL, advice: EVIL },

@@ -96,7 +96,7 @@ Deno.test("completions work in a real bash", async () => {
     ["positionals", ["completions", ""], ["bash", "zsh", "fish"]],
     ["settings", ["config", "set", "max"], ["max_streams"]],
     ["the command behind a flag", ["--json", "completions", "z"], ["zsh"]],
-    ["topics", ["help", "ver"], ["version"]],
+    ["topics", ["help", "vers"], ["version"]],
     ["nothing", ["version", "x"], []],
   ];
   for (const [what, words, wanted] of rows) {
@@ -168,6 +168,8 @@ Deno.test("docs/json.md describes every event and field", async () => {
     listening: ["url"],
     setting: ["name", "value", "source"],
     check: ["name", "status", "text", "advice"],
+    checksum: ["name", "hash", "bytes"],
+    verified: ["files", "bytes", "failed", "duration_ms"],
     warning: ["message"],
     done: ["direction", "bytes", "files", "skipped", "failed", "duration_ms", "bytes_on_wire", "destination"],
     error: ["code", "message", "advice", "exit"],

@@ -14,6 +14,7 @@ import {
   VERSION,
 } from "./commands/definitions_help.ts";
 import { HUB, RECV, SEND } from "./commands/definitions_transfer.ts";
+import { VERIFY } from "./commands/definitions_verify.ts";
 import { COMMON_FLAGS } from "./common_flags.ts";
 import type { ArgsOf, Command, Flag } from "./definition.ts";
 
@@ -21,6 +22,7 @@ import type { ArgsOf, Command, Flag } from "./definition.ts";
 export const COMMANDS = [
   SEND,
   RECV,
+  VERIFY,
   HUB,
   CONFIG_SHOW,
   CONFIG_SET,
@@ -45,6 +47,7 @@ export type CommandArgs<C> = ArgsOf<C> & CommonArgs;
 
 export type SendArgs = CommandArgs<typeof SEND>;
 export type RecvArgs = CommandArgs<typeof RECV>;
+export type VerifyArgs = CommandArgs<typeof VERIFY>;
 export type HubArgs = CommandArgs<typeof HUB>;
 export type ConfigShowArgs = CommandArgs<typeof CONFIG_SHOW>;
 export type ConfigSetArgs = CommandArgs<typeof CONFIG_SET>;

@@ -1,5 +1,5 @@
 import { encodeName } from "../base/names.ts";
-import { WormholeError } from "../base/errors.ts";
+import { type ErrorCode, errorCode, WormholeError } from "../base/errors.ts";
 import { checked } from "./failure.ts";
 import { loadLibrary } from "./library.ts";
 import type { CallOptions, NativeQueue } from "./queue.ts";
@@ -130,4 +130,29 @@ interface ChunksResult {
   sizes: Uint8Array;
   size: number | bigint;
   stamp: Uint8Array;
+}
+
+/** The checksum of one file, or why there is none. */
+export type FileSum =
+  | { /** 64 hex digits. */ readonly hash: string; readonly bytes: number }
+  | { readonly code: ErrorCode; readonly message: string };
+
+/** Gives the BLAKE3-256 of each of `paths`, in their order; several are read at once. At most 4096. */
+export async function hashFiles(
+  queue: NativeQueue,
+  paths: readonly string[],
+  { signal }: CallOptions = {},
+): Promise<FileSum[]> {
+  const { hashes, sizes, failed } = await queue.call<{
+    hashes: Uint8Array;
+    sizes: Uint8Array;
+    failed: { index: number; kind: number; text: string }[];
+  }>("hash.files", { paths: paths.map(encodeName) }, { signal });
+  const view = new DataView(sizes.buffer, sizes.byteOffset, sizes.length);
+  const sums: FileSum[] = paths.map((_, i) => ({
+    hash: hashes.subarray(HASH_BYTES * i, HASH_BYTES * (i + 1)).toHex(),
+    bytes: Number(view.getBigUint64(8 * i, true)),
+  }));
+  for (const { index, kind, text } of failed) sums[index] = { code: errorCode(kind), message: text };
+  return sums;
 }

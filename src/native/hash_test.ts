@@ -1,4 +1,4 @@
-import { hashBuffer, hashChunks, Hasher, hashFile } from "./hash.ts";
+import { hashBuffer, hashChunks, Hasher, hashFile, hashFiles } from "./hash.ts";
 import { NativeQueue } from "./queue.ts";
 import { assertEquals, assertRejects, assertThrows } from "../base/testing.ts";
 
@@ -62,6 +62,24 @@ Deno.test("hashChunks() cuts by content, and stamps what it read", async () => {
     assertEquals([changed.size, changed.stamp.length], [bytes.length - 1, stamp.length]);
     assertEquals(hex(changed.stamp) === hex(stamp), false);
     await assertRejects(() => hashChunks(queue, folder, { chunkBytes: "cdc" }), "UNSUPPORTED", folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("hashFiles() gives each file's checksum or failure, in order", async () => {
+  await using queue = NativeQueue.open();
+  const folder = await Deno.makeTempDir();
+  try {
+    const paths = Array.from({ length: 40 }, (_, i) => `${folder}/${i}`);
+    for (const [i, path] of paths.entries()) await Deno.writeFile(path, new Uint8Array(i * 1000).fill(i));
+    const sums = await hashFiles(queue, [...paths, `${folder}/no`, folder]);
+    for (let i = 0; i < 40; i++) {
+      const hash = hashBuffer(new Uint8Array(i * 1000).fill(i)).toHex();
+      assertEquals(sums[i], { hash, bytes: i * 1000 });
+    }
+    assertEquals(sums.slice(40).map((sum) => "code" in sum && sum.code), ["NOT_FOUND", "UNSUPPORTED"]);
+    assertEquals(await hashFiles(queue, []), []);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

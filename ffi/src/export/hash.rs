@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::io::name::quoted_path;
 use crate::io::stamp::Stamp;
 use crate::op::{self, Context, Op, OpFuture};
 
-pub const OPERATIONS: &[(&str, Op)] = &[("hash.file", file), ("hash.chunks", chunks)];
+pub const OPERATIONS: &[(&str, Op)] = &[("hash.file", file), ("hash.chunks", chunks), ("hash.files", files)];
 
 fn hashers() -> &'static Handles {
     static HASHERS: OnceLock<Handles> = OnceLock::new();
@@ -170,8 +170,96 @@ fn chunks(context: Context, args: &[u8]) -> OpFuture {
     })
 }
 
+/// Files of one `hash.files`.
+const MAX_FILES: usize = 4096;
+
+#[derive(Deserialize)]
+struct FilesArgs {
+    paths: Vec<LocalPath>,
+}
+
+#[derive(Serialize)]
+struct FilesResult {
+    /// 32 bytes per path; zeros where it failed.
+    hashes: ByteBuf,
+    /// u64 per path.
+    sizes: ByteBuf,
+    failed: Vec<FailedFile>,
+}
+
+#[derive(Serialize)]
+struct FailedFile {
+    index: usize,
+    kind: u16,
+    text: String,
+}
+
+/// Hashes whole files, several at once.
+fn files(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |_, args: FilesArgs| {
+        op::blocking_cancellable(move |cancelled| {
+            let paths = args.paths;
+            if paths.len() > MAX_FILES {
+                let text = format!("{} files are too many for one call", paths.len());
+                return Err(Error::new(Kind::InvalidArgument, text));
+            }
+            let stop = || cancelled.load(Ordering::Relaxed);
+            let results = hash_each(&paths, &stop);
+            if stop() {
+                return Err(Error::new(Kind::Cancelled, "cancelled"));
+            }
+            let (mut hashes, mut sizes) = (vec![0; HASH_BYTES * paths.len()], vec![0; 8 * paths.len()]);
+            let mut failed = Vec::new();
+            for (index, result) in results.into_iter().enumerate() {
+                match result {
+                    Ok((hash, size)) => {
+                        hashes[HASH_BYTES * index..][..HASH_BYTES].copy_from_slice(&hash);
+                        sizes[8 * index..][..8].copy_from_slice(&size.to_le_bytes());
+                    }
+                    Err(error) => {
+                        failed.push(FailedFile { index, kind: error.kind as u16, text: error.text })
+                    }
+                }
+            }
+            Ok(FilesResult { hashes: ByteBuf::from(hashes), sizes: ByteBuf::from(sizes), failed })
+        })
+    })
+}
+
+/// Hashes files on as many threads as there are processors; each takes the next one.
+fn hash_each(paths: &[LocalPath], stop: &(dyn Fn() -> bool + Sync)) -> Vec<Result<([u8; HASH_BYTES], u64)>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((index, path)) = Some(next.fetch_add(1, Ordering::Relaxed))
+            .and_then(|index| paths.get(index).map(|path| (index, path)))
+        {
+            let sum = open(&path.0)
+                .and_then(|file| Stamp::of(&file).map(|_| file))
+                .and_then(|file| hash_range(&file, 0, u64::MAX, stop))
+                .map_err(|error| name(&path.0, error));
+            done.push((index, sum));
+        }
+        done
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len()).max(1);
+    let mut done: Vec<_> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        own.into_iter()
+            .chain(others.into_iter().flat_map(|thread| thread.join().expect("hashing does not panic")))
+            .collect()
+    });
+    done.sort_unstable_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, sum)| sum).collect()
+}
+
 fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| Error::io(format!("Cannot open {}", quoted_path(path)), &error))
+    use std::os::unix::fs::OpenOptionsExt;
+
+    // NONBLOCK: a FIFO must not block.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    File::options().read(true).custom_flags(flags).open(path).map_err(|error| Error::io(format!("Cannot open {}", quoted_path(path)), &error))
 }
 
 /// Names the file in the error for a failed read.

@@ -1,0 +1,53 @@
+/** `wormhole verify` as a person uses it. */
+import { assertEquals, assertTrue } from "../../src/base/testing.ts";
+import { run } from "./command.ts";
+import { Sandbox } from "./sandbox.ts";
+
+Deno.test("verify compares with the list that verify --checksum made", async () => {
+  await using sandbox = await Sandbox.create();
+  const person = await sandbox.person("reader");
+  await sandbox.file("tree/empty", "");
+  await sandbox.file("tree/deep/er/line\nfeed", "hello");
+  await sandbox.file("tree/big", new Uint8Array(5_000_000).fill(7));
+  const tree = sandbox.path("tree");
+  const made = await run(["verify", "--checksum", tree], { person });
+  assertEquals([made.code, made.stderr], [0, ""]);
+  const text = new TextDecoder().decode(made.stdout);
+  const lines = text.trimEnd().split("\n");
+  assertEquals(lines.length, 3);
+  assertTrue(lines.includes("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262  empty"), text);
+  assertTrue(lines.some((line) => line.startsWith("\\") && line.endsWith("  deep/er/line\\nfeed")), text);
+  const list = await sandbox.file("list", text);
+
+  const good = await run(["verify", tree, list], { person });
+  assertEquals(good.code, 0, good.stderr);
+  const piped = await run(["verify", "--json", tree, "-"], { person, stdin: made.stdout });
+  assertEquals(piped.code, 0, piped.stderr);
+  assertEquals(piped.events.map(({ event, files, failed }) => [event, files, failed]), [["verified", 3, 0]]);
+
+  await Deno.writeTextFile(`${tree}/empty`, "x");
+  await Deno.remove(`${tree}/big`);
+  const bad = await run(["verify", tree, list], { person });
+  assertEquals(bad.code, 7);
+  assertTrue(bad.stderr.includes(`Cannot verify "empty": its content differs`), bad.stderr);
+  assertTrue(bad.stderr.includes("/tree/big"), bad.stderr);
+});
+
+Deno.test("verify refuses what is no list, and a list that leads out of the folder", async () => {
+  await using sandbox = await Sandbox.create();
+  const person = await sandbox.person("reader");
+  const cases = [
+    ["hello\n", "line 1 is no checksum"],
+    ["", "names no file"],
+    [`${"0".repeat(64)}  ../x\n`, "outside of the folder"],
+    [`${"0".repeat(64)}  /etc/passwd\n`, "outside of the folder"],
+  ] as const;
+  for (const [text, words] of cases) {
+    const ended = await run(["verify", sandbox.dir, await sandbox.file("list", text)], { person });
+    assertEquals(ended.code, 2, ended.stderr);
+    assertTrue(ended.stderr.includes(words), ended.stderr);
+  }
+  assertEquals((await run(["verify", sandbox.dir], { person })).code, 2);
+  const list = await sandbox.file("list", `${"0".repeat(64)}  x\n`);
+  assertEquals((await run(["verify", sandbox.path("no"), list], { person })).code, 6);
+});
