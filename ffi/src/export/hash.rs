@@ -151,8 +151,11 @@ fn chunks(context: Context, args: &[u8]) -> OpFuture {
             let stamp = Stamp::of(&file).map_err(|e| name(path, e))?;
             let cut = match args.chunk_bytes {
                 0 => cut_file(&file, &stop),
-                chunk_bytes => hash_chunks(&file, chunk_bytes, &stop)
-                    .map(|(ids, size)| CutFile { ids, sizes: Vec::new(), size }),
+                chunk_bytes => hash_chunks(&file, chunk_bytes, &stop).map(|(ids, size)| CutFile {
+                    ids,
+                    sizes: Vec::new(),
+                    size,
+                }),
             }
             .map_err(|e| name(path, e))?;
             if Stamp::of(&file).map_err(|e| name(path, e))? != stamp || cut.size != stamp.size {
@@ -259,7 +262,11 @@ fn open(path: &Path) -> Result<File> {
 
     // NONBLOCK: a FIFO must not block.
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    File::options().read(true).custom_flags(flags).open(path).map_err(|error| Error::io(format!("Cannot open {}", quoted_path(path)), &error))
+    File::options()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|error| Error::io(format!("Cannot open {}", quoted_path(path)), &error))
 }
 
 /// Names the file in the error for a failed read.
