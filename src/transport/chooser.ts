@@ -24,10 +24,15 @@ export function allowedTransports(
   return choice === "auto" ? ["quic", "tcp"] : [choice];
 }
 
-/** Gives the transport that should carry bulk data over a path of `rttMs`. */
+/** Gives the transport that should carry bulk data over a path of `rttMs`, before anything is measured. */
 export function preferredTransport({ rttMs }: { rttMs: number }): DialTransport {
   // On longer paths QUIC's BBR keeps its rate under loss, where one TCP connection halves.
-  return rttMs < LAN_RTT_MS ? "tcp" : "quic";
+  return isLan(rttMs) ? "tcp" : "quic";
+}
+
+/** Tells whether a round trip is that of one machine or one LAN. */
+export function isLan(rttMs: number): boolean {
+  return rttMs < LAN_RTT_MS;
 }
 
 /** What {@linkcode streamCount} decides from. */
@@ -64,7 +69,7 @@ const MAX_STREAMS_BY_CPU = 8;
 export function streamCount(input: StreamCountInput): number {
   const { kind, rttMs, cpuCount, minStreams, maxStreams, bandwidthDelayBytes = 0 } = input;
   const byCpu = Math.max(2, Math.min(Math.floor(cpuCount) || 1, MAX_STREAMS_BY_CPU));
-  const lan = kind === "memory" || rttMs < LAN_RTT_MS;
+  const lan = kind === "memory" || isLan(rttMs);
   const wanted = lan
     ? Math.max(byCpu, Math.min(minStreams, 2 * byCpu))
     : kind === "tcp"

@@ -239,6 +239,7 @@ const MESSAGES = {
     },
   },
   link_lost: { number: 19, fields: { link: uint(limits.MAX_LINKS - 1, { min: 1 }) } },
+  bulk_gone: { number: 20, fields: { stream: STREAM } },
   /** The sender has finished counting after its offer. */
   totals: { number: 128, fields: { totals: TOTALS } },
 } as const satisfies Record<string, { number: number; fields: Fields }>;

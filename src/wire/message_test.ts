@@ -205,6 +205,7 @@ function anyMessage(): fc.Arbitrary<Message> {
     typed("bulk_received", { time: size, streams: columns(4), frames: columns(4), links: bytes(16) }),
     typed("bulk_lost", { stream: fc.nat(65535), frames: u32 }),
     typed("bulk_refused", { link: fc.nat(7), count: fc.integer({ min: 1, max: 256 }) }),
+    typed("bulk_gone", { stream: fc.nat(65535) }),
     typed("link_lost", { link: fc.integer({ min: 1, max: 7 }) }),
     typed("ping", { nonce: u32 }),
     typed("error", { code, entry: id }, ["code"]),

@@ -146,6 +146,7 @@ const MESSAGES: [name: string, description: string, message: Message][] = [
   ["bulk_lost", "broke after two frames", { type: "bulk_lost", stream: 65535, frames: 2 }],
   ["bulk_refused", "could not connect", { type: "bulk_refused", link: 0, count: 12 }],
   ["link_lost", "", { type: "link_lost", link: 1 }],
+  ["bulk_gone", "broke at the sender", { type: "bulk_gone", stream: 65535 }],
   ["done", "all in place", {
     type: "done",
     files: 3,
@@ -313,6 +314,7 @@ const HOSTILE: [description: string, cbor: Uint8Array | string, code: string][] 
   ["nothing is refused", encodeCbor({ t: 18, link: 0, count: 0 }), "PROTOCOL"],
   ["the control link is lost", encodeCbor({ t: 19, link: 0 }), "PROTOCOL"],
   ["link 8 is lost", encodeCbor({ t: 19, link: 8 }), "LIMIT_EXCEEDED"],
+  ["stream 65536 is gone", encodeCbor({ t: 20, stream: 65536 }), "LIMIT_EXCEEDED"],
   ["ping of 2^32", encodeCbor({ t: 12, nonce: 2 ** 32 }), "LIMIT_EXCEEDED"],
   ["error code above 65535", encodeCbor({ t: 15, code: 65536 }), "LIMIT_EXCEEDED"],
   ["error about entry -1", encodeCbor({ t: 15, code: 1, entry: -1 }), "PROTOCOL"],
