@@ -37,27 +37,32 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Compresses `input` into `output`, which is replaced; `level` is zstd's (lz4 has one level).
-///
-/// Gives false, with `output` empty, when the result is not at least 1/16 smaller: not worth the receiver's
-/// work. RAW always gives false.
+/// Compresses `input` into `output`, which is replaced; see [`compress_into`]. Gives false, with `output` empty, when
+/// that is not worth it.
 pub fn compress(codec: Codec, level: i32, input: &[u8], output: &mut Vec<u8>) -> Result<bool> {
-    output.clear();
-    let limit = input.len() - input.len() / 16;
-    match codec {
-        Codec::Raw => return Ok(false),
+    output.resize(largest_output(input.len()), 0);
+    let length = compress_into(codec, level, input, output)?;
+    output.truncate(length.unwrap_or(0));
+    Ok(length.is_some())
+}
+
+/// Room that [`compress_into`] needs for an input of `length` bytes, with any codec.
+pub fn largest_output(length: usize) -> usize {
+    lz4_flex::block::get_maximum_output_size(length).max(zstd::zstd_safe::compress_bound(length))
+}
+
+/// Compresses `input` into the start of `output`, which has the room of [`largest_output`]; `level` is zstd's (lz4 has
+/// one level).
+///
+/// Gives the length, or none when the result is not at least 1/16 smaller: not worth the receiver's work. RAW always
+/// gives none.
+pub fn compress_into(codec: Codec, level: i32, input: &[u8], output: &mut [u8]) -> Result<Option<usize>> {
+    let length = match codec {
+        Codec::Raw => return Ok(None),
         Codec::Zstd => compress_zstd(level, input, output)?,
-        Codec::Lz4 => {
-            output.resize(lz4_flex::block::get_maximum_output_size(input.len()), 0);
-            let size = lz4_flex::block::compress_into(input, output).map_err(|error| internal(&error))?;
-            output.truncate(size);
-        }
-    }
-    let shrunk = output.len() < limit;
-    if !shrunk {
-        output.clear();
-    }
-    Ok(shrunk)
+        Codec::Lz4 => lz4_flex::block::compress_into(input, output).map_err(|error| internal(&error))?,
+    };
+    Ok((length < input.len() - input.len() / 16).then_some(length))
 }
 
 /// Expands `input` into `output`.
@@ -80,20 +85,25 @@ pub fn decompress(codec: Codec, input: &[u8], expected_len: usize, output: &mut 
     if size == expected_len { Ok(()) } else { Err(corrupt()) }
 }
 
-fn compress_zstd(level: i32, input: &[u8], output: &mut Vec<u8>) -> Result<()> {
-    output.reserve(zstd::zstd_safe::compress_bound(input.len()));
+fn compress_zstd(level: i32, input: &[u8], output: &mut [u8]) -> Result<usize> {
     COMPRESSOR.with_borrow_mut(|slot| {
         let (current, compressor) = match slot {
             Some(made) => made,
-            None => slot.insert((level, Compressor::new(level).map_err(|error| internal(&error))?)),
+            None => slot.insert((level, new_compressor(level).map_err(|error| internal(&error))?)),
         };
         if *current != level {
             compressor.set_compression_level(level).map_err(|error| internal(&error))?;
             *current = level;
         }
-        compressor.compress_to_buffer(input, output).map_err(|error| internal(&error))?;
-        Ok(())
+        compressor.compress_to_buffer(input, output).map_err(|error| internal(&error))
     })
+}
+
+fn new_compressor(level: i32) -> std::io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::new(level)?;
+    // A frame is one chunk: there is nothing at a long distance, and looking for it costs memory and time.
+    compressor.set_parameter(zstd::zstd_safe::CParameter::EnableLongDistanceMatching(false))?;
+    Ok(compressor)
 }
 
 fn decompress_zstd(input: &[u8], output: &mut [u8]) -> Result<usize> {

@@ -2,4 +2,6 @@
 
 pub mod cdc;
 pub mod codec;
+pub mod estimate;
 pub mod hash;
+pub mod magic;

@@ -14,6 +14,7 @@ use crate::io::columns::Columns;
 use crate::io::walk::{self, Root, WalkOptions};
 use crate::net::Connection;
 use crate::op::{self, Context, Op, OpFuture, blocking};
+use crate::transfer::encode::{Candidate, Probe, Rules};
 use crate::transfer::expect::{ReceiveSession, RootPlan, RootPolicy};
 use crate::transfer::report::{Failure, Report};
 use crate::transfer::send::{SendOptions, SendSession};
@@ -158,6 +159,8 @@ struct SendStartArgs {
     codec: u8,
     #[serde(default)]
     level: i32,
+    #[serde(default)]
+    rules: Rules,
 }
 
 fn send_start(context: Context, args: &[u8]) -> OpFuture {
@@ -171,6 +174,7 @@ fn send_start(context: Context, args: &[u8]) -> OpFuture {
             codec: codec_of(args.codec)?,
             level: args.level,
         };
+        session.encoding.set_rules(args.rules)?;
         session.start((*connection).clone(), options, context.runtime())
     })
 }
@@ -246,11 +250,17 @@ fn send_hash(context: Context, args: &[u8]) -> OpFuture {
     })
 }
 
+/// A slow link has no news for seconds, but that it is slow: time that threads wait counts on.
+const LONGEST_SILENCE: std::time::Duration = std::time::Duration::from_millis(500);
+
 #[derive(Serialize)]
 struct SendReport {
     bytes_read: u64,
     bytes_wire: u64,
     blocked_us: u64,
+    encode_us: u64,
+    encode_plain: u64,
+    probes: Vec<Probe>,
     files_done: u64,
     failed: Vec<Failure>,
     idle: bool,
@@ -260,12 +270,17 @@ struct SendReport {
 fn send_wait(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: SendArgs| async move {
         let session = context.objects.get::<SendSession>(args.send)?;
-        session.report.wait().await?;
+        if let Ok(news) = tokio::time::timeout(LONGEST_SILENCE, session.report.wait()).await {
+            news?;
+        }
         let (bytes_read, bytes_wire, blocked_us, files_done) = counters(&session.report);
         Ok(SendReport {
             bytes_read,
             bytes_wire,
             blocked_us,
+            encode_us: session.encoding.cpu_us.load(Ordering::Relaxed),
+            encode_plain: session.encoding.plain.load(Ordering::Relaxed),
+            probes: session.encoding.take_probes(),
             files_done,
             failed: session.report.take_failures(),
             idle: session.work.is_idle(),
@@ -279,12 +294,15 @@ struct TuneArgs {
     send: u32,
     codec: u8,
     level: i32,
+    #[serde(default)]
+    probe: Vec<Candidate>,
 }
 
 fn send_tune(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: TuneArgs| async move {
-        context.objects.get::<SendSession>(args.send)?.tune(codec_of(args.codec)?, args.level);
-        Ok(())
+        let session = context.objects.get::<SendSession>(args.send)?;
+        session.encoding.tune(codec_of(args.codec)?, args.level);
+        session.encoding.probe(args.probe)
     })
 }
 
@@ -442,7 +460,7 @@ fn counters(report: &Report) -> (u64, u64, u64, u64) {
     (
         report.bytes.load(Ordering::Relaxed),
         report.bytes_wire.load(Ordering::Relaxed),
-        report.blocked_us.load(Ordering::Relaxed),
+        report.blocked(),
         report.files_done.load(Ordering::Relaxed),
     )
 }

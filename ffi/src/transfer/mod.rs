@@ -3,6 +3,7 @@
 //! It never decides what moves: `send` reads, hashes, encodes and writes what was pushed; `receive`
 //! verifies and places what was expected. Each bulk stream has one dedicated thread.
 
+pub mod encode;
 pub mod expect;
 pub mod frame;
 pub mod pool;

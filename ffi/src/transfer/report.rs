@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_bytes::ByteBuf;
@@ -46,15 +46,52 @@ pub struct Report {
     /// Payload bytes on the wire, after compression, with frame headers.
     pub bytes_wire: AtomicU64,
     pub files_done: AtomicU64,
-    /// Microseconds that threads spent waiting for the link.
+    /// Microseconds that threads spent waiting for the link; see [`Report::blocked`] for those that still wait.
     pub blocked_us: AtomicU64,
+    /// Threads that wait for the link just now, and the sum of when they began, in microseconds of `started`.
+    waiting: Mutex<(u64, u64)>,
+    started: Started,
     failures: Mutex<Vec<Failure>>,
     fatal: Mutex<Option<Error>>,
     urgent: AtomicBool,
     news: Notify,
 }
 
+/// When the engine was made.
+struct Started(Instant);
+
+impl Default for Started {
+    fn default() -> Started {
+        Started(Instant::now())
+    }
+}
+
 impl Report {
+    /// Does `work`, which waits for the link, and counts the time.
+    pub fn waiting<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begin = self.now_us();
+        let change = |by: &dyn Fn(&mut (u64, u64))| by(&mut self.waiting.lock().unwrap());
+        change(&|(threads, begins)| (*threads, *begins) = (*threads + 1, *begins + begin));
+        let result = work();
+        change(&|(threads, begins)| {
+            (*threads, *begins) = (*threads - 1, *begins - begin);
+            self.blocked_us.fetch_add(self.now_us() - begin, Ordering::Relaxed);
+        });
+        result
+    }
+
+    /// Microseconds that threads have waited for the link until now. A frame takes seconds on a slow link: those that
+    /// are under way count as well.
+    pub fn blocked(&self) -> u64 {
+        let (threads, begins) = *self.waiting.lock().unwrap();
+        let now = self.now_us();
+        self.blocked_us.load(Ordering::Relaxed) + (threads * now).saturating_sub(begins)
+    }
+
+    fn now_us(&self) -> u64 {
+        self.started.0.elapsed().as_micros() as u64
+    }
+
     /// Counts moved bytes; TypeScript hears of it with the next report.
     pub fn moved(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

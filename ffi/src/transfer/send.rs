@@ -1,17 +1,18 @@
 //! The sending engine: reads, hashes, encodes and writes what TypeScript pushes.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
+use super::encode::{Encoding, Origin};
 use super::frame::{self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, MAX_RECORDS, Record};
 use super::pool::{Buffer, Pool};
 use super::report::{Failure, Report};
 use super::source::Source;
 use super::work::{Job, Work};
-use crate::chunk::codec::{self, Codec};
+use crate::chunk::codec::Codec;
 use crate::chunk::hash::hash_range;
 use crate::error::{Error, Kind, Result};
 use crate::io::columns::{KIND_STREAM, SIZE_UNKNOWN};
@@ -19,9 +20,6 @@ use crate::io::name::quoted_path;
 use crate::io::read;
 use crate::io::walk::{FileRef, Root, WalkOptions, Walker};
 use crate::net::{Connection, Payload, Sink};
-
-/// A sample of this many bytes tells whether a chunk is worth compressing.
-const SAMPLE_BYTES: usize = 32 * 1024;
 
 /// Limits and sizes that TypeScript chose for one session.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +39,7 @@ pub struct SendSession {
     walker: Mutex<Walker>,
     pub work: Work,
     pub report: Report,
-    codec: AtomicU8,
-    level: AtomicI32,
+    pub encoding: Encoding,
     running: AtomicUsize,
     started: AtomicBool,
     pool: Mutex<Option<Pool>>,
@@ -65,8 +62,7 @@ impl SendSession {
             walker: Mutex::new(walker),
             work: Work::new(chunk_bytes),
             report: Report::default(),
-            codec: AtomicU8::new(Codec::Raw as u8),
-            level: AtomicI32::new(3),
+            encoding: Encoding::default(),
             running: AtomicUsize::new(0),
             started: AtomicBool::new(false),
             pool: Mutex::new(None),
@@ -133,7 +129,8 @@ impl SendSession {
         if self.started.swap(true, Ordering::AcqRel) {
             return Err(Error::new(Kind::InvalidArgument, "the send session has been started before"));
         }
-        self.tune(options.codec, options.level);
+        self.encoding.tune(options.codec, options.level);
+        self.encoding.set_room(options.streams + 1, options.chunk_bytes);
         let pool = Pool::new(options.pool_bytes, options.chunk_bytes, 2 * options.streams);
         *self.pool.lock().unwrap() = Some(pool.clone());
         *self.connection.lock().unwrap() = Some(connection.clone());
@@ -154,12 +151,6 @@ impl SendSession {
         Ok(())
     }
 
-    /// Changes how the next frames are encoded.
-    pub fn tune(&self, codec: Codec, level: i32) {
-        self.codec.store(codec as u8, Ordering::Relaxed);
-        self.level.store(level, Ordering::Relaxed);
-    }
-
     /// True once every thread has ended.
     pub fn has_ended(&self) -> bool {
         self.running.load(Ordering::Acquire) == 0
@@ -172,6 +163,7 @@ impl SendSession {
         if let Some(pool) = self.pool.lock().unwrap().take() {
             pool.close();
         }
+        self.encoding.close();
         self.connection.lock().unwrap().take();
         self.report.fail(Error::new(Kind::Closed, "the send session is closed"));
     }
@@ -179,7 +171,7 @@ impl SendSession {
     fn spawn(self: Arc<SendSession>, sink: Box<dyn Sink>, pool: Pool) {
         let session = self.clone();
         let thread = std::thread::Builder::new().name("wormhole-send".into()).spawn(move || {
-            let mut stream = Stream { session: &session, sink, pool, scratch: Vec::new() };
+            let mut stream = Stream { session: &session, sink, pool };
             let run = std::panic::AssertUnwindSafe(|| stream.run());
             let result = std::panic::catch_unwind(run).unwrap_or_else(|p| Err(crate::op::panicked(Some(p))));
             if let Err(error) = result {
@@ -202,7 +194,6 @@ struct Stream<'a> {
     session: &'a SendSession,
     sink: Box<dyn Sink>,
     pool: Pool,
-    scratch: Vec<u8>,
 }
 
 impl Stream<'_> {
@@ -246,8 +237,7 @@ impl Stream<'_> {
             }
         }
         buffer.set_length(used);
-        let codec = self.codec();
-        self.send_frame(records, buffer, codec, None)
+        self.send_frame(records, buffer, None)
     }
 
     /// Reads one range of a file, which lies within one cell of the chunk grid.
@@ -267,8 +257,9 @@ impl Stream<'_> {
                 vec![self.failed_record(source, &error)]
             }
         };
-        let codec = if source.incompressible.load(Ordering::Relaxed) { Codec::Raw } else { self.codec() };
-        self.send_frame(records, buffer, codec, Some(source))
+        let name = &source.reference.name;
+        let origin = Origin { history: &source.history, name, is_start: offset == 0 };
+        self.send_frame(records, buffer, Some(origin))
     }
 
     /// Reads standard input to its end, chunk by chunk.
@@ -282,55 +273,36 @@ impl Stream<'_> {
                 Err(error) => {
                     let error = Error::io("Cannot read standard input", &error);
                     let record = self.failed_record(source, &error);
-                    return self.send_frame(vec![record], buffer, Codec::Raw, None);
+                    return self.send_frame(vec![record], buffer, None);
                 }
             };
             buffer.set_length(length);
             let record = data_record(source, offset, buffer.as_ref(), 0);
             if length == 0 {
-                return self.send_frame(vec![record], buffer, Codec::Raw, None);
+                return self.send_frame(vec![record], buffer, None);
             }
+            let record_is_first = offset == 0;
             offset += length as u64;
-            let codec = self.codec();
-            self.send_frame(vec![record], buffer, codec, None)?;
+            let origin = Origin { history: &source.history, name: OsStr::new(""), is_start: record_is_first };
+            self.send_frame(vec![record], buffer, Some(origin))?;
         }
     }
 
-    fn codec(&self) -> Codec {
-        Codec::from_number(self.session.codec.load(Ordering::Relaxed)).unwrap_or(Codec::Raw)
-    }
-
-    fn send_frame(
-        &mut self,
-        records: Vec<Record>,
-        buffer: Buffer,
-        codec: Codec,
-        source: Option<&Arc<Source>>,
-    ) -> Result<()> {
+    fn send_frame(&mut self, records: Vec<Record>, buffer: Buffer, origin: Option<Origin<'_>>) -> Result<()> {
         if records.is_empty() {
             return Ok(());
         }
         let plain = buffer.as_ref().len();
-        let level = self.session.level.load(Ordering::Relaxed);
-        let shrunk =
-            plain > 0 && codec != Codec::Raw && shrink(codec, level, buffer.as_ref(), &mut self.scratch)?;
-        if !shrunk
-            && codec != Codec::Raw
-            && let Some(source) = source
-        {
-            source.incompressible.store(true, Ordering::Relaxed);
-        }
-        let used = if shrunk { codec } else { Codec::Raw };
-        let wire = if shrunk { self.scratch.len() } else { plain };
-        let head = frame::encode(used, &records, plain, wire);
-        let wire_total = (head.len() + wire) as u64;
-        let payload =
-            if shrunk { Payload::new(std::mem::take(&mut self.scratch)) } else { Payload::new(buffer) };
-        let before = Instant::now();
-        self.sink.write(&head, payload)?;
+        let (codec, payload) = match self.session.encoding.encode(buffer.as_ref(), origin)? {
+            Some((codec, packed)) => (codec, packed),
+            None => (Codec::Raw, buffer),
+        };
+        let wire = payload.as_ref().len();
+        let head = frame::encode(codec, &records, plain, wire);
         let report = &self.session.report;
-        report.blocked_us.fetch_add(before.elapsed().as_micros() as u64, Ordering::Relaxed);
-        report.bytes_wire.fetch_add(wire_total, Ordering::Relaxed);
+        // Counted before: what is under way belongs to the time that is being waited.
+        report.bytes_wire.fetch_add((head.len() + wire) as u64, Ordering::Relaxed);
+        report.waiting(|| self.sink.write(&head, Payload::new(payload)))?;
         let ended = records.iter().filter(|record| record.is(FLAG_END)).count();
         report.files_done.fetch_add(ended as u64, Ordering::Relaxed);
         let holes: u64 = records.iter().filter(|r| r.is(FLAG_HOLE)).map(|r| r.length).sum();
@@ -433,17 +405,6 @@ fn fill(input: &mut impl Read, space: &mut [u8]) -> std::io::Result<usize> {
         }
     }
     Ok(used)
-}
-
-/// Compresses into `out`; a sample is tried first, so that what does not shrink costs little.
-fn shrink(codec: Codec, level: i32, plain: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-    if plain.len() > 4 * SAMPLE_BYTES {
-        let middle = plain.len() / 2;
-        if !codec::compress(codec, 1.min(level), &plain[middle..middle + SAMPLE_BYTES], out)? {
-            return Ok(false);
-        }
-    }
-    Ok(codec::compress(codec, level, plain, out)? && out.len() < plain.len())
 }
 
 /// Describes bytes of a file; without bytes it is the end mark at `offset`.

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::encode::History;
 use crate::error::{Error, Kind, Result};
 use crate::io::name::quoted_path;
 use crate::io::read;
@@ -17,8 +18,8 @@ pub struct Source {
     /// Requested bytes that have not been read yet.
     pub remaining: AtomicU64,
     pub failed: AtomicBool,
-    /// Set when a chunk did not shrink: the rest of the file is sent as it is.
-    pub incompressible: AtomicBool,
+    /// How its frames shrank.
+    pub history: History,
     file: Mutex<Option<Arc<File>>>,
     /// The run of data that was found last.
     extent: Mutex<Range<u64>>,
@@ -30,7 +31,7 @@ impl Source {
             reference,
             remaining: AtomicU64::new(0),
             failed: AtomicBool::new(false),
-            incompressible: AtomicBool::new(false),
+            history: History::default(),
             file: Mutex::new(None),
             extent: Mutex::new(0..0),
         }
