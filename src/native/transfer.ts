@@ -54,6 +54,13 @@ export interface SendStart {
   readonly chunk_bytes: number;
   readonly codec: number;
   readonly level: number;
+  /** What is left as it is without trying; `Rules` in `ffi/src/transfer/encode.rs`. */
+  readonly rules: {
+    readonly min_entropy: number;
+    readonly max_repeats: number;
+    readonly max_skipped: number;
+    readonly extensions: readonly string[];
+  };
 }
 
 /** Totals of a walk. */
@@ -65,11 +72,25 @@ export interface SendCount {
   readonly problems: number;
 }
 
+/** What compressing a piece of a frame gave. */
+export interface NativeProbe {
+  readonly codec: number;
+  readonly level: number;
+  readonly plain: number;
+  readonly wire: number;
+  readonly cpu_us: number;
+}
+
 /** Counters since the start and failures since the last report. */
 export interface SendReport {
   readonly bytes_read: number;
   readonly bytes_wire: number;
   readonly blocked_us: number;
+  /** CPU time spent on compression, and plaintext bytes of all frames that were encoded, compressed or not. */
+  readonly encode_us: number;
+  readonly encode_plain: number;
+  /** Results of what {@linkcode NativeSend.tune} asked to probe, once. */
+  readonly probes: readonly NativeProbe[];
   readonly files_done: number;
   readonly failed: readonly NativeFailure[];
   /** Everything that was pushed is sent. */
@@ -150,7 +171,14 @@ export class NativeSend implements AsyncDisposable {
     return this.#queue.call("send.wait", { send: this.#send }, { signal });
   }
 
-  tune(choice: { codec: number; level: number }): Promise<void> {
+  /** Encodes the next frames like this, and tries `probe` on a piece of the next one: see {@linkcode SendReport}. */
+  tune(
+    choice: {
+      readonly codec: number;
+      readonly level: number;
+      readonly probe: readonly { readonly codec: number; readonly level: number }[];
+    },
+  ): Promise<void> {
     return this.#queue.call("send.tune", { send: this.#send, ...choice });
   }
 

@@ -231,6 +231,9 @@ const SENT: SendReport = {
   bytes_read: 5,
   bytes_wire: 50,
   blocked_us: 0,
+  encode_us: 0,
+  encode_plain: 50,
+  probes: [],
   files_done: 1,
   failed: [],
   idle: true,
@@ -259,7 +262,7 @@ function providing(random: Random): (action: ProviderAction) => ProviderEvent | 
       case "measure":
         return { type: "measured", bytes: 5 };
       case "watch":
-        return { type: "sent", report: SENT };
+        return { type: "sent", report: SENT, usage: { ownMs: 0, idleMs: 0 } };
     }
   };
 }

@@ -3,7 +3,7 @@
  * the outcome. Specs: wire/spec/offer.md, manifest.md, chunks.md.
  */
 import { type ErrorCode, WormholeError } from "../base/errors.ts";
-import { chooseCodec, type Codec, type CodecChoice, type CompressionMode } from "../content/mod.ts";
+import { type CodecChoice, CompressionController, type CompressionMode } from "../content/mod.ts";
 import type { HashedChunks, NativeProblem, SendReport } from "../native/transfer.ts";
 import {
   type Columns,
@@ -14,6 +14,7 @@ import {
   type Totals,
 } from "../wire/mod.ts";
 import { chunkList } from "./chunk_list.ts";
+import { factsOf, type ProcessorUse } from "./facts.ts";
 import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
 import { Failures, type Progress } from "./outcome.ts";
@@ -26,7 +27,7 @@ export type ProviderEvent =
   /** Result of `start`. */
   | { readonly type: "started" }
   /** Result of `watch`. */
-  | { readonly type: "sent"; readonly report: SendReport }
+  | { readonly type: "sent"; readonly report: SendReport; readonly usage: ProcessorUse }
   /** Result of `count`. */
   | { readonly type: "counted"; readonly totals: Totals }
   /** Result of `hash`. */
@@ -53,7 +54,7 @@ export type ProviderAction =
   | { readonly type: "hash"; readonly entry: number; readonly offset: number }
   /** Look how many bytes these chunks of a file are; in order with `push`. */
   | { readonly type: "measure"; readonly entry: number; readonly chunks: Uint8Array }
-  | { readonly type: "tune"; readonly choice: CodecChoice }
+  | { readonly type: "tune"; readonly choice: CodecChoice; readonly probe: readonly CodecChoice[] }
   /** Wait for news of the engine. */
   | { readonly type: "watch" };
 
@@ -64,14 +65,14 @@ export interface ProviderOptions {
   readonly maxStreams: number;
   readonly compression: CompressionMode;
   readonly compressionLevel: number;
+  /** Round trip time of the connection, where it is known. */
+  readonly rttMs?: number;
 }
 
 /** Bytes that make one more bulk stream worth its set-up. */
 const BYTES_PER_STREAM = 16 * 1024 * 1024;
 /** Files that make one more bulk stream worth its set-up. */
 const FILES_PER_STREAM = 512;
-/** How long the link is watched before the codec is chosen anew, in ms. */
-const TUNE_EVERY_MS = 1000;
 /** How often an honest receiver asks for one entry, and what small trees may ask beyond. */
 const MAX_REQUESTS_PER_ENTRY = 2;
 const EXTRA_REQUESTS = 65_536;
@@ -86,8 +87,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   readonly #failures = new Failures();
   #state: State = "greeting";
   #totals: Totals | undefined;
-  #codecs: ReadonlySet<Codec> = new Set();
-  #choice: CodecChoice = { codec: "raw", level: 0 };
+  #compression: CompressionController | undefined;
   #streams = 1;
   #peerStreams: number;
   #credit = -1;
@@ -115,7 +115,6 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     blocked_us: 0,
     idle: false,
   };
-  #tuned = { at: 0, blocked_us: 0 };
 
   constructor(options: ProviderOptions) {
     super(options.hello);
@@ -136,10 +135,9 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       case "page":
         return this.#page(event);
       case "started":
-        this.#tuned = { at: this.now, blocked_us: 0 };
         return this.act({ type: "watch" });
       case "sent":
-        return this.#news(event.report);
+        return this.#news(event.report, event.usage);
     }
   }
 
@@ -196,15 +194,21 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     this.#state = "sending";
     this.#acceptedAt = this.now;
     if (this.#options.offer.kind === "text") return;
-    this.#codecs = codecsOf(answer.abilities);
-    this.#choice = this.#choose();
+    this.#compression = new CompressionController({
+      mode: this.#options.compression,
+      level: this.#options.compressionLevel,
+      supported: codecsOf(answer.abilities),
+      ...this.#options.rttMs !== undefined && { rttMs: this.#options.rttMs },
+    });
+    const { choice, firstProbe: probe } = this.#compression;
     this.#streams = chooseStreams({
       totals: this.#totals,
       kind: this.#options.offer.kind,
       most: Math.min(answer.streams, this.#peerStreams),
     });
     this.send({ type: "bulk_streams", count: this.#streams });
-    this.act({ type: "start", streams: this.#streams, choice: this.#choice });
+    this.act({ type: "start", streams: this.#streams, choice });
+    if (probe.length > 0) this.act({ type: "tune", choice, probe });
     this.#progress("transferring");
   }
 
@@ -289,34 +293,19 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     this.#failures.add({ path: `entry ${entry}`, code, message: peerState(code) });
   }
 
-  #news(report: SendReport): void {
+  #news(report: SendReport, usage: ProcessorUse): void {
     // Bytes that left are no sign of life: the system's buffers take megabytes for a peer that is gone.
     this.#failures.addNative(report.failed);
     this.#sent = report;
     this.#progress(report.idle && this.#listed ? "placing" : "transferring");
-    this.#tune();
+    this.#tune(report, usage);
     if (this.#state === "sending") this.act({ type: "watch" });
   }
 
-  #tune(): void {
-    const elapsed = this.now - this.#tuned.at;
-    if (elapsed < TUNE_EVERY_MS) return;
-    const blocked = this.#sent.blocked_us - this.#tuned.blocked_us;
-    this.#tuned = { at: this.now, blocked_us: this.#sent.blocked_us };
-    const choice = this.#choose(blocked / 1000 / elapsed / this.#streams);
-    if (choice.codec === this.#choice.codec && choice.level === this.#choice.level) return;
-    this.#choice = choice;
-    this.act({ type: "tune", choice });
-  }
-
-  #choose(blockedShare?: number): CodecChoice {
-    return chooseCodec({
-      mode: this.#options.compression,
-      level: this.#options.compressionLevel,
-      supported: this.#codecs,
-      current: this.#choice,
-      ...blockedShare === undefined ? {} : { blockedShare },
-    });
+  #tune(report: SendReport, usage: ProcessorUse): void {
+    const facts = factsOf(report, usage, { atMs: this.now, streams: this.#streams });
+    const decision = this.#compression?.next(facts);
+    if (decision !== undefined) this.act({ type: "tune", ...decision });
   }
 
   #done(done: MessageOf<"done">): void {

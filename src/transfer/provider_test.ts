@@ -26,10 +26,14 @@ const REPORT: SendReport = {
   bytes_read: 0,
   bytes_wire: 0,
   blocked_us: 0,
+  encode_us: 0,
+  encode_plain: 0,
+  probes: [],
   files_done: 0,
   failed: [],
   idle: false,
 };
+const USAGE = { ownMs: 0, idleMs: 0 };
 
 function greeted(offer = offerOf()): ProviderScript {
   const provider = new Provider({
@@ -71,6 +75,7 @@ Deno.test("Provider sends everything in order and ends well", () => {
   script.event({
     type: "sent",
     report: { ...REPORT, bytes_read: 10, bytes_wire: 200, files_done: 2, idle: true },
+    usage: USAGE,
   });
   assertEquals(script.taken(), ["push", "watch"]);
   const [ack, finish] = script.hears(DONE).take() as [CommonAction, CommonAction & { type: "finish" }];
@@ -173,7 +178,7 @@ Deno.test("Provider reports a frozen peer in time, however much its own side sti
   const script = sending();
   script.event({ type: "started" });
   for (let i = 1; i <= 5; i++) {
-    script.wait(2000).event({ type: "sent", report: { ...REPORT, bytes_wire: i } });
+    script.wait(2000).event({ type: "sent", report: { ...REPORT, bytes_wire: i }, usage: USAGE });
   }
   assertTrue(!script.taken().includes("fail"));
   script.wait(2000).failed("PEER_FROZEN");
@@ -209,10 +214,16 @@ Deno.test("Provider ends when either side cancels or fails", () => {
 
 Deno.test("Provider tunes the codec to a link that holds it up", () => {
   const script = sending();
-  script.event({ type: "started" }).take();
-  script.now = 2000;
-  script.event({ type: "sent", report: { ...REPORT, blocked_us: 1_900_000 } });
-  assertEquals(script.take()[0], { type: "tune", choice: { codec: "lz4", level: 0 } });
+  script.event({ type: "started" }).event({ type: "sent", report: REPORT, usage: USAGE }).take();
+  const probes = [{ codec: 1, level: 1, plain: 1000, wire: 300, cpu_us: 10 }];
+  script.now += 1000;
+  // One stream, kept waiting all the time by 1 MB/s.
+  const report = { ...REPORT, encode_plain: 1e6, bytes_wire: 1e6, blocked_us: 990_000, probes };
+  script.event({ type: "sent", report, usage: { ownMs: 100, idleMs: 1900 } });
+  const [tune] = script.take() as ProviderAction[];
+  assertTrue(tune?.type === "tune");
+  assertEquals(tune.choice, { codec: "zstd", level: 1 });
+  assertEquals(tune.probe.map(({ codec, level }) => `${codec} ${level}`), ["lz4 0", "zstd 1", "zstd 3"]);
 });
 
 Deno.test("chooseStreams() gives small transfers one stream and large ones all", () => {
@@ -244,7 +255,7 @@ Deno.test("Provider tells totals that it counted after the offer", () => {
   late.take();
   late.event({ type: "counted", totals });
   assertEquals(late.taken(), []);
-  late.event({ type: "sent", report: REPORT });
+  late.event({ type: "sent", report: REPORT, usage: USAGE });
   const progress = late.actions.findLast(({ type }) => type === "progress") as CommonAction & {
     type: "progress";
   };

@@ -1,11 +1,12 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
-import type { CodecChoice, CompressionMode } from "../content/mod.ts";
-import { CODEC_NUMBERS, type HashedChunks, type NativeSend } from "../native/transfer.ts";
+import { type CodecChoice, COMPRESSION_RULES, type CompressionMode } from "../content/mod.ts";
+import type { HashedChunks, NativeSend } from "../native/transfer.ts";
 import type { PeerConnection } from "../transport/connection.ts";
 import { CHUNK_BYTES, MAX_RESPONSE_CHUNKS } from "../wire/mod.ts";
 import { bytesOfChunks } from "./chunk_list.ts";
 import { drive } from "./drive.ts";
+import { nativeChoice, processorUse } from "./facts.ts";
 import { makeHello } from "./handshake.ts";
 import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
@@ -47,12 +48,15 @@ const PAGE_ENTRIES = 2048;
 export async function runProvider(options: RunProviderOptions): Promise<TransferOutcome> {
   const { connection, source, agent, maxStreams, clock = systemClock, signal, onProgress } = options;
   await countFor(source, { clock, signal });
+  // Without it compression starts as on a path that is near.
+  const { rttMs } = await connection.stats().catch(() => ({ rttMs: undefined }));
   const machine = new Provider({
     hello: makeHello({ agent, nonce: crypto.getRandomValues(new Uint8Array(16)), streams: maxStreams }),
     offer: source.offer(crypto.getRandomValues(new Uint8Array(16))),
     maxStreams,
     compression: options.compression,
     compressionLevel: options.compressionLevel,
+    ...rttMs !== undefined && { rttMs },
   });
   const work = new Work(options);
   return await drive<ProviderEvent, ProviderAction>({
@@ -111,10 +115,12 @@ class Work {
       case "measure":
         return await this.#lane.run(() => this.#measure(engine, action, signal));
       case "tune":
-        await this.#lane.run(() => engine.tune(nativeChoice(action.choice)));
+        await this.#lane.run(() =>
+          engine.tune({ ...nativeChoice(action.choice), probe: action.probe.map(nativeChoice) })
+        );
         return undefined;
       case "watch":
-        return { type: "sent", report: await engine.wait({ signal }) };
+        return { type: "sent", report: await engine.wait({ signal }), usage: await processorUse() };
     }
   }
 
@@ -130,6 +136,7 @@ class Work {
       streams,
       pool_bytes: poolBytes,
       chunk_bytes: chunkBytes,
+      rules: COMPRESSION_RULES,
       ...nativeChoice(choice),
     }, { signal });
     return { type: "started" };
@@ -187,8 +194,4 @@ class Work {
     if (engine === undefined) throw new WormholeError("INTERNAL", "a text needs no engine");
     return engine;
   }
-}
-
-function nativeChoice({ codec, level }: CodecChoice): { codec: number; level: number } {
-  return { codec: CODEC_NUMBERS[codec], level };
 }
