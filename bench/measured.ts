@@ -1,4 +1,4 @@
-/** Runs commands under `measure.py` and adds up what they cost. */
+/** Runs commands under `measure.py` and reads what they cost. */
 import { fromFileUrl } from "../src/base/paths.ts";
 
 /** What one process cost. */
@@ -10,6 +10,8 @@ export interface Cost {
   readonly cpu: number;
   /** Bytes. */
   readonly peakRss: number;
+  /** Lines of standard output with their times, where they were asked for. */
+  readonly lines: readonly (readonly [at: number, line: string])[];
 }
 
 /** A running measured command. */
@@ -28,43 +30,62 @@ let count = 0;
 /** Options of {@linkcode measured}. */
 export interface MeasuredOptions {
   /** Folder for results. */
-  scratch: string;
-  env?: Record<string, string>;
-  cwd?: string;
+  readonly scratch: string;
+  readonly env?: Record<string, string>;
+  readonly cwd?: string;
   /** A server: it is ended by a signal, and that is no failure. */
-  server?: boolean;
+  readonly server?: boolean;
+  /** Keeps each line of standard output with its time. */
+  readonly lines?: boolean;
   /** Called with each line of standard output. */
-  onLine?: (line: string) => void;
+  readonly onLine?: (line: string) => void;
 }
 
 /** Starts `command` under the measuring wrapper. */
 export function measured(command: readonly string[], options: MeasuredOptions): Measured {
-  const result = `${options.scratch}/cost-${++count}.json`;
-  const child = new Deno.Command("python3", {
-    args: ["-S", SCRIPT, result, ...command],
-    env: options.env,
-    cwd: options.cwd,
+  const { result, wrapped } = wrap(command, options);
+  const child = new Deno.Command(wrapped[0]!, {
+    args: wrapped.slice(1),
+    ...options.env && { env: options.env },
+    ...options.cwd && { cwd: options.cwd },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
   const patience = setTimeout(() => child.kill("SIGTERM"), PATIENCE_MS);
   void child.status.then(() => clearTimeout(patience));
-  const said = Promise.all([lines(child.stdout, options.onLine), lines(child.stderr)]);
+  const said = Promise.all([readLines(child.stdout, options.onLine), readLines(child.stderr)]);
   return {
     child,
     async cost() {
       const [[stdout, stderr], status] = await Promise.all([said, child.status]);
       if (!status.success && !options.server) {
-        throw new Error(`${command.join(" ")}: exit ${status.code}\n${stdout}\n${stderr}`);
+        throw new Error(`${command.join(" ")}: exit ${status.code}\n${stderr}\n${stdout}`);
       }
-      const cost = JSON.parse(await Deno.readTextFile(result));
-      return { start: cost.start, end: cost.end, cpu: cost.user + cost.system, peakRss: cost.peak_rss };
+      return await readCost(result);
     },
   };
 }
 
-async function lines(stream: ReadableStream<Uint8Array>, onLine?: (line: string) => void): Promise<string> {
+/** Gives the command that measures `command`, for somebody else to start, and the file for {@linkcode readCost}. */
+export function wrap(
+  command: readonly string[],
+  { scratch, lines = false }: { scratch: string; lines?: boolean },
+): { result: string; wrapped: string[] } {
+  const result = `${scratch}/cost-${++count}.json`;
+  return { result, wrapped: ["python3", "-S", SCRIPT, ...lines ? ["--lines"] : [], result, ...command] };
+}
+
+/** Reads what a wrapped command cost, after its end. */
+export async function readCost(result: string): Promise<Cost> {
+  const { start, end, user, system, peak_rss, lines } = JSON.parse(await Deno.readTextFile(result));
+  return { start, end, cpu: user + system, peakRss: peak_rss, lines };
+}
+
+async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  onLine?: (line: string) => void,
+): Promise<string> {
   let text = "";
   let line = "";
   const decoder = new TextDecoder();

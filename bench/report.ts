@@ -1,69 +1,52 @@
-/** Results as JSON and as a table in RESULTS.md. */
-import type { Move } from "./contenders.ts";
-import type { Job } from "./jobs.ts";
+/**
+ * The tables of RESULTS.md, made from `bench/results/*.json`: `deno run -A bench/report.ts [NAME…]` writes them anew.
+ */
+import { cell, type Column } from "./columns.ts";
+import { ROOT } from "./machine.ts";
+import { readResults, type Results, type Row } from "./results.ts";
 
-/** All runs of one tool with one job. */
-export interface Series {
-  readonly tool: string;
-  readonly job: string;
-  readonly moves: readonly Move[];
-  /** Why the tool could not do the job; it is not asked again. */
-  readonly failure?: string;
+/** What a bench's section says besides its numbers. */
+export interface Section {
+  readonly name: string;
+  readonly title: string;
+  /** What the numbers are, in a few sentences. */
+  readonly about: string;
+  /** Jobs in the order of the tables, with what they are. */
+  readonly jobs: Readonly<Record<string, string>>;
+  readonly columns: readonly Column[];
 }
 
-/** One run of the bench. */
-export interface Result {
-  readonly date: string;
-  readonly commit: string;
-  readonly machine: string;
-  readonly quick: boolean;
-  readonly jobs: readonly Job[];
-  readonly tools: readonly { readonly name: string; readonly version: string; readonly note: string }[];
-  readonly missing: readonly string[];
-  readonly series: readonly Series[];
+const FILE = `${ROOT}/bench/RESULTS.md`;
+
+/** Writes the section of `results` into RESULTS.md, in the place of the one before. */
+export async function writeSection(section: Section, results: Results): Promise<void> {
+  const text = await Deno.readTextFile(FILE).catch(() =>
+    "# Results\n\nOnly what was measured; newest run of each bench.\n"
+  );
+  await Deno.writeTextFile(FILE, replaceSection(text, section.name, markdown(section, results)));
 }
 
-/** Seconds from the first start to the last end. */
-export function wallSeconds({ sender, receiver }: Move): number {
-  return Math.max(sender.end, receiver?.end ?? 0) - Math.min(sender.start, receiver?.start ?? Infinity);
-}
-
-/** The middle value; the mean of the two middle ones when their number is even. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-/** Gives the section for RESULTS.md. */
-export function markdown(result: Result): string {
-  const lines = [
-    `Measured ${result.date} at commit ${result.commit}${
-      result.quick ? ", with --quick (small jobs)" : ""
-    } on:`,
-    `${result.machine}. From tmpfs to tmpfs over loopback; whole commands, start-up included; medians of the runs,`,
-    "the range of the wall time in brackets. Peak memory is the resident set of the largest process; 8 MiB is the wrapper's own floor.",
-    "",
-  ];
-  for (const job of result.jobs) {
-    lines.push(`### ${job.description}`, "");
-    lines.push(
-      "| tool | wall s | MiB/s | CPU s sender | CPU s receiver | peak MiB sender | peak MiB receiver | runs |",
-    );
-    lines.push("|---|---:|---:|---:|---:|---:|---:|---:|");
-    for (const { tool, moves, failure } of result.series.filter((series) => series.job === job.name)) {
-      lines.push(
-        moves.length > 0 ? row(tool, moves, job.bytes) : `| ${tool} | failed: ${failure} | | | | | | 0 |`,
-      );
-    }
+/** Gives the section as it stands in RESULTS.md. */
+export function markdown({ name, title, about, jobs, columns }: Section, { rows }: Results): string {
+  const lines = [`## ${title} (bench/${name}.ts)`, "", about, ""];
+  for (const job of [...new Set([...Object.keys(jobs), ...rows.map(({ job }) => job)])]) {
+    const own = rows.filter((row) => row.job === job);
+    if (own.length === 0) continue;
+    const shown = columns.filter((column) => own.some(({ samples }) => cell(column, samples) !== "-"));
+    lines.push(`### ${jobs[job] ?? job}`, "", `${measuredAt(own)}.`, "");
+    lines.push(`| tool | ${shown.map(({ header }) => header).join(" | ")} | runs |`);
+    lines.push(`|---|${"---:|".repeat(shown.length + 1)}`);
+    for (const row of own) lines.push(tableRow(row, shown));
     lines.push("");
   }
-  lines.push("How they were run:", "");
-  for (const { name, version, note } of result.tools) {
-    lines.push(`- **${name}** (${version.trim()}): ${note}.`);
+  const notes = new Map(
+    rows.filter(({ note }) => note).map(({ tool, version, note }) => [tool, { version, note }]),
+  );
+  if (notes.size > 0) lines.push("How they were run:", "");
+  for (const [tool, { version, note }] of notes) {
+    lines.push(`- **${tool}**${version ? ` (${version.trim().split("\n")[0]})` : ""}: ${note}.`);
   }
-  for (const missing of result.missing) lines.push(`- Not measured: ${missing}.`);
-  return lines.join("\n") + "\n";
+  return lines.join("\n").trimEnd() + "\n";
 }
 
 /** Puts `section` between its marks in the text of RESULTS.md, after what is there when the marks are new. */
@@ -75,29 +58,33 @@ export function replaceSection(text: string, name: string, section: string): str
   return text.slice(0, from) + marked + text.slice(to + end.length);
 }
 
-/** Describes this machine in one phrase. */
-export async function describeMachine(): Promise<string> {
-  const cpu = (await Deno.readTextFile("/proc/cpuinfo").catch(() => "")).match(/model name\s*: (.*)/)?.[1];
-  const memory = Math.round(Deno.systemMemoryInfo().total / 2 ** 30);
-  const cores = navigator.hardwareConcurrency;
-  return `${cpu ?? Deno.build.arch}, ${cores} cores, ${memory} GiB, ${Deno.build.os} ${Deno.osRelease()}, ` +
-    `Deno ${Deno.version.deno}`;
+function tableRow({ tool, samples, failure }: Row, columns: readonly Column[]): string {
+  if (samples.length === 0) {
+    return `| ${tool} | failed: ${failure ?? "no run"} |${" |".repeat(Math.max(0, columns.length - 1))} 0 |`;
+  }
+  const cells = columns.map((column) => cell(column, samples));
+  return `| ${
+    [tool, ...cells, String(samples.length) + (failure ? ` (then failed: ${failure})` : "")].join(" | ")
+  } |`;
 }
 
-function row(tool: string, moves: readonly Move[], bytes: number): string {
-  const walls = moves.map(wallSeconds);
-  const wall = median(walls);
-  const [low, high] = [Math.min(...walls), Math.max(...walls)];
-  const receivers = moves.flatMap(({ receiver }) => receiver ?? []);
-  const cells = [
-    tool,
-    `${wall.toFixed(2)} (${low.toFixed(2)}-${high.toFixed(2)})`,
-    bytes > 1 ? (bytes / 2 ** 20 / wall).toFixed(0) : "-",
-    median(moves.map(({ sender }) => sender.cpu)).toFixed(2),
-    receivers.length > 0 ? median(receivers.map(({ cpu }) => cpu)).toFixed(2) : "-",
-    (median(moves.map(({ sender }) => sender.peakRss)) / 2 ** 20).toFixed(0),
-    receivers.length > 0 ? (median(receivers.map(({ peakRss }) => peakRss)) / 2 ** 20).toFixed(0) : "-",
-    String(moves.length),
-  ];
-  return `| ${cells.join(" | ")} |`;
+/** When, of what and where; several of each when the rows come from several calls. */
+function measuredAt(rows: readonly Row[]): string {
+  const dates = rows.map(({ date }) => date).sort();
+  const span = dates[0] === dates.at(-1) ? dates[0] : `${dates[0]} to ${dates.at(-1)}`;
+  const commits = [...new Set(rows.map(({ commit }) => commit))].join(", ");
+  const small = rows.some(({ quick }) => quick) ? ", with --quick (small inputs)" : "";
+  return `Measured ${span} at commit ${commits}${small} on: ${
+    [...new Set(rows.map(({ machine }) => machine))].join("; ")
+  }`;
+}
+
+if (import.meta.main) {
+  const { BENCHES } = await import("./benches.ts");
+  for (const name of Deno.args.length > 0 ? Deno.args : Object.keys(BENCHES)) {
+    const load = BENCHES[name];
+    if (load === undefined) throw new Error(`there is no bench ${name}`);
+    const results = await readResults(name);
+    if (results.rows.length > 0) await writeSection((await load()).section, results);
+  }
 }

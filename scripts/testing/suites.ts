@@ -32,6 +32,7 @@ export const SUITES: readonly Suite[] = [
       ...(coverage === undefined ? [] : [`--coverage=${coverage}`, "--coverage-raw-data-only"]),
       "src",
       "scripts",
+      "bench",
       ...testFolders().filter((folder) => folder !== "tests/e2e"),
     ],
     counts: denoCounts,
