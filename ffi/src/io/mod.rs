@@ -6,6 +6,7 @@
 // The widths of stat's fields differ between systems.
 #![allow(clippy::unnecessary_cast)]
 
+pub mod backend;
 pub mod beneath;
 pub mod columns;
 mod commit;
