@@ -216,7 +216,7 @@ fn what_may_not_be_read_or_made_is_told_per_file() {
             fs::write(dir.path().join(name), "text").unwrap();
         }
         fs::set_permissions(dir.path().join("open"), fs::Permissions::from_mode(0o644)).unwrap();
-        fs::set_permissions(dir.path().join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(dir.path().join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
         let listed: Vec<(&[u8], Seen)> = [&b"open"[..], b"closed", b"open"]
             .map(|name| (name, seen(&dir.path().join(OsStr::from_bytes(name)))))
             .into();
