@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::handshakes::Handshakes;
 use super::tls::{AllowedKeys, Identity};
-use super::{Connection, Inner, PeerKey, TransportKind, address, quic, tcp};
+use super::{Connection, Inner, PeerKey, TransportKind, address, quic, tcp, tls};
 use crate::error::{Error, Kind, Result};
 
 /// How long a peer may take from its first byte to an authenticated connection.
@@ -22,6 +22,10 @@ const MAX_UNACCEPTED: usize = 64;
 
 /// How long closing waits for QUIC to tell the peers.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The same when there is no peer to tell. What is left then are handshakes that lost a race, which QUIC would wait a
+/// second or more for; as a rule closing takes 2 ms.
+const CLOSE_UNUSED_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// What [`Endpoint::open`] listens with.
 #[derive(Clone, Debug)]
@@ -47,6 +51,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Listens on every address of `options.bind` that this machine has, with each transport.
     pub async fn open(options: Options) -> Result<Endpoint> {
+        tls::warm_up();
         let identity = Identity::from_seed(&options.seed)?;
         let allowed = AllowedKeys::default();
         let (sender, accepted) = mpsc::channel(MAX_UNACCEPTED);
@@ -150,11 +155,12 @@ impl Endpoint {
         // The listeners hold the only senders of `accepted`, so a waiting `accept` ends too.
         self.listeners.lock().unwrap().abort_all();
         let connections = self.connections.close_all();
+        let patience = if connections.is_empty() { CLOSE_UNUSED_TIMEOUT } else { CLOSE_TIMEOUT };
         for connection in connections {
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.settled()).await;
         }
         if let Some(endpoint) = &self.quic {
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, endpoint.close()).await;
+            let _ = tokio::time::timeout(patience, endpoint.close()).await;
         }
     }
 }

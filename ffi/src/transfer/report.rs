@@ -14,6 +14,13 @@ use crate::io::name::quoted;
 /// How often a running engine reports, so that TypeScript is not woken for every chunk.
 const REPORT_EVERY: Duration = Duration::from_millis(80);
 
+/// While no more than this moved since the last report, somebody may be waiting for it and for nothing else: a few
+/// ranges of a file, a page of small files. Less than one frame of bulk data.
+const PROMPT_BYTES: u64 = 256 * 1024;
+
+/// How long such news waits for more, which is then told with it.
+const PROMPT_AFTER: Duration = Duration::from_millis(1);
+
 /// Failures kept for the next report; TypeScript never has more entries than this under way.
 const MAX_FAILURES: usize = 65_536;
 
@@ -53,6 +60,8 @@ pub struct Report {
     started: Started,
     failures: Mutex<Vec<Failure>>,
     fatal: Mutex<Option<Error>>,
+    /// `bytes` at the last report.
+    reported: AtomicU64,
     urgent: AtomicBool,
     news: Notify,
 }
@@ -138,15 +147,18 @@ impl Report {
         std::mem::take(&mut *self.failures.lock().unwrap())
     }
 
-    /// Waits for news; coalesces what happens within [`REPORT_EVERY`] unless it is urgent.
+    /// Waits for news; coalesces what happens within [`REPORT_EVERY`] unless it is urgent, or little and the end of it.
     pub async fn wait(&self) -> Result<()> {
         self.news.notified().await;
-        let until = tokio::time::Instant::now() + REPORT_EVERY;
+        let until = Instant::now() + REPORT_EVERY;
         while !self.urgent.swap(false, Ordering::AcqRel) {
-            if tokio::time::timeout_at(until, self.news.notified()).await.is_err() {
+            let moved = self.bytes.load(Ordering::Relaxed) - self.reported.load(Ordering::Relaxed);
+            let quiet = if moved <= PROMPT_BYTES { until.min(Instant::now() + PROMPT_AFTER) } else { until };
+            if tokio::time::timeout_at(quiet.into(), self.news.notified()).await.is_err() {
                 break;
             }
         }
+        self.reported.store(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
         self.check()
     }
 }
