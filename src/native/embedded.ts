@@ -1,17 +1,25 @@
 import { Buffer } from "node:buffer";
+import process from "node:process";
 import { WormholeError } from "../base/errors.ts";
 import { fromFileUrl, join } from "../base/paths.ts";
 
 /** Folder next to the bundled program, inside the executable, that `scripts/compile` puts the library into. */
 const EMBEDDED_FOLDER = "./native/";
 
+/**
+ * Age at which a file's times tell whether it was changed again: they are in whole ms here, and of some file systems in
+ * whole seconds.
+ */
+const SETTLED_MS = 2_000;
+
 /** The library as an executable carries it. */
 export interface EmbeddedLibrary {
   /** File name, as the system's loader wants it. */
   name: string;
-  bytes: Uint8Array;
-  /** SHA-256 of `bytes` in hex, made by `scripts/compile`; names the cache folder. */
+  /** SHA-256 of the library in hex, made by `scripts/compile`; names the cache folder. */
   sha256: string;
+  /** Gives the library; takes some 100 ms, so it is only asked for when it is needed. */
+  bytes(): Uint8Array;
 }
 
 /** Where {@linkcode extractLibrary} put the library. */
@@ -26,8 +34,10 @@ export function readEmbedded(name: string): EmbeddedLibrary {
   const folder = fromFileUrl(new URL(EMBEDDED_FOLDER, Deno.mainModule));
   return {
     name,
-    bytes: Deno.readFileSync(join(folder, name)),
     sha256: Deno.readTextFileSync(join(folder, "SHA256")).trim(),
+    // Compressed, since the runtime reads the whole executable's contents at every start. Loaded here for the same reason.
+    bytes: () =>
+      process.getBuiltinModule("node:zlib").gunzipSync(Deno.readFileSync(join(folder, `${name}.gz`))),
   };
 }
 
@@ -35,7 +45,8 @@ export function readEmbedded(name: string): EmbeddedLibrary {
  * Puts `library` on disk: `<cache>/native/<sha256>/<name>`, written at first use.
  *
  * The folder belongs to this user alone (0700) and a file that is there already is used only when it is
- * byte for byte the embedded one, so nobody can leave a library there for us to load. Without a cache folder
+ * byte for byte the embedded one, so nobody can leave a library there for us to load. Once that was found, a note
+ * beside it says of which file, so that it need not be read again until it is replaced or changed. Without a cache folder
  * that can be written (no HOME, read-only) the library goes to a new folder of random name, `temporary`.
  *
  * @throws {WormholeError} NATIVE_LIBRARY when it can be written nowhere.
@@ -51,7 +62,7 @@ export function extractLibrary(library: EmbeddedLibrary, cacheFolder: string | u
   try {
     const temporary = Deno.makeTempDirSync({ prefix: "wormhole-" });
     const path = join(temporary, library.name);
-    Deno.writeFileSync(path, library.bytes, { createNew: true, mode: 0o700 });
+    Deno.writeFileSync(path, library.bytes(), { createNew: true, mode: 0o700 });
     return { path, temporary };
   } catch (cause) {
     throw new WormholeError(
@@ -78,12 +89,21 @@ export function cacheFolder(): string | undefined {
   return join(home, Deno.build.os === "darwin" ? "Library/Caches" : ".cache", "wormhole");
 }
 
-function extractInto(parent: string, { name, bytes, sha256 }: EmbeddedLibrary): string {
+function extractInto(parent: string, { name, sha256, ...library }: EmbeddedLibrary): string {
   const folder = join(parent, sha256);
   Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
   checkPrivate(folder);
   const path = join(folder, name);
-  if (holds(path, bytes)) return path;
+  const note = `${path}.checked`;
+  const found = identify(path);
+  if (found !== undefined && read(note) === found.text) return path;
+  const bytes = library.bytes();
+  if (holds(path, bytes)) {
+    if (found !== undefined && Date.now() - found.changedAt > SETTLED_MS) {
+      vouch(path, { note, text: found.text });
+    }
+    return path;
+  }
   const temporary = `${path}.${crypto.randomUUID()}`;
   try {
     Deno.writeFileSync(temporary, bytes, { createNew: true, mode: 0o700 });
@@ -108,6 +128,37 @@ function checkPrivate(folder: string): void {
   if (refused && Deno.build.os !== "windows") {
     throw new WormholeError("NATIVE_LIBRARY", `Cannot use "${folder}": it is not this user's alone`);
   }
+}
+
+/** Tells one state of one file from every other, as far as the system does; undefined where it does not. */
+function identify(path: string): { text: string; changedAt: number } | undefined {
+  try {
+    const { isFile, dev, ino, size, mtime, ctime } = Deno.lstatSync(path);
+    if (!isFile || ino === null || mtime === null || ctime === null) return undefined;
+    // Nobody can set the last one.
+    return { text: [dev, ino, size, +mtime, +ctime].join(" "), changedAt: +ctime };
+  } catch {
+    return undefined;
+  }
+}
+
+function read(note: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(note);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Notes that the file was found to be right. Without the note the next start looks again, so it may fail. */
+function vouch(path: string, { note, text }: { note: string; text: string }): void {
+  try {
+    // After a power cut the note must not be there without what it vouches for.
+    using file = Deno.openSync(path, { read: true });
+    file.syncSync();
+    Deno.writeTextFileSync(`${note}.${Deno.pid}`, text, { mode: 0o600 });
+    Deno.renameSync(`${note}.${Deno.pid}`, note);
+  } catch { /* as said */ }
 }
 
 function holds(path: string, bytes: Uint8Array): boolean {

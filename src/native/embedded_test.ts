@@ -1,11 +1,17 @@
 import { type EmbeddedLibrary, extractLibrary } from "./embedded.ts";
 import { join } from "../base/paths.ts";
-import { assertEquals, assertTrue } from "../base/testing.ts";
+import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
 
-const LIBRARY: EmbeddedLibrary = {
-  name: "libtest.so",
-  bytes: crypto.getRandomValues(new Uint8Array(50_000)),
-  sha256: "0123abcd",
+const BYTES = crypto.getRandomValues(new Uint8Array(50_000));
+
+const LIBRARY: EmbeddedLibrary = { name: "libtest.so", bytes: () => BYTES, sha256: "0123abcd" };
+
+/** A library whose bytes are not to be asked for. */
+const UNREAD: EmbeddedLibrary = {
+  ...LIBRARY,
+  bytes: () => {
+    throw new Error("asked for the bytes");
+  },
 };
 
 async function inTemporaryFolder(run: (folder: string) => void): Promise<void> {
@@ -26,7 +32,7 @@ Deno.test("extractLibrary() writes to a private folder named by content, once", 
   inTemporaryFolder((folder) => {
     const { path } = extractLibrary(LIBRARY, folder);
     assertEquals(path, join(folder, "native", LIBRARY.sha256, LIBRARY.name));
-    assertEquals(Deno.readFileSync(path), LIBRARY.bytes);
+    assertEquals(Deno.readFileSync(path), BYTES);
     assertEquals(modeOf(join(folder, "native", LIBRARY.sha256)), 0o700);
     const { ino } = Deno.lstatSync(path);
     assertEquals(extractLibrary(LIBRARY, folder), { path });
@@ -36,7 +42,7 @@ Deno.test("extractLibrary() writes to a private folder named by content, once", 
 for (
   const [what, spoil] of [
     ["another content of the same size", (path: string) => {
-      const bytes = LIBRARY.bytes.slice();
+      const bytes = BYTES.slice();
       bytes[40_000]! ^= 1;
       Deno.writeFileSync(path, bytes);
     }],
@@ -53,7 +59,7 @@ for (
       spoil(path);
       assertEquals(extractLibrary(LIBRARY, folder), { path });
       assertTrue(Deno.lstatSync(path).isFile);
-      assertEquals(Deno.readFileSync(path), LIBRARY.bytes);
+      assertEquals(Deno.readFileSync(path), BYTES);
     }));
 }
 
@@ -76,18 +82,40 @@ for (
       const { path, temporary } = extractLibrary(LIBRARY, folder);
       try {
         assertTrue(temporary !== undefined && !temporary.startsWith(folder), path);
-        assertEquals(Deno.readFileSync(path), LIBRARY.bytes);
+        assertEquals(Deno.readFileSync(path), BYTES);
       } finally {
         Deno.removeSync(temporary!, { recursive: true });
       }
     }));
 }
 
+Deno.test("extractLibrary() looks at the bytes again only when the file is not the one it found right", () =>
+  inTemporaryFolder((folder) => {
+    const { path } = extractLibrary(LIBRARY, folder);
+    const note = `${path}.checked`;
+    extractLibrary(LIBRARY, folder);
+    assertThrows(() => Deno.lstatSync(note)); // It is too new for its times to tell anything.
+    noteAsFound(path, note);
+    assertEquals(extractLibrary(UNREAD, folder), { path });
+    const changed = BYTES.slice();
+    changed[40_000]! ^= 1;
+    Deno.writeFileSync(`${path}.new`, changed);
+    Deno.renameSync(`${path}.new`, path);
+    assertEquals(extractLibrary(LIBRARY, folder), { path });
+    assertEquals(Deno.readFileSync(path), BYTES);
+  }));
+
+/** Writes what a later start writes, without waiting for the file to be old enough. */
+function noteAsFound(path: string, note: string): void {
+  const { dev, ino, size, mtime, ctime } = Deno.lstatSync(path);
+  Deno.writeTextFileSync(note, [dev, ino, size, +mtime!, +ctime!].join(" "));
+}
+
 Deno.test("extractLibrary() works without a cache folder", () => {
   const { path, temporary } = extractLibrary(LIBRARY, undefined);
   try {
     assertEquals(modeOf(temporary!), 0o700);
-    assertEquals(Deno.readFileSync(path), LIBRARY.bytes);
+    assertEquals(Deno.readFileSync(path), BYTES);
   } finally {
     Deno.removeSync(temporary!, { recursive: true });
   }

@@ -26,7 +26,8 @@ import { allowedTransports, type PeerConnection, type TransportChoice } from "..
 
 /** Options of {@linkcode recv}. */
 export interface RecvOptions {
-  readonly code: string;
+  /** What the sender shows, or asks for it: whatever can be made ready without it is ready by then. */
+  readonly code: string | (() => Promise<string>);
   /** Folder to receive into; it must exist. */
   readonly destination: string;
   readonly folders: Folders;
@@ -83,7 +84,10 @@ async function join(
   { queue, identity, crypto, registry, lan }: Machine,
 ): Promise<PeerConnection> {
   const { peer, timeoutMs, confirm, onEvent, onLooking, clock = systemClock, signal } = options;
-  const code = parseCode(options.code);
+  const ask = async () =>
+    parseCode(typeof options.code === "string" ? options.code : await options.code.call(options));
+  // The time that is set for finding the sender does not run while the person types.
+  const known = timeoutMs === undefined && typeof options.code !== "string" ? undefined : await ask();
   const run = (signal: AbortSignal) =>
     joinSession({
       queue,
@@ -91,10 +95,10 @@ async function join(
       crypto,
       agent: options.agent,
       transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
-      meet: ({ signal }) =>
+      meet: async ({ signal }) =>
         findRendezvous({
           appId: APP_ID,
-          code,
+          code: known ?? await ask(),
           registry,
           lan,
           ...options.hub !== "" && { hub: options.hub },

@@ -30,10 +30,10 @@ export async function run(context: Context<RecvArgs>): Promise<void> {
 
 async function receive(context: Context<RecvArgs>, destination: string): Promise<TransferOutcome> {
   const { args, config, settings, output, clock, signal } = context;
-  const code = args.code ?? await askCode(context);
+  if (args.code === undefined) assertCanAsk(context);
   const show = new ProgressShow(context);
   return await recv({
-    code,
+    code: args.code ?? (() => askCode(context)),
     destination,
     folders: settings.folders,
     agent: AGENT,
@@ -59,11 +59,13 @@ async function receive(context: Context<RecvArgs>, destination: string): Promise
   });
 }
 
+function assertCanAsk({ terminal }: Context<RecvArgs>): void {
+  if (terminal.interactive) return;
+  throw new WormholeError("USAGE", "Cannot receive: give the code that send shows, or set WORMHOLE_CODE");
+}
+
 /** Asks for the code; Tab completes its words. */
 async function askCode({ terminal, signal }: Context<RecvArgs>): Promise<string> {
-  if (!terminal.interactive) {
-    throw new WormholeError("USAGE", "Cannot receive: give the code that send shows, or set WORMHOLE_CODE");
-  }
   return await askLine("Code:", { terminal, signal, complete: completeCode(completeWord) });
 }
 
