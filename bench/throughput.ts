@@ -34,13 +34,15 @@ const BARE: Readonly<Record<string, Bare>> = {
   "bare pipeline": {
     example: "bare_pipeline",
     note: "both ends in one process: read, BLAKE3, AES-GCM, TCP, AES-GCM, BLAKE3, write to a fresh file; " +
-      "no start-up, no names, no fsync",
-    args: ({ path, into }) => ["--path", path, "--into", `${into}/fresh`],
+      "no start-up, handshake, names or fsync",
+    args: (
+      { path, bytes, into },
+    ) => ["--from", path, "--to", `${into}/to`, "--size", String(bytes), "--fresh"],
   },
   "bare pipeline, preallocated": {
     example: "bare_pipeline",
     note: "the same into a file whose pages exist already",
-    args: ({ path, into }) => ["--path", path, "--into", `${into}/preallocated`, "--preallocate"],
+    args: ({ path, bytes, into }) => ["--from", path, "--to", `${into}/to`, "--size", String(bytes)],
   },
   "bare QUIC": {
     example: "bare_quic",
