@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use super::handshakes::Handshakes;
 use super::tls::{AllowedKeys, Identity};
@@ -58,7 +58,7 @@ impl Endpoint {
         let connections = Arc::new(Connections::default());
         let door = Arc::new(Door {
             allowed: allowed.clone(),
-            acceptor: TlsAcceptor::from(identity.server_config(allowed.clone())?),
+            config: identity.server_config(allowed.clone())?,
             registry: tcp::Registry::default(),
             handshakes: Arc::default(),
             accepted: sender,
@@ -187,7 +187,7 @@ impl Connections {
 /// What every listener needs to let a peer in.
 struct Door {
     allowed: AllowedKeys,
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     registry: tcp::Registry,
     handshakes: Arc<Handshakes>,
     accepted: mpsc::Sender<Connection>,
@@ -219,7 +219,7 @@ async fn listen_tcp(door: Arc<Door>, listener: TcpListener) {
         let door = door.clone();
         handshakes.spawn(async move {
             let _counted = counted;
-            let handshake = tcp::accept(door.acceptor.clone(), &door.registry, stream);
+            let handshake = tcp::accept(&door.config, &door.registry, stream);
             if let Ok(Ok(Some(connection))) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
                 door.let_in(connection);
             }

@@ -20,6 +20,7 @@ pub(super) struct Life {
     blocked: Mutex<Vec<Weak<dyn Interrupt>>>,
     sent: AtomicU64,
     received: AtomicU64,
+    copied: AtomicU64,
 }
 
 impl Life {
@@ -30,6 +31,7 @@ impl Life {
             blocked: Mutex::default(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            copied: AtomicU64::new(0),
         })
     }
 
@@ -114,6 +116,15 @@ impl Life {
 
     pub fn count_received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that were copied from memory to memory of this program.
+    pub fn count_copied(&self, bytes: usize) {
+        self.copied.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub fn copied(&self) -> u64 {
+        self.copied.load(Ordering::Relaxed)
     }
 
     /// Payload bytes sent and received.

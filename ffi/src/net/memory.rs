@@ -105,6 +105,7 @@ struct MemorySink {
 impl Sink for MemorySink {
     fn write(&mut self, head: &[u8], payload: Payload) -> Result<()> {
         let parts = [Bytes::copy_from_slice(head), payload.into_bytes()];
+        self.life.count_copied(head.len());
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
             let mut state = self.pipe.state.lock().unwrap();
             while state.held >= PIPE_BYTES && !state.broken {
@@ -174,6 +175,7 @@ impl Source for MemorySource {
             self.pipe.changed.notify_all();
         }
         self.life.count_received(filled);
+        self.life.count_copied(filled);
         Ok(true)
     }
 }

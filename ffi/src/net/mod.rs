@@ -20,6 +20,7 @@ pub mod mdns;
 pub mod memory;
 mod payload;
 mod quic;
+mod record_reader;
 mod tcp;
 mod tcp_info;
 mod tcp_stream;
@@ -28,6 +29,10 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tls_record;
+mod tls_secrets;
+#[cfg(test)]
+mod tls_testing;
 
 use control::Control;
 use life::Life;
@@ -104,6 +109,8 @@ pub struct Stats {
     /// Payload bytes of control and bulk streams.
     pub bytes_sent: u64,
     pub bytes_received: u64,
+    /// Bytes of bulk streams that were copied within this program, both directions; over TCP next to none.
+    pub bytes_copied: u64,
     pub lost_packets: Option<u64>,
     pub remote: String,
 }
@@ -200,6 +207,7 @@ impl Connection {
     pub fn stats(&self) -> Stats {
         let mut stats = Stats { remote: self.inner.remote.clone(), ..Stats::default() };
         (stats.bytes_sent, stats.bytes_received) = self.inner.life.bytes();
+        stats.bytes_copied = self.inner.life.copied();
         match &self.inner.bulk {
             Bulk::Memory(_) => {}
             Bulk::Tcp(bulk) => bulk.fill_stats(&mut stats),

@@ -312,6 +312,8 @@ impl Sink for QuicSink {
             }
         })?;
         self.life.count_sent(length);
+        // noq copies everything into packets, and out of them below.
+        self.life.count_copied(head.len() + length);
         Ok(())
     }
 
@@ -356,6 +358,7 @@ impl Source for QuicSource {
             Ok(filled)
         })?;
         self.life.count_received(filled);
+        self.life.count_copied(filled);
         if filled == buffer.len() {
             return Ok(true);
         }

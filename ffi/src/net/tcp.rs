@@ -6,13 +6,13 @@
 //! stream to it; the acceptor also checks that the keys are the same. Whatever does not fit is dropped.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,7 +22,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use super::control::Control;
 use super::life::{Interrupt, Life};
-use super::tcp_stream::{TlsSink, TlsSocket, TlsSource};
+use super::record_reader::RecordReader;
+use super::tcp_stream::{self, Established, TlsSink, TlsSocket, TlsSource};
+use super::tls_secrets::{self, SecretCatcher};
 use super::{Connection, MAX_BULK_STREAMS, PeerKey, Sink, Source, Stats, tls};
 use crate::error::{Error, Kind, Result};
 
@@ -37,6 +39,9 @@ const BULK_DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A peer that does not acknowledge bytes for this long is gone.
 const DEAD_AFTER: Duration = Duration::from_secs(20);
+
+/// One TCP connection after its handshake.
+type Stream = TlsStream<RecordReader>;
 
 /// Names a connection: what its further TCP connections begin with.
 type Token = [u8; 32];
@@ -56,16 +61,19 @@ pub(super) async fn dial(
     Ok(open(stream, bulk, address))
 }
 
-async fn dial_stream(
-    config: Arc<ClientConfig>,
-    address: SocketAddr,
-    preface: &Token,
-) -> Result<TlsStream<TcpStream>> {
+async fn dial_bulk(dialler: Dialler) -> Result<Established> {
+    let (config, secrets) = tls_secrets::for_one_client(&dialler.config);
+    let stream = dial_stream(config, dialler.address, &dialler.token).await?;
+    establish(stream, &secrets)
+}
+
+async fn dial_stream(config: Arc<ClientConfig>, address: SocketAddr, preface: &Token) -> Result<Stream> {
     let what = format!("Cannot connect to {address} over tcp");
     let stream = TcpStream::connect(address).await.map_err(|error| connect_error(&what, &error))?;
     tune(&stream);
     let name = ServerName::try_from("wormhole.invalid").expect("a constant");
     let handshake = |error: io::Error| tls::handshake_error(&what, &error);
+    let stream = RecordReader::new(stream);
     let mut stream = TlsConnector::from(config).connect(name, stream).await.map_err(handshake)?;
     stream.write_all(preface).await.map_err(handshake)?;
     stream.flush().await.map_err(handshake)?;
@@ -103,7 +111,7 @@ impl Registry {
 
 /// Brings one incoming TCP connection to its end: a new connection, or none when it became a bulk stream.
 pub(super) async fn accept(
-    acceptor: TlsAcceptor,
+    config: &ServerConfig,
     registry: &Registry,
     stream: TcpStream,
 ) -> Result<Option<Connection>> {
@@ -111,7 +119,10 @@ pub(super) async fn accept(
     let remote = stream.peer_addr().map_err(|error| Error::io("Cannot accept a connection", &error))?;
     let what = format!("Cannot accept a connection from {remote}");
     let handshake = |error: io::Error| tls::handshake_error(&what, &error);
-    let stream = acceptor.accept(stream).await.map_err(handshake)?;
+    // What it is for is only known after the handshake.
+    let (config, secrets) = tls_secrets::for_one_server(config);
+    let acceptor = TlsAcceptor::from(config);
+    let stream = acceptor.accept(RecordReader::new(stream)).await.map_err(handshake)?;
     let peer_key = tls::peer_key(stream.get_ref().1.peer_certificates())
         .ok_or_else(|| Error::new(Kind::PeerUnauthenticated, format!("{what}: it showed no key")))?;
     let mut stream = TlsStream::from(stream);
@@ -130,18 +141,48 @@ pub(super) async fn accept(
     bulk.make_room_for(1)?;
     stream.write_all(&[ACCEPTED]).await.map_err(handshake)?;
     stream.flush().await.map_err(handshake)?;
-    bulk.attach(stream)?;
+    bulk.attach(establish(stream, &secrets)?)?;
     Ok(None)
 }
 
-fn open(stream: TlsStream<TcpStream>, bulk: Arc<Bulk>, remote: SocketAddr) -> Connection {
+fn open(mut stream: Stream, bulk: Arc<Bulk>, remote: SocketAddr) -> Connection {
+    match &mut stream {
+        TlsStream::Client(stream) => stream.get_mut().0.read_freely(),
+        TlsStream::Server(stream) => stream.get_mut().0.read_freely(),
+    }
     let life = bulk.life.clone();
     let (reader, writer) = tokio::io::split(stream);
     let control = Control::start(life.clone(), reader, writer);
     Connection::new(bulk.peer_key, remote.to_string(), control, super::Bulk::Tcp(bulk), life)
 }
 
-fn token(stream: &TlsStream<TcpStream>) -> Result<Token> {
+/// Takes a TCP connection out of rustls's hands, with what it has read already.
+fn establish(stream: Stream, secrets: &SecretCatcher) -> Result<Established> {
+    let (reader, mut session) = match stream {
+        TlsStream::Client(stream) => {
+            let (reader, session) = stream.into_inner();
+            (reader, rustls::Connection::from(session))
+        }
+        TlsStream::Server(stream) => {
+            let (reader, session) = stream.into_inner();
+            (reader, rustls::Connection::from(session))
+        }
+    };
+    let failed = |error: io::Error| Error::io("Cannot set up a bulk stream", &error);
+    let mut early = Vec::new();
+    let ended = match session.reader().read_to_end(&mut early) {
+        Ok(_) => true,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+        Err(error) => return Err(failed(error)),
+    };
+    let (sealer, opener) = secrets.take_over(session)?;
+    let socket = reader.into_socket().ok_or_else(|| {
+        Error::new(Kind::Internal, "Cannot set up a bulk stream: its first record is not complete")
+    })?;
+    Ok(Established { socket: socket.into_std().map_err(failed)?, sealer, opener, early, ended })
+}
+
+fn token(stream: &Stream) -> Result<Token> {
     let token = match stream {
         TlsStream::Client(stream) => {
             stream.get_ref().1.export_keying_material(Token::default(), TOKEN_LABEL, None)
@@ -213,9 +254,9 @@ struct Idle {
 }
 
 impl Bulk {
-    fn new(stream: &TlsStream<TcpStream>, peer_key: PeerKey, dialler: Option<Dialler>) -> Result<Arc<Bulk>> {
+    fn new(stream: &Stream, peer_key: PeerKey, dialler: Option<Dialler>) -> Result<Arc<Bulk>> {
         let life = Life::new();
-        let control = Arc::new(ControlSocket(duplicate(stream.get_ref().0)?));
+        let control = Arc::new(ControlSocket(duplicate(stream.get_ref().0.socket())?));
         life.watch(control.clone());
         let (sources, ready) = mpsc::unbounded_channel();
         Ok(Arc::new(Bulk {
@@ -270,9 +311,9 @@ impl Bulk {
         let mut left = streams;
         loop {
             while left > 0 && dials.len() < PARALLEL_DIALS {
-                let Dialler { config, address, token } = dialler.clone();
+                let (dialler, address) = (dialler.clone(), dialler.address);
                 dials.spawn(async move {
-                    let dial = dial_stream(config, address, &token);
+                    let dial = dial_bulk(dialler);
                     tokio::time::timeout(BULK_DIAL_TIMEOUT, dial).await.unwrap_or_else(|_| {
                         let text = format!("Cannot connect to {address} over tcp: no answer within 10 s");
                         Err(Error::new(Kind::Timeout, text))
@@ -312,23 +353,11 @@ impl Bulk {
     }
 
     /// Takes one more TCP connection in.
-    fn attach(self: &Arc<Bulk>, stream: TlsStream<TcpStream>) -> Result<()> {
-        let (stream, session) = match stream {
-            TlsStream::Client(stream) => {
-                let (stream, session) = stream.into_inner();
-                (stream, session.into())
-            }
-            TlsStream::Server(stream) => {
-                let (stream, session) = stream.into_inner();
-                (stream, session.into())
-            }
-        };
+    fn attach(self: &Arc<Bulk>, established: Established) -> Result<()> {
         let failed = |error: io::Error| Error::io("Cannot set up a bulk stream", &error);
-        let stream = stream.into_std().map_err(failed)?;
         // The copy tells the runtime when the first byte arrives; the socket itself belongs to blocking threads.
-        let copy = TcpStream::from_std(stream.try_clone().map_err(failed)?).map_err(failed)?;
-        let socket = TlsSocket::new(stream, session, self.life.clone());
-        let (sink, source) = socket.halves();
+        let copy = TcpStream::from_std(established.socket.try_clone().map_err(failed)?).map_err(failed)?;
+        let (socket, sink, source) = tcp_stream::open(established, self.life.clone());
         let mut idle = self.idle.lock().unwrap();
         idle.sinks.push(sink);
         idle.sockets.push(Arc::downgrade(&socket));
@@ -376,3 +405,7 @@ impl Drop for Unexpect<'_> {
         self.bulk.idle.lock().unwrap().expected -= self.streams;
     }
 }
+
+#[cfg(test)]
+#[path = "tcp_test.rs"]
+mod tests;

@@ -82,6 +82,13 @@ impl Identity {
         self.public_key
     }
 
+    /// Negotiates `suite` or nothing.
+    #[cfg(test)]
+    pub fn limit_to(&mut self, suite: rustls::SupportedCipherSuite) {
+        let provider = CryptoProvider { cipher_suites: vec![suite], ..(*self.provider).clone() };
+        self.provider = Arc::new(provider);
+    }
+
     /// The side that dials: takes exactly `peer_key`.
     pub fn client_config(&self, peer_key: PeerKey) -> Result<Arc<ClientConfig>> {
         let verifier = Verifier { provider: self.provider.clone(), rule: Rule::Exactly(peer_key) };
