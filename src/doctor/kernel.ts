@@ -48,6 +48,22 @@ export function describeIoUring(disabled: string | undefined): Pick<Finding, "st
   }
 }
 
+/** Reports whether the kernel could encrypt TLS, which Wormhole does itself (docs/design/data-path.md says why). */
+export async function checkKernelTls(): Promise<Finding[]> {
+  const name = "kernel TLS";
+  if (Deno.build.os !== "linux") return [{ name, status: "note", text: "looked for on Linux only" }];
+  return [{ name, ...describeKernelTls(await textOf("/proc/sys/net/ipv4/tcp_available_ulp")) }];
+}
+
+/** Explains `/proc/sys/net/ipv4/tcp_available_ulp`; undefined: no such file. */
+export function describeKernelTls(protocols: string | undefined): Pick<Finding, "status" | "text"> {
+  const offered = protocols?.split(/\s+/).includes("tls") ?? false;
+  return {
+    status: "ok",
+    text: offered ? "offered by the kernel; not needed" : "not offered by the kernel; not needed",
+  };
+}
+
 /** Reports whether folders could be mounted. */
 export async function checkFuse(): Promise<Finding[]> {
   if (Deno.build.os !== "linux") return [{ name: "FUSE", status: "note", text: "looked for on Linux only" }];

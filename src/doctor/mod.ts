@@ -7,7 +7,7 @@
 import type { WormholeError } from "../base/errors.ts";
 import type { LoadedConfig } from "../config/config.ts";
 import { checkCache, checkConfigFolder, checkKey, checkSettings, checkSpace } from "./disk.ts";
-import { checkFuse, checkIoUring, checkKernel } from "./kernel.ts";
+import { checkFuse, checkIoUring, checkKernel, checkKernelTls } from "./kernel.ts";
 import { checkHub, checkNetwork } from "./network.ts";
 import { checkLibrary, checkProgram } from "./program.ts";
 
@@ -42,6 +42,7 @@ const CHECKS: readonly (readonly [string, Check])[] = [
   ["library", checkLibrary],
   ["kernel", checkKernel],
   ["io_uring", checkIoUring],
+  ["kernel TLS", checkKernelTls],
   ["FUSE", checkFuse],
   ["network", checkNetwork],
   ["hub", checkHub],

@@ -1,7 +1,7 @@
 import { loadConfig } from "../config/config.ts";
 import { assertEquals, assertTrue } from "../base/testing.ts";
 import { checkKey } from "./disk.ts";
-import { describeIoUring } from "./kernel.ts";
+import { describeIoUring, describeKernelTls } from "./kernel.ts";
 import { diagnose, type Finding, type Surroundings } from "./mod.ts";
 
 async function within(run: (surroundings: Surroundings, folder: string) => Promise<void>) {
@@ -60,5 +60,17 @@ Deno.test("describeIoUring() explains the kernel's switch", () => {
   for (const [value, status, words] of rows) {
     const finding = describeIoUring(value);
     assertEquals([finding.status, finding.text.includes(words)], [status, true], value);
+  }
+});
+
+Deno.test("describeKernelTls() looks for tls among the kernel's protocols", () => {
+  const rows: [string | undefined, string][] = [
+    [undefined, "not offered by the kernel; not needed"],
+    ["\n", "not offered by the kernel; not needed"],
+    ["espintcp mptcp\n", "not offered by the kernel; not needed"],
+    ["espintcp mptcp tls\n", "offered by the kernel; not needed"],
+  ];
+  for (const [value, text] of rows) {
+    assertEquals(describeKernelTls(value), { status: "ok", text }, `${value}`);
   }
 });

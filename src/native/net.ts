@@ -66,6 +66,8 @@ export interface ConnectionStats {
   /** Payload bytes of control and bulk streams. */
   bytesSent: number;
   bytesReceived: number;
+  /** Bytes of bulk streams that were copied from memory to memory here, both directions; over TCP next to none. */
+  bytesCopied: number;
   /** The peer's `ip:port` now, which QUIC may change. */
   remote: string;
   /** QUIC packets lost, TCP segments sent again. */
@@ -184,6 +186,7 @@ export async function connectionStats(
     rtt_us: number | null;
     bytes_sent: number;
     bytes_received: number;
+    bytes_copied: number;
     remote: string;
     lost_packets: number | null;
   }>("net.stats", { connection });
@@ -191,6 +194,7 @@ export async function connectionStats(
     rttUs: stats.rtt_us ?? undefined,
     bytesSent: stats.bytes_sent,
     bytesReceived: stats.bytes_received,
+    bytesCopied: stats.bytes_copied,
     remote: stats.remote,
     lostPackets: stats.lost_packets ?? undefined,
   };

@@ -104,6 +104,7 @@ struct StatsResult {
     rtt_us: Option<u64>,
     bytes_sent: u64,
     bytes_received: u64,
+    bytes_copied: u64,
     remote: String,
     lost_packets: Option<u64>,
 }
@@ -212,6 +213,7 @@ fn stats(context: Context, args: &[u8]) -> OpFuture {
             rtt_us: stats.rtt_us,
             bytes_sent: stats.bytes_sent,
             bytes_received: stats.bytes_received,
+            bytes_copied: stats.bytes_copied,
             remote: stats.remote,
             lost_packets: stats.lost_packets,
         })

@@ -21,12 +21,19 @@ use super::tls_record::{
 use super::{Payload, Sink, Source};
 use crate::error::{Error, Kind, Result};
 
-/// Records that are sealed and sent at a time: 512 KiB, which the second-level cache still has when the kernel copies
-/// it.
-const BATCH_RECORDS: usize = 32;
+/// Records that are sealed and sent at a time: less than 1 MiB, which the second-level cache still has when the kernel
+/// copies it. A chunk of 4 MiB with its head and tail is six of these.
+const BATCH_RECORDS: usize = 43;
+
+/// The last record of a payload is this short. The receiver has to copy a record that ends where its buffer does,
+/// since the encrypted type, one byte, follows the content.
+const TAIL_BYTES: usize = 256;
 
 /// Ciphertext that one system call may receive, likewise.
 const RECEIVE_BYTES: usize = 16 * FULL_RECORD_BYTES;
+
+/// With room for a record that begins at the end of that.
+const WIRE_BYTES: usize = RECEIVE_BYTES + MAX_RECORD_BYTES;
 
 /// Shorter records are opened where they are: what is no data, as a rule, does not touch the reader's buffer.
 const MIN_DIRECT_BYTES: usize = 1024;
@@ -153,8 +160,9 @@ impl TlsSink {
     fn send(&mut self, payload: &mut [u8]) -> io::Result<()> {
         let shared = &*self.shared;
         let mut sealer = shared.sealer.lock().unwrap();
-        let mut contents =
-            self.head.chunks_mut(MAX_CONTENT_BYTES).chain(payload.chunks_mut(MAX_CONTENT_BYTES)).peekable();
+        let (body, tail) = payload.split_at_mut(payload.len().saturating_sub(TAIL_BYTES));
+        let parts = [&mut self.head, body, tail];
+        let mut contents = parts.into_iter().flat_map(|part| part.chunks_mut(MAX_CONTENT_BYTES)).peekable();
         let mut edges = [[0; EDGE_BYTES]; BATCH_RECORDS + 1];
         while contents.peek().is_some() {
             if shared.update_requested.swap(false, Ordering::AcqRel)
@@ -299,14 +307,14 @@ impl TlsSource {
 
     /// Waits for more ciphertext.
     fn receive(&mut self) -> io::Result<()> {
-        if self.wire.len() < RECEIVE_BYTES {
+        if self.wire.len() != WIRE_BYTES {
             // What came with the handshake was data, and all of it is used.
-            self.wire.resize(RECEIVE_BYTES, 0);
+            self.wire.resize(WIRE_BYTES, 0);
             (self.start, self.end) = (0, 0);
         }
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-        } else if RECEIVE_BYTES - self.start < MAX_RECORD_BYTES {
+        } else if WIRE_BYTES - self.start < MAX_RECORD_BYTES {
             self.wire.copy_within(self.start..self.end, 0);
             self.shared.life.count_copied(self.end - self.start);
             (self.start, self.end) = (0, self.end - self.start);
@@ -326,14 +334,13 @@ impl TlsSource {
         }
     }
 
-    /// How far from `start` the next read may go: to where a record ends if all that follow are full, since the part
-    /// of a record at the end of `wire` would have to be moved.
+    /// How far from `start` the next read may go: to the end of the record there, and of as many more as there is room
+    /// for if all are full ones. Then `wire` begins anew as a rule, with no part of a record to be moved.
     fn reach(&self) -> usize {
-        let room = RECEIVE_BYTES - self.start;
         let first = self.wire[self.start..self.end].first_chunk();
         let first = first.and_then(|header| Opener::record_bytes(*header).ok()).unwrap_or(FULL_RECORD_BYTES);
-        let full = room.saturating_sub(first) / FULL_RECORD_BYTES;
-        (first + full * FULL_RECORD_BYTES).min(room)
+        let more = RECEIVE_BYTES.saturating_sub(self.start + first) / FULL_RECORD_BYTES;
+        first + more * FULL_RECORD_BYTES
     }
 }
 

@@ -139,6 +139,32 @@ fn a_tree_arrives_whole_over_every_transport_and_codec() {
 }
 
 #[test]
+fn a_raw_transfer_over_tcp_copies_nothing_to_speak_of() {
+    const LENGTH: usize = 64 << 20;
+    for (codec, limit) in [(Codec::Raw, LENGTH / 100), (Codec::Zstd, LENGTH)] {
+        runtime().block_on(async {
+            let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let source = from.path().join("file");
+            // What zstd shrinks to about a half.
+            let mut content = vec![0; LENGTH];
+            blake3::Hasher::new().finalize_xof().fill(&mut content);
+            if codec != Codec::Raw {
+                content.iter_mut().for_each(|byte| *byte &= 15);
+            }
+            fs::write(&source, &content).unwrap();
+            let pair = pair(TransportKind::Tcp, STREAMS).await;
+            let ends = (pair.dialler.clone(), pair.acceptor.clone());
+            transfer(ends, &source, to.path(), codec, RootPolicy::Fresh, || ()).await.unwrap();
+            assert!(fs::read(to.path().join("root")).unwrap() == content);
+            for end in [&pair.dialler, &pair.acceptor] {
+                let copied = end.stats().bytes_copied;
+                assert!(copied <= limit as u64, "{codec:?}: {copied} bytes copied");
+            }
+        });
+    }
+}
+
+#[test]
 fn a_file_that_changes_or_vanishes_is_reported_and_never_placed() {
     runtime().block_on(async {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
