@@ -92,7 +92,10 @@ fn options() -> Result<Options> {
             _ => return Err(format!("unknown option {name}").into()),
         }
     }
-    if options.connections == 0 || options.records == 0 || options.block == 0 || options.block % CONTENT != 0
+    if options.connections == 0
+        || options.records == 0
+        || options.block == 0
+        || !options.block.is_multiple_of(CONTENT)
     {
         return Err("connections and records must be positive, the block a multiple of 16384".into());
     }
