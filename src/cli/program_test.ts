@@ -99,7 +99,7 @@ Deno.test("wormhole doctor names everything and survives broken settings", () =>
         "program",
         "library",
         "kernel",
-        "io_uring",
+        "file access",
         "FUSE",
         "hub",
         "settings",

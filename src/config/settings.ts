@@ -6,7 +6,7 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
 /** Ways to read and write files that can be forced, for finding faults. */
-export const IO_BACKENDS = ["auto", "std", "uring"] as const;
+export const IO_BACKENDS = ["auto", "std", "linux", "uring"] as const;
 
 /** One of {@linkcode IO_BACKENDS}. */
 export type IoBackend = typeof IO_BACKENDS[number];
@@ -101,7 +101,7 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
     "debug_io",
     oneOf(IO_BACKENDS, "BACKEND"),
     "auto",
-    "Forces how files are read and written: auto, std or uring.",
+    "Forces how files are read and written: auto, std, linux (system calls) or uring.",
   ),
 };
 

@@ -1,51 +1,67 @@
-import type { Finding } from "./mod.ts";
+import type { IoBackend } from "../config/settings.ts";
+import { fileBackends } from "../native/files.ts";
+import { NativeQueue } from "../native/queue.ts";
+import type { Finding, Surroundings } from "./mod.ts";
 
-/** Oldest kernel whose io_uring has what large transfers use (5.11: descriptors of any kind, no registration). */
-const IO_URING_KERNEL = [5, 11] as const;
+/** What each way to read and write files is, in plain words. */
+const WORDS: Readonly<Record<string, string>> = {
+  "linux+uring": "system calls; io_uring reads many small files",
+  linux: "system calls",
+  uring: "io_uring wherever it can do it",
+  macos: "system calls of macOS",
+  windows: "overlapped reads and writes",
+  std: "plain reads and writes",
+};
 
 /** Reports the operating system. */
 export function checkKernel(): Finding[] {
   return [{ name: "kernel", status: "ok", text: `${Deno.build.os} ${Deno.osRelease()}` }];
 }
 
-/** Reports whether files can be read and written through io_uring. */
-export async function checkIoUring(): Promise<Finding[]> {
-  if (Deno.build.os !== "linux") {
-    return [{ name: "io_uring", status: "note", text: "only Linux has it; plain reads and writes are used" }];
-  }
-  const [major = 0, minor = 0] = Deno.osRelease().split(/[.-]/).map(Number);
-  if (major < IO_URING_KERNEL[0] || (major === IO_URING_KERNEL[0] && minor < IO_URING_KERNEL[1])) {
-    return [{
-      name: "io_uring",
-      status: "note",
-      text: "this kernel is too old for it; plain reads and writes are used",
-    }];
-  }
-  const finding = describeIoUring(await textOf("/proc/sys/kernel/io_uring_disabled"));
-  return [{ name: "io_uring", ...finding }];
+/** Reports how files are read and written, and why not through io_uring where that cannot be. */
+export async function checkFileAccess({ settings, signal }: Surroundings): Promise<Finding[]> {
+  await using queue = NativeQueue.open();
+  const probed = await fileBackends(queue, signal ? { signal } : {});
+  return describeFileAccess(probed, {
+    forced: settings.config.debugIo,
+    ioUringDisabled: await textOf("/proc/sys/kernel/io_uring_disabled"),
+  });
 }
 
-/** Explains the number in `/proc/sys/kernel/io_uring_disabled` (kernel 6.6 and newer); undefined: no such file. */
-export function describeIoUring(disabled: string | undefined): Pick<Finding, "status" | "text" | "advice"> {
-  switch (disabled?.trim()) {
-    case undefined:
-    case "0":
-      return { status: "ok", text: "allowed by the kernel; a container may still forbid it" };
-    case "1":
-      return {
-        status: "note",
-        text: "only for a privileged group (kernel.io_uring_disabled is 1); plain reads and writes are used",
-        advice: "For more speed: sudo sysctl kernel.io_uring_disabled=0",
-      };
-    default:
-      return {
-        status: "note",
-        text: `switched off (kernel.io_uring_disabled is ${
-          disabled!.trim()
-        }); plain reads and writes are used`,
-        advice: "For more speed: sudo sysctl kernel.io_uring_disabled=0",
-      };
+/** Puts the probed ways into words; `ioUringDisabled` is `/proc/sys/kernel/io_uring_disabled` (kernel 6.6 and newer). */
+export function describeFileAccess(
+  { backends, used }: Awaited<ReturnType<typeof fileBackends>>,
+  { forced, ioUringDisabled }: { forced: IoBackend; ioUringDisabled?: string },
+): Finding[] {
+  const problemOf = (name: string) => backends.find((backend) => backend.name === name)?.problem ?? null;
+  const findings: Finding[] = [];
+  if (forced === "auto") findings.push({ name: "file access", status: "ok", text: WORDS[used] ?? used });
+  else {
+    const known = backends.some(({ name }) => name === forced);
+    const problem = known ? problemOf(forced) : "this system does not have it";
+    findings.push(
+      problem === null
+        ? { name: "file access", status: "note", text: `debug_io forces ${forced}: ${WORDS[forced]}` }
+        : {
+          name: "file access",
+          status: "problem",
+          text: `debug_io forces ${forced}, which cannot run: ${problem}`,
+          advice: "Remove debug_io (WORMHOLE_DEBUG_IO).",
+        },
+    );
   }
+  const why = problemOf("uring");
+  if (why === null) return findings;
+  const disabled = ioUringDisabled?.trim() ?? "0";
+  const bySwitch = disabled !== "0";
+  findings.push({
+    name: "io_uring",
+    status: "note",
+    text: bySwitch ? `switched off (kernel.io_uring_disabled is ${disabled})` : why,
+    ...bySwitch &&
+      { advice: "For faster reading of many small files: sudo sysctl kernel.io_uring_disabled=0" },
+  });
+  return findings;
 }
 
 /** Reports whether the kernel could encrypt TLS, which Wormhole does itself (docs/design/data-path.md says why). */

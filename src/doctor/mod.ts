@@ -7,7 +7,7 @@
 import type { WormholeError } from "../base/errors.ts";
 import type { LoadedConfig } from "../config/config.ts";
 import { checkCache, checkConfigFolder, checkKey, checkSettings, checkSpace } from "./disk.ts";
-import { checkFuse, checkIoUring, checkKernel, checkKernelTls } from "./kernel.ts";
+import { checkFileAccess, checkFuse, checkKernel, checkKernelTls } from "./kernel.ts";
 import { checkHub, checkNetwork } from "./network.ts";
 import { checkLibrary, checkProgram } from "./program.ts";
 
@@ -41,7 +41,7 @@ const CHECKS: readonly (readonly [string, Check])[] = [
   ["program", checkProgram],
   ["library", checkLibrary],
   ["kernel", checkKernel],
-  ["io_uring", checkIoUring],
+  ["file access", checkFileAccess],
   ["kernel TLS", checkKernelTls],
   ["FUSE", checkFuse],
   ["network", checkNetwork],

@@ -1,7 +1,7 @@
 import { loadConfig } from "../config/config.ts";
 import { assertEquals, assertTrue } from "../base/testing.ts";
 import { checkKey } from "./disk.ts";
-import { describeIoUring, describeKernelTls } from "./kernel.ts";
+import { describeFileAccess, describeKernelTls } from "./kernel.ts";
 import { diagnose, type Finding, type Surroundings } from "./mod.ts";
 
 async function within(run: (surroundings: Surroundings, folder: string) => Promise<void>) {
@@ -50,17 +50,33 @@ Deno.test("checkKey() sees a key that is private, open to others, or damaged", (
     assertTrue((await checkKey(surroundings))[0]!.text.includes("31 bytes instead of 32"));
   }));
 
-Deno.test("describeIoUring() explains the kernel's switch", () => {
-  const rows: [string | undefined, string, string][] = [
-    [undefined, "ok", "allowed"],
-    ["0\n", "ok", "allowed"],
-    ["1\n", "note", "privileged group"],
-    ["2\n", "note", "switched off"],
-  ];
-  for (const [value, status, words] of rows) {
-    const finding = describeIoUring(value);
-    assertEquals([finding.status, finding.text.includes(words)], [status, true], value);
-  }
+Deno.test("describeFileAccess() says what is used, what is forced, and why not io_uring", () => {
+  const all = [{ name: "uring", problem: null }, { name: "linux", problem: null }, {
+    name: "std",
+    problem: null,
+  }];
+  const denied = [{ name: "uring", problem: "this system or container forbids io_uring" }, ...all.slice(1)];
+  const told = (findings: Finding[]) =>
+    findings.map(({ name, status, text }) => `${name} ${status}: ${text}`);
+  assertEquals(told(describeFileAccess({ backends: all, used: "linux+uring" }, { forced: "auto" })), [
+    "file access ok: system calls; io_uring reads many small files",
+  ]);
+  assertEquals(told(describeFileAccess({ backends: denied, used: "linux" }, { forced: "auto" })), [
+    "file access ok: system calls",
+    "io_uring note: this system or container forbids io_uring",
+  ]);
+  const switched = { forced: "auto", ioUringDisabled: "2\n" } as const;
+  assertEquals(
+    told(describeFileAccess({ backends: denied, used: "linux" }, switched))[1],
+    "io_uring note: switched off (kernel.io_uring_disabled is 2)",
+  );
+  assertEquals(
+    told(describeFileAccess({ backends: denied, used: "linux" }, { forced: "uring" }))[0],
+    "file access problem: debug_io forces uring, which cannot run: this system or container forbids io_uring",
+  );
+  assertEquals(told(describeFileAccess({ backends: all, used: "linux+uring" }, { forced: "std" })), [
+    "file access note: debug_io forces std: plain reads and writes",
+  ]);
 });
 
 Deno.test("describeKernelTls() looks for tls among the kernel's protocols", () => {

@@ -45,3 +45,18 @@ export async function existingNames(
   );
   return existing.map((index) => names[index]!);
 }
+
+/** A way to read and write files that this system may have. */
+export interface FileBackend {
+  readonly name: string;
+  /** Why it cannot run here; null when it can. */
+  readonly problem: string | null;
+}
+
+/** Tries every way to read and write files; `used` is what `auto` takes. */
+export function fileBackends(
+  queue: NativeQueue,
+  { signal }: CallOptions = {},
+): Promise<{ backends: readonly FileBackend[]; used: string }> {
+  return queue.call("files.backends", {}, { signal });
+}

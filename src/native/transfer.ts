@@ -43,6 +43,8 @@ export interface SendOptions {
   readonly exclude?: readonly string[];
   readonly ignore_files?: boolean;
   readonly chunk_bytes: number;
+  /** How small files are read: `auto`, `std`, `linux`, `uring`. */
+  readonly io?: string;
 }
 
 /** What {@linkcode NativeSend.start} needs. */
@@ -116,7 +118,7 @@ export class NativeSend implements AsyncDisposable {
     this.#send = send;
   }
 
-  /** @throws {WormholeError} the disk's code when a root cannot be opened. */
+  /** @throws {WormholeError} the disk's code when a root cannot be opened; UNSUPPORTED when `io` cannot run here. */
   static async open(queue: NativeQueue, options: SendOptions): Promise<NativeSend> {
     const { send } = await queue.call<{ send: number }>("send.open", options);
     return new NativeSend(queue, send);
@@ -247,10 +249,14 @@ export class NativeReceive implements AsyncDisposable {
     this.#receive = receive;
   }
 
-  /** Makes a staging folder in `destination`. @throws {WormholeError} the disk's code when it cannot. */
+  /**
+   * Makes a staging folder in `destination`.
+   *
+   * @throws {WormholeError} the disk's code when it cannot; UNSUPPORTED when `io` cannot run here.
+   */
   static async open(
     queue: NativeQueue,
-    options: { destination: Uint8Array; pool_bytes: number },
+    options: { destination: Uint8Array; pool_bytes: number; io?: string },
   ): Promise<NativeReceive> {
     const { receive } = await queue.call<{ receive: number }>("receive.open", options);
     return new NativeReceive(queue, receive);

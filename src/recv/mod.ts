@@ -41,6 +41,8 @@ export interface RecvOptions {
   readonly forceTcp: boolean;
   readonly maxStreams: number;
   readonly poolBytes: number;
+  /** Forces how files are written; see `debug_io`. */
+  readonly io?: string;
   /** Globs of what is wanted; all when empty. */
   readonly only: readonly string[];
   /** How long to look for the sender, in ms. */
@@ -72,6 +74,7 @@ export async function recv(options: RecvOptions): Promise<TransferOutcome> {
     agent: options.agent,
     maxStreams: options.maxStreams,
     poolBytes: options.poolBytes,
+    ...options.io !== undefined && { io: options.io },
     accept: (offer, about) => options.accept(offer, about),
     only: options.only,
     onProgress: options.onProgress,

@@ -53,6 +53,8 @@ export interface RunGetterOptions {
   readonly maxStreams: number;
   /** Bytes of all buffers. */
   readonly poolBytes: number;
+  /** Forces how files are written; see `debug_io`. */
+  readonly io?: string;
   /**
    * Asks the person; called once. A WormholeError that it throws refuses the offer with that code. `signal` aborts
    * when the peer has gone meanwhile.
@@ -214,8 +216,12 @@ class Work implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    const { queue, poolBytes } = this.#options;
-    const engine = await NativeReceive.open(queue, { destination: this.#destination, pool_bytes: poolBytes });
+    const { queue, poolBytes, io } = this.#options;
+    const engine = await NativeReceive.open(queue, {
+      destination: this.#destination,
+      pool_bytes: poolBytes,
+      ...io !== undefined && { io },
+    });
     // The transfer may have ended while the folder was made.
     if (this.#over) await engine.close();
     else this.#engine = engine;

@@ -25,6 +25,8 @@ export interface FilesOptions {
   readonly ignoreFiles?: boolean;
   /** Bytes of one chunk. */
   readonly chunkBytes: number;
+  /** Forces how files are read; see `debug_io`. */
+  readonly io?: string;
 }
 
 const NOTHING: Totals = { files: 0, directories: 0, symlinks: 0, bytes: 0 };
@@ -86,6 +88,7 @@ export class SendSource implements AsyncDisposable {
       exclude: options.exclude ?? [],
       ignore_files: options.ignoreFiles ?? false,
       chunk_bytes: options.chunkBytes,
+      ...options.io !== undefined && { io: options.io },
     });
     const roots = named.map(({ root }) => root);
     if (isStream) {

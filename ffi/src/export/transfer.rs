@@ -10,6 +10,7 @@ use serde_bytes::ByteBuf;
 use super::LocalPath;
 use crate::chunk::codec::Codec;
 use crate::error::{Error, Kind, Result};
+use crate::io::backend::{Backend, select};
 use crate::io::columns::Columns;
 use crate::io::walk::{self, Root, WalkOptions};
 use crate::net::Connection;
@@ -59,6 +60,7 @@ struct SendOpenArgs {
     #[serde(default)]
     ignore_files: bool,
     chunk_bytes: usize,
+    io: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +82,11 @@ fn send_open(context: Context, args: &[u8]) -> OpFuture {
             .collect();
         let options = WalkOptions { exclude: args.exclude, ignore_files: args.ignore_files };
         let chunk_bytes = within("chunk_bytes", args.chunk_bytes, CHUNK_BYTES)? as u64;
-        let session = blocking(move || SendSession::open(roots, options, chunk_bytes)).await?;
+        let session = blocking(move || {
+            let session = SendSession::open(roots, options, chunk_bytes)?;
+            Ok(session.with_io(backend_of(args.io.as_deref())?))
+        })
+        .await?;
         Ok(SendHandle { send: context.objects.insert(Arc::new(session))? })
     })
 }
@@ -329,6 +335,7 @@ fn send_close(context: Context, args: &[u8]) -> OpFuture {
 struct ReceiveOpenArgs {
     destination: LocalPath,
     pool_bytes: usize,
+    io: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -344,7 +351,11 @@ struct ReceiveArgs {
 fn receive_open(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: ReceiveOpenArgs| async move {
         let destination = args.destination.0;
-        let session = blocking(move || ReceiveSession::open(destination, args.pool_bytes)).await?;
+        let session = blocking(move || {
+            let io = backend_of(args.io.as_deref())?;
+            Ok(ReceiveSession::open(destination, args.pool_bytes)?.with_io(io))
+        })
+        .await?;
         Ok(ReceiveHandle { receive: context.objects.insert(Arc::new(session))? })
     })
 }
@@ -473,6 +484,14 @@ fn root_plan(args: RootPlanArgs) -> Result<RootPlan> {
         other => return Err(Error::new(Kind::InvalidArgument, format!("no such policy: {other}"))),
     };
     Ok(RootPlan { entry: args.entry, final_name: args.final_name.into_vec(), policy })
+}
+
+/// The backend with that name; the one that measured best when none is given.
+fn backend_of(name: Option<&str>) -> Result<Arc<dyn Backend>> {
+    let name = name.unwrap_or("auto");
+    let problem =
+        |why| Error::new(Kind::Unsupported, format!("Cannot read and write files with \"{name}\": {why}"));
+    select::select(name).map_err(problem)
 }
 
 fn codec_of(number: u8) -> Result<Codec> {

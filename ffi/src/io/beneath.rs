@@ -212,7 +212,7 @@ fn is_symlink(directory: BorrowedFd<'_>, name: &[u8]) -> bool {
 }
 
 /// Flags for a directory that is only passed through: needs no read permission where that is possible.
-fn path_only() -> OFlags {
+pub(super) fn path_only() -> OFlags {
     #[cfg(target_os = "linux")]
     return OFlags::PATH;
     #[cfg(not(target_os = "linux"))]

@@ -12,7 +12,16 @@ const STEP_BYTES: usize = 1000;
 
 /// Opens the directory `path` of this machine, following symlinks, however long the path is.
 pub fn open_directory(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open(path, OFlags::RDONLY)
+}
+
+/// As [`open_directory`], only to open what is in it by name; needs no permission to list it where that is possible.
+pub fn open_to_pass(path: &Path) -> Result<OwnedFd> {
+    open(path, super::beneath::path_only())
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<OwnedFd> {
+    let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut rest = path.as_os_str().as_bytes();
     let mut directory: Option<OwnedFd> = None;
     loop {

@@ -104,7 +104,8 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> {
     Ok(filled)
 }
 
-fn replaced(source: &FileRef) -> Error {
+/// The error for a file whose place something else has taken.
+pub fn replaced(source: &FileRef) -> Error {
     let path = quoted_path(&source.path());
     Error::new(Kind::SourceChanged, format!("Cannot read {path}: something else has taken its place"))
 }

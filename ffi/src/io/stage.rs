@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use super::beneath::{self, failed};
 use super::listing::Listing;
 use super::name::{quoted, quoted_path};
+use super::stage_small::kept_mode;
 use super::{long_path, remove};
 use crate::error::{Error, Kind, Result};
 
@@ -37,6 +38,8 @@ pub struct Staging {
     pub(super) tree: OwnedFd,
     /// Directories whose final mode would lock their owner out, with that mode; set after the move.
     pub(super) restricted: Mutex<Vec<(Vec<u8>, u32)>>,
+    /// Permission bits that a file has when it is made with them.
+    pub(super) kept_mode: u32,
     name: Vec<u8>,
     kept: AtomicBool,
     _lock: OwnedFd,
@@ -60,6 +63,7 @@ impl Staging {
             match set_up(directory.as_fd(), &name) {
                 Ok(Some((lock, tree))) => {
                     return Ok(Staging {
+                        kept_mode: kept_mode(tree.as_fd()),
                         destination: directory,
                         tree,
                         restricted: Mutex::default(),
@@ -234,7 +238,7 @@ fn times(mtime_ns: i64) -> Timestamps {
 
 /// In a staging folder of our own nothing else can be there already; a file system that ignores
 /// case (or normalises names) shows two entries of one manifest as the same.
-fn twice(path: &[u8], error: Error) -> Error {
+pub(super) fn twice(path: &[u8], error: Error) -> Error {
     if error.kind != Kind::AlreadyExists {
         return error;
     }

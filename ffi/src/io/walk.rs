@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 use serde::Serialize;
 
+use super::backend::Seen;
 use super::columns::*;
 use super::ignores::{Rules, Verdict};
 use super::listing::Listing;
@@ -56,6 +57,12 @@ pub struct FileRef {
 }
 
 impl FileRef {
+    /// What must not have changed when it is read.
+    pub fn seen(&self) -> Seen {
+        let FileRef { size, mtime_ns, ctime_ns, .. } = *self;
+        Seen { device: self.dev, inode: self.ino, size, mtime_ns, ctime_ns }
+    }
+
     /// Where the file is; for messages.
     pub fn path(&self) -> PathBuf {
         self.directory.join(&self.name)

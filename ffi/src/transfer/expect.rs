@@ -11,6 +11,7 @@ use super::receive::Inbox;
 use super::report::Failure;
 use super::target::Target;
 use crate::error::{Error, Kind, Result};
+use crate::io::backend::Backend;
 use crate::io::columns::{Columns, Entry, KIND_DIRECTORY, KIND_FILE, KIND_STREAM, KIND_SYMLINK, NO_PARENT};
 use crate::io::stage::{CommitPolicy, Staging};
 
@@ -46,6 +47,7 @@ pub struct Expected {
     /// Files without content: complete without asking.
     pub empty: u64,
     pub failures: Vec<Failure>,
+    targets: Vec<Arc<Target>>,
 }
 
 /// What was put in place.
@@ -98,6 +100,12 @@ impl ReceiveSession {
         Ok(ReceiveSession { inbox: Arc::new(Inbox::new(staging, pool_bytes)), tree: Mutex::default() })
     }
 
+    /// Writes small files with another backend than the one that measured best; before anything starts.
+    pub fn with_io(mut self, io: Arc<dyn Backend>) -> ReceiveSession {
+        Arc::get_mut(&mut self.inbox).expect("nobody else has it yet").io = io;
+        self
+    }
+
     /// Takes one page, in order. `wanted` has a bit per entry of the page, lowest first.
     pub fn expect(&self, columns: &Columns, wanted: &[u8], plans: &[RootPlan]) -> Result<Expected> {
         let mut tree = self.tree.lock().unwrap();
@@ -137,6 +145,7 @@ impl ReceiveSession {
                 }
             }
         }
+        self.inbox.expect(std::mem::take(&mut expected.targets));
         if expected.runs.is_empty() {
             // Nothing of it comes over the streams, so no thread of theirs tells that its empty files are there.
             self.inbox.report.hurry();
@@ -205,7 +214,8 @@ impl ReceiveSession {
             KIND_FILE | KIND_STREAM => {
                 let final_path = tree.final_path(root, &path);
                 let paths = (path, final_path);
-                self.inbox.expect(Target::new(entry.id, paths, entry.size, entry.mode, entry.mtime));
+                let target = Target::new(entry.id, paths, entry.size, entry.mode, entry.mtime);
+                expected.targets.push(Arc::new(target));
                 match expected.runs.last_mut() {
                     Some((_, last)) if *last + 1 == entry.id => *last = entry.id,
                     _ => expected.runs.push((entry.id, entry.id)),

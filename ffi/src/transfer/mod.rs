@@ -6,6 +6,8 @@
 pub mod encode;
 pub mod expect;
 pub mod frame;
+mod pack;
+mod place_small;
 pub mod pool;
 pub mod receive;
 pub mod report;

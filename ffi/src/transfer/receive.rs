@@ -8,11 +8,13 @@ use std::time::Instant;
 use super::frame::{
     self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, HEADER_BYTES, MAX_PLAIN_BYTES, RECORD_BYTES, Record,
 };
+use super::place_small::{self, Small};
 use super::pool::Pool;
 use super::report::{Failure, Report};
 use super::target::Target;
 use crate::chunk::codec::{self, Codec};
 use crate::error::{Error, Kind, Result};
+use crate::io::backend::{Backend, select};
 use crate::io::columns::SIZE_UNKNOWN;
 use crate::io::name::quoted;
 use crate::io::stage::Staging;
@@ -26,6 +28,7 @@ const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 pub struct Inbox {
     pub staging: Staging,
     pub report: Report,
+    pub(super) io: Arc<dyn Backend>,
     state: Mutex<State>,
     running: AtomicUsize,
     /// Held for reading while a frame is placed, so that nothing is written into staging any more once it is set.
@@ -56,11 +59,23 @@ enum Unsynced {
     Many,
 }
 
+impl Unsynced {
+    fn add(&mut self, path: &[u8]) {
+        match self {
+            Unsynced::Nothing => *self = Unsynced::Paths(vec![path.to_vec()]),
+            Unsynced::Paths(paths) if paths.len() < MAX_SINGLE_SYNCS => paths.push(path.to_vec()),
+            Unsynced::Paths(_) => *self = Unsynced::Many,
+            Unsynced::Many => {}
+        }
+    }
+}
+
 impl Inbox {
     pub fn new(staging: Staging, pool_bytes: usize) -> Inbox {
         Inbox {
             staging,
             report: Report::default(),
+            io: select::automatic(),
             state: Mutex::default(),
             running: AtomicUsize::new(0),
             closed: RwLock::new(false),
@@ -70,20 +85,14 @@ impl Inbox {
         }
     }
 
-    /// Expects a file's bytes.
-    pub fn expect(&self, target: Target) {
-        self.state.lock().unwrap().targets.insert(target.entry, Arc::new(target));
+    /// Expects files' bytes.
+    pub fn expect(&self, targets: Vec<Arc<Target>>) {
+        self.state.lock().unwrap().targets.extend(targets.into_iter().map(|target| (target.entry, target)));
     }
 
     /// Takes note that the staged `path` has to be on the disk before it is moved in place.
     pub fn must_sync(&self, path: &[u8]) {
-        let mut state = self.state.lock().unwrap();
-        match &mut state.unsynced {
-            Unsynced::Nothing => state.unsynced = Unsynced::Paths(vec![path.to_vec()]),
-            Unsynced::Paths(paths) if paths.len() < MAX_SINGLE_SYNCS => paths.push(path.to_vec()),
-            Unsynced::Paths(_) => state.unsynced = Unsynced::Many,
-            Unsynced::Many => {}
-        }
+        self.state.lock().unwrap().unsynced.add(path);
     }
 
     /// Waits until everything that was placed in staging is on the disk.
@@ -159,16 +168,30 @@ impl Inbox {
         }
     }
 
-    /// The target of a record; `None` when its bytes are to be passed over.
-    fn target(&self, entry: u32) -> Result<Option<Arc<Target>>> {
+    /// The targets of a frame's records; `None` for one whose bytes are to be passed over.
+    fn targets(&self, records: &[Record]) -> Result<Vec<Option<Arc<Target>>>> {
         let state = self.state.lock().unwrap();
-        if let Some(target) = state.targets.get(&entry) {
-            return Ok(Some(target.clone()));
+        let target = |record: &Record| match state.targets.get(&record.entry) {
+            Some(target) => Ok(Some(target.clone())),
+            None if state.dropped.contains(&record.entry) => Ok(None),
+            None => Err(Error::new(Kind::Protocol, "The peer sent bytes that were not asked for")),
+        };
+        records.iter().map(target).collect()
+    }
+
+    /// Takes complete files off the list.
+    pub(super) fn finished(&self, targets: &[&Arc<Target>]) {
+        let mut state = self.state.lock().unwrap();
+        for target in targets {
+            state.targets.remove(&target.entry);
+            state.unsynced.add(&target.path);
         }
-        if state.dropped.contains(&entry) {
-            return Ok(None);
+        self.report.files_done.fetch_add(targets.len() as u64, Ordering::Relaxed);
+        let none_left = state.targets.is_empty();
+        drop(state);
+        if none_left {
+            self.report.hurry();
         }
-        Err(Error::new(Kind::Protocol, "The peer sent bytes that were not asked for"))
     }
 
     fn forget(&self, entry: u32) {
@@ -182,7 +205,7 @@ impl Inbox {
     }
 
     /// Gives up on one entry and goes on with the rest.
-    fn drop_entry(&self, target: &Target, error: &Error) {
+    pub(super) fn drop_entry(&self, target: &Target, error: &Error) {
         if target.give_up() {
             self.fail_entry(target, error);
         }
@@ -253,11 +276,16 @@ impl Stream<'_> {
     /// Verifies every record's bytes and writes them where they belong.
     fn place(&mut self, records: &[Record], plain: &[u8]) -> Result<()> {
         frame::verify(records, plain)?;
+        let mut small = Vec::new();
         let mut at = 0;
-        for record in records {
+        for (record, target) in records.iter().zip(self.inbox.targets(records)?) {
             let data = &plain[at..at + record.data_length()];
             at += data.len();
-            let Some(target) = self.inbox.target(record.entry)? else { continue };
+            let Some(target) = target else { continue };
+            if let Some(whole) = Small::take(&target, record, data) {
+                small.push(whole);
+                continue;
+            }
             if record.is(FLAG_FAILED) {
                 self.inbox.drop_entry(&target, &failure_at_the_sender(record.status, &target.final_path));
                 continue;
@@ -272,7 +300,7 @@ impl Stream<'_> {
                 self.inbox.drop_entry(&target, &error);
             }
         }
-        Ok(())
+        place_small::place(self.inbox, &small)
     }
 
     fn write(&self, target: &Arc<Target>, record: &Record, data: &[u8]) -> Result<()> {
@@ -320,7 +348,7 @@ fn read_all(source: &mut dyn Source, buffer: &mut [u8]) -> Result<()> {
 }
 
 /// Failures of one file that leave the rest of the transfer possible.
-fn concerns_one_entry(kind: Kind) -> bool {
+pub(super) fn concerns_one_entry(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::AlreadyExists

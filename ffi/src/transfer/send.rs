@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::encode::{Encoding, Origin};
 use super::frame::{self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, MAX_RECORDS, Record};
+use super::pack;
 use super::pool::{Buffer, Pool};
 use super::report::{Failure, Report};
 use super::source::Source;
@@ -15,6 +16,7 @@ use super::work::{Job, Work};
 use crate::chunk::codec::Codec;
 use crate::chunk::hash::hash_range;
 use crate::error::{Error, Kind, Result};
+use crate::io::backend::{Backend, select};
 use crate::io::columns::{KIND_STREAM, SIZE_UNKNOWN};
 use crate::io::name::quoted_path;
 use crate::io::read;
@@ -36,6 +38,7 @@ pub struct SendSession {
     pub roots: Vec<Root>,
     pub walk_options: WalkOptions,
     pub counting_stopped: AtomicBool,
+    io: Arc<dyn Backend>,
     walker: Mutex<Walker>,
     pub work: Work,
     pub report: Report,
@@ -59,6 +62,7 @@ impl SendSession {
             roots,
             walk_options,
             counting_stopped: AtomicBool::new(false),
+            io: select::automatic(),
             walker: Mutex::new(walker),
             work: Work::new(chunk_bytes),
             report: Report::default(),
@@ -68,6 +72,11 @@ impl SendSession {
             pool: Mutex::new(None),
             connection: Mutex::new(None),
         })
+    }
+
+    /// Reads with another backend than the one that measured best.
+    pub fn with_io(self, io: Arc<dyn Backend>) -> SendSession {
+        SendSession { io, ..self }
     }
 
     /// Walks on and makes what was found known to [`Work`].
@@ -225,16 +234,22 @@ impl Stream<'_> {
         let mut buffer = self.take_buffer()?;
         let mut records = Vec::with_capacity(files.len());
         let mut used = 0;
-        for source in files {
+        let mut at = 0;
+        for (source, result) in files.iter().zip(pack::read_files(&*self.session.io, files, buffer.space())) {
             let size = source.reference.size as usize;
-            match read_small(source, &mut buffer.space()[used..used + size]) {
+            match result {
                 Ok(()) => {
+                    // Closes the gap that a failed file left.
+                    if at != used {
+                        buffer.space().copy_within(at..at + size, used);
+                    }
                     let data = &buffer.space()[used..used + size];
                     records.push(data_record(source, 0, data, FLAG_END));
                     used += size;
                 }
                 Err(error) => records.push(self.failed_record(source, &error)),
             }
+            at += size;
         }
         buffer.set_length(used);
         self.send_frame(records, buffer, None)
@@ -322,16 +337,6 @@ impl Stream<'_> {
             hash: [0; 32],
         }
     }
-}
-
-/// Reads a whole small file; fails when it is not what was listed.
-fn read_small(source: &Source, space: &mut [u8]) -> Result<()> {
-    let file = read::open_source(&source.reference)?;
-    let length = read_full(source, &file, space, 0)?;
-    if length != space.len() {
-        return Err(source.changed());
-    }
-    source.check_unchanged(&file)
 }
 
 /// Reads the data of one range and describes it; the file's last range carries the end mark.

@@ -79,6 +79,22 @@ impl Target {
         Ok(())
     }
 
+    /// Reserves all of a file that nothing has come of, with its end mark; false, and nothing done, when it is not that.
+    pub fn claim_whole(&self, length: u64) -> bool {
+        let mut state = self.state.lock().unwrap();
+        let untouched = state.size == Some(length) && self.size == length && !state.ended && !state.over;
+        if !untouched || !state.covered.ranges.is_empty() || !state.covered.add(0, length) {
+            return false;
+        }
+        state.ended = true;
+        true
+    }
+
+    /// Completes a file that was claimed whole and is written; false when it was given up meanwhile.
+    pub fn finish_whole(&self) -> bool {
+        !std::mem::replace(&mut self.state.lock().unwrap().over, true)
+    }
+
     /// Takes note of the end mark; `end` is the size when it was not known before.
     pub fn end(&self, end: u64) -> Result<()> {
         let mut state = self.state.lock().unwrap();
@@ -202,6 +218,26 @@ mod tests {
         let whole = target();
         assert!(complete(&whole));
         assert!(!whole.give_up());
+    }
+
+    #[test]
+    fn a_file_is_claimed_whole_only_when_nothing_has_come_of_it() {
+        let target = || Target::new(0, (b"0".to_vec(), b"a".to_vec()), 10, 0o644, 0);
+        let whole = target();
+        assert!(!whole.claim_whole(9));
+        assert!(whole.claim_whole(10));
+        assert!(!whole.claim_whole(10));
+        assert_eq!(whole.claim(0, 1).unwrap_err().kind, Kind::Protocol);
+        assert_eq!(whole.end(10).unwrap_err().kind, Kind::Protocol);
+        assert!(whole.finish_whole());
+        assert!(!whole.give_up());
+        let begun = target();
+        begun.claim(0, 1).unwrap();
+        assert!(!begun.claim_whole(10));
+        let given_up = target();
+        assert!(given_up.claim_whole(10));
+        assert!(given_up.give_up());
+        assert!(!given_up.finish_whole());
     }
 
     proptest! {

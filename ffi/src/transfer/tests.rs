@@ -11,6 +11,7 @@ use super::report::Failure;
 use super::send::{SendOptions, SendSession};
 use crate::chunk::codec::Codec;
 use crate::error::{Kind, Result};
+use crate::io::backend::{Backend, select};
 use crate::io::columns::NO_PARENT;
 use crate::io::walk::{Root, WalkOptions};
 use crate::net::testing::{self, pair, runtime};
@@ -33,10 +34,23 @@ async fn transfer(
     policy: RootPolicy,
     after_listing: impl FnOnce(),
 ) -> Result<Outcome> {
+    transfer_by(&select::automatic(), (a, b), source, destination, (codec, policy), after_listing).await
+}
+
+/// As [`transfer`], with a given backend at both ends.
+async fn transfer_by(
+    io: &Arc<dyn Backend>,
+    (a, b): (Connection, Connection),
+    source: &Path,
+    destination: &Path,
+    (codec, policy): (Codec, RootPolicy),
+    after_listing: impl FnOnce(),
+) -> Result<Outcome> {
     let handle = tokio::runtime::Handle::current();
     let root = Root { path: source.to_path_buf(), name: b"root".to_vec() };
-    let sender = Arc::new(SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64)?);
-    let receiver = Arc::new(ReceiveSession::open(destination.to_path_buf(), 8 << 20)?);
+    let sender = SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64)?;
+    let sender = Arc::new(sender.with_io(io.clone()));
+    let receiver = Arc::new(ReceiveSession::open(destination.to_path_buf(), 8 << 20)?.with_io(io.clone()));
     let options =
         SendOptions { streams: STREAMS, pool_bytes: 8 << 20, chunk_bytes: CHUNK_BYTES, codec, level: 3 };
     receiver.inbox.start(b.clone(), STREAMS, &handle)?;
@@ -135,6 +149,52 @@ fn a_tree_arrives_whole_over_every_transport_and_codec() {
                 assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1, "staging is gone");
             });
         }
+    }
+}
+
+fn backends() -> Vec<Arc<dyn Backend>> {
+    let runnable = select::probe().into_iter().filter(|probed| probed.problem.is_none());
+    runnable.map(|probed| select::select(probed.name).unwrap()).collect()
+}
+
+/// Full folders, folders with a file each, and one that is too deep for a single call.
+fn make_small_files(root: &Path) {
+    let deep = ["x"; 6].map(|name| name.repeat(150)).join("/");
+    for index in 0..900 {
+        let folder = match index % 3 {
+            0 => root.join(format!("many {}", index / 300)),
+            1 => root.join(format!("one {index}")),
+            _ => root.join(&deep),
+        };
+        fs::create_dir_all(&folder).unwrap();
+        let bytes: Vec<u8> = (0..1 + index * 11 % 9000).map(|at| (at * 3 + index) as u8).collect();
+        let path = folder.join(format!("file {index}"));
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode([0o644, 0o755, 0o600, 0o444][index % 4]))
+            .unwrap();
+    }
+}
+
+#[test]
+fn small_files_arrive_whole_by_every_backend_and_a_failed_one_harms_no_other() {
+    for io in backends() {
+        runtime().block_on(async {
+            let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let source = from.path().join("tree");
+            make_small_files(&source);
+            let pair = pair(TransportKind::Memory, STREAMS).await;
+            let gone: Vec<_> = [0, 3, 300, 451]
+                .map(|index| source.join(format!("many {}/file {index}", index / 300)))
+                .into();
+            let lose = || gone.iter().for_each(|path| drop(fs::remove_file(path)));
+            let ends = (pair.dialler.clone(), pair.acceptor.clone());
+            let how = (Codec::Raw, RootPolicy::Fresh);
+            let outcome = transfer_by(&io, ends, &source, to.path(), how, lose).await.unwrap();
+            assert!(outcome.failed.iter().all(|failure| failure.kind == Kind::NotFound as u16));
+            // 451 is not of a full folder, so it was not there to be lost.
+            assert_eq!((outcome.failed.len(), outcome.placed.files), (3, 897), "{}", io.name());
+            assert_same(&source, &to.path().join("root"));
+        });
     }
 }
 
@@ -301,13 +361,13 @@ fn closing_in_the_middle_leaves_nothing_behind() {
         fs::write(from.path().join(format!("small{index}")), "content").unwrap();
     }
     runtime().block_on(async {
-        for _ in 0..5 {
+        for io in backends().into_iter().chain(backends()) {
             let to = tempfile::tempdir().unwrap();
             let pair = pair(TransportKind::Memory, STREAMS).await;
             let root = Root { path: from.path().to_path_buf(), name: b"root".to_vec() };
-            let sender =
-                Arc::new(SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64).unwrap());
-            let receiver = ReceiveSession::open(to.path().to_path_buf(), 8 << 20).unwrap();
+            let sender = SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64).unwrap();
+            let sender = Arc::new(sender.with_io(io.clone()));
+            let receiver = ReceiveSession::open(to.path().to_path_buf(), 8 << 20).unwrap().with_io(io);
             let plans = [RootPlan { entry: 0, final_name: b"root".to_vec(), policy: RootPolicy::Fresh }];
             let expected = receiver.expect(&sender.page(4000).unwrap().columns, &[255; 500], &plans).unwrap();
             let handle = tokio::runtime::Handle::current();

@@ -43,6 +43,7 @@ async function receive(context: Context<RecvArgs>, destination: string): Promise
     forceTcp: config.forceTcp,
     maxStreams: config.maxStreams,
     poolBytes: config.bufferPoolSize,
+    io: config.debugIo,
     only: args.only,
     ...args.timeout !== undefined && { timeoutMs: args.timeout },
     accept: (offer, about) => decide(offer, context, about.signal),

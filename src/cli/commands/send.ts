@@ -15,7 +15,7 @@ export async function run(context: Context<SendArgs>): Promise<void> {
   const { args, config, settings, output, clock, signal } = context;
   const show = new ProgressShow(context);
   const outcome = await send({
-    content: contentOf(args, config.bulkChunkSize),
+    content: contentOf(args, config),
     folders: settings.folders,
     agent: AGENT,
     ...args.code !== undefined && { code: args.code },
@@ -47,7 +47,10 @@ export async function run(context: Context<SendArgs>): Promise<void> {
   finish(outcome, { direction: "send", destination: null, output });
 }
 
-function contentOf(args: SendArgs, chunkBytes: number): Parameters<typeof send>[0]["content"] {
+function contentOf(
+  args: SendArgs,
+  config: Context<SendArgs>["config"],
+): Parameters<typeof send>[0]["content"] {
   if (args.text !== undefined) {
     if (args.path.length > 0) throw new WormholeError("USAGE", "Cannot send files and --text at once");
     return { text: args.text };
@@ -69,7 +72,8 @@ function contentOf(args: SendArgs, chunkBytes: number): Parameters<typeof send>[
       paths: args.path,
       exclude: args.exclude,
       ignoreFiles: args.ignoreFiles,
-      chunkBytes,
+      chunkBytes: config.bulkChunkSize,
+      io: config.debugIo,
       ...args.name !== undefined && { stdinName: args.name },
     },
   };
