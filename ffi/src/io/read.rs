@@ -14,7 +14,7 @@ use super::walk::{FileRef, ctime_ns, mtime_ns};
 use crate::error::{Error, Kind, Result};
 
 /// Longest path that is opened in one call; longer ones are opened directory first.
-const MAX_PATH_BYTES: usize = 1000;
+pub const MAX_PATH_BYTES: usize = 1000;
 
 /// Opens the file that the walk saw.
 ///

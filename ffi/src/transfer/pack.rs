@@ -18,9 +18,6 @@ use crate::io::walk::FileRef;
 /// From so many files of one directory in a row on it is opened once, and they are opened by name.
 const OPEN_FROM: usize = 3;
 
-/// Longest path that is opened in one call; the directories of longer ones are opened first.
-const MAX_PATH_BYTES: usize = 1000;
-
 /// Reads `files` into `space`, one after the other; gives one result for each, in order.
 ///
 /// Each has its place, of the size it was listed with, also when it fails.
@@ -96,5 +93,6 @@ fn not_opened(source: &Source, error: &std::io::Error) -> Error {
 }
 
 fn is_long(file: &FileRef) -> bool {
-    file.directory.as_os_str().len() + file.name.len() >= MAX_PATH_BYTES
+    // A name has 255 bytes at most.
+    file.directory.as_os_str().len() + 256 > read::MAX_PATH_BYTES
 }

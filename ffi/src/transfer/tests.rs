@@ -159,7 +159,7 @@ fn backends() -> Vec<Arc<dyn Backend>> {
 
 /// Full folders, folders with a file each, and one that is too deep for a single call.
 fn make_small_files(root: &Path) {
-    let deep = ["x"; 6].map(|name| name.repeat(150)).join("/");
+    let deep = ["x"; 7].map(|name| name.repeat(150)).join("/");
     for index in 0..900 {
         let folder = match index % 3 {
             0 => root.join(format!("many {}", index / 300)),
