@@ -23,9 +23,21 @@ export async function describeCommit(): Promise<string> {
   return new TextDecoder().decode(stdout).trim() || "unknown";
 }
 
-/** Folder in memory for inputs and results, so that no disk is measured; removed when disposed of. */
+/** Folder in memory for inputs and results, so that no disk is measured; removed when disposed of or interrupted. */
 export async function scratchFolder(): Promise<{ path: string } & AsyncDisposable> {
   const dir = Deno.env.get("WORMHOLE_BENCH_DIR") ?? "/dev/shm";
   const path = await Deno.makeTempDir({ dir, prefix: "wormhole-bench-" });
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+  const interrupted = () => {
+    Deno.removeSync(path, { recursive: true });
+    Deno.exit(130);
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, interrupted);
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      for (const signal of signals) Deno.removeSignalListener(signal, interrupted);
+      await Deno.remove(path, { recursive: true });
+    },
+  };
 }
