@@ -10,6 +10,9 @@ import type { CallOptions, NativeQueue } from "./queue.ts";
 /** What carries a connection. */
 export type TransportKind = "memory" | "tcp" | "quic";
 
+/** How QUIC finds out how fast it may send: `cubic` slows down at every loss, `bbr` models the path. */
+export type Congestion = "cubic" | "bbr";
+
 /** Handle of an endpoint: one machine key with its listening sockets. */
 export type EndpointHandle = number & { readonly endpoint: unique symbol };
 
@@ -26,6 +29,8 @@ export interface EndpointOptions {
   tcp?: boolean;
   /** Whether to use QUIC, listening and dialling. */
   quic?: boolean;
+  /** What QUIC sends with. */
+  congestion?: Congestion;
 }
 
 /** Result of {@linkcode openEndpoint}. */
@@ -81,11 +86,11 @@ export interface ConnectionStats {
  */
 export async function openEndpoint(
   queue: NativeQueue,
-  { secretKey, bind = ["0.0.0.0:0", "[::]:0"], tcp = true, quic = true }: EndpointOptions,
+  { secretKey, bind = ["0.0.0.0:0", "[::]:0"], tcp = true, quic = true, congestion = "bbr" }: EndpointOptions,
 ): Promise<Endpoint> {
   const { public_key, ...rest } = await queue.call<Omit<Endpoint, "publicKey"> & { public_key: Uint8Array }>(
     "net.endpoint",
-    { secret_key: secretKey, bind, tcp, quic },
+    { secret_key: secretKey, bind, tcp, quic, congestion },
   );
   return { ...rest, publicKey: public_key };
 }

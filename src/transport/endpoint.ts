@@ -10,6 +10,7 @@ import {
 } from "../native/net.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import { abortable } from "./abortable.ts";
+import { CONGESTION } from "./chooser.ts";
 import type { Link } from "./connection.ts";
 import { type DialTransport, type Hint, hintText, hostPort, localHints } from "./hints.ts";
 import { NativeLink } from "./native_link.ts";
@@ -59,6 +60,7 @@ export class Endpoint implements AsyncDisposable {
       bind: [`0.0.0.0:${port}`, `[::]:${port}`],
       tcp: transports.includes("tcp"),
       quic: transports.includes("quic"),
+      congestion: CONGESTION,
     });
     const endpoint = new Endpoint(queue, bound);
     if (signal?.aborted) {

@@ -9,6 +9,7 @@ use serde_bytes::ByteBuf;
 
 use crate::error::{Error, Kind, Result};
 use crate::net::endpoint::{Endpoint, Options};
+use crate::net::quic_config::Congestion;
 use crate::net::{Connection, PeerKey, TransportKind, address, memory};
 use crate::op::{self, Context, Op, OpFuture};
 
@@ -33,6 +34,7 @@ struct EndpointArgs {
     bind: Vec<String>,
     tcp: bool,
     quic: bool,
+    congestion: String,
 }
 
 #[derive(Serialize)]
@@ -140,7 +142,9 @@ fn endpoint(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: EndpointArgs| async move {
         let seed = key(&args.secret_key, "secret")?;
         let bind = args.bind.iter().map(|text| address::parse(text)).collect::<Result<Vec<_>>>()?;
-        let endpoint = Endpoint::open(Options { seed, bind, tcp: args.tcp, quic: args.quic }).await?;
+        let congestion = Congestion::from_name(&args.congestion)?;
+        let endpoint =
+            Endpoint::open(Options { seed, bind, tcp: args.tcp, quic: args.quic, congestion }).await?;
         Ok(EndpointResult {
             public_key: ByteBuf::from(endpoint.public_key()),
             tcp: endpoint.tcp_addresses().iter().map(|address| address.to_string()).collect(),

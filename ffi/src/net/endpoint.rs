@@ -10,6 +10,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinSet;
 
 use super::handshakes::Handshakes;
+use super::quic_config::Congestion;
 use super::tls::{AllowedKeys, Identity};
 use super::{Connection, Inner, PeerKey, TransportKind, address, quic, tcp, tls};
 use crate::error::{Error, Kind, Result};
@@ -34,6 +35,8 @@ pub struct Options {
     pub bind: Vec<SocketAddr>,
     pub tcp: bool,
     pub quic: bool,
+    /// What QUIC sends with.
+    pub congestion: Congestion,
 }
 
 /// One key with its listeners. Closing it closes its connections.
@@ -76,7 +79,7 @@ impl Endpoint {
         let mut quic_endpoint = None;
         let mut quic_addresses = Vec::new();
         if options.quic {
-            let endpoint = quic::bind(&options.seed, &options.bind).await?;
+            let endpoint = quic::bind(&options.seed, &options.bind, options.congestion).await?;
             quic_addresses = endpoint.bound_sockets();
             listeners.spawn(listen_quic(door.clone(), endpoint.clone()));
             quic_endpoint = Some(endpoint);

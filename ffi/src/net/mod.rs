@@ -12,7 +12,11 @@ use bytes::Bytes;
 use crate::error::{Error, Kind, Result};
 
 pub mod address;
+mod bbr;
+#[cfg(test)]
+mod bbr_test;
 mod control;
+mod delivery;
 pub mod endpoint;
 mod handshakes;
 mod life;
@@ -20,6 +24,7 @@ pub mod mdns;
 pub mod memory;
 mod payload;
 mod quic;
+pub mod quic_config;
 mod record_reader;
 mod tcp;
 mod tcp_info;

@@ -7,12 +7,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use iroh::endpoint::{
-    BindError, BindOpts, ConnectError, ConnectingError, ConnectionError, PortmapperConfig,
-    QuicTransportConfig, RecvStream, SendStream, VarInt, presets,
+    BindError, BindOpts, ConnectError, ConnectingError, ConnectionError, PortmapperConfig, RecvStream,
+    SendStream, VarInt, presets,
 };
 use iroh::{Endpoint, EndpointAddr, PublicKey, RelayMode, SecretKey};
 use tokio::io::AsyncReadExt;
@@ -20,25 +19,10 @@ use tokio::runtime::Handle;
 
 use super::control::{Control, LINGER};
 use super::life::Life;
+use super::quic_config::{Congestion, transport_config};
 use super::tls::AllowedKeys;
-use super::{ALPN, Connection, MAX_BULK_STREAMS, Payload, PeerKey, Sink, Source, Stats};
+use super::{ALPN, Connection, Payload, PeerKey, Sink, Source, Stats};
 use crate::error::{Error, Kind, Result};
-
-/// What a peer may have in flight to us, and the most that it can make us hold: what all its streams hold and as much
-/// for the control stream. If they could use it up, a receiver that does not read some of them, since its disk stalls
-/// or its buffers are all in use, would get nothing on the others any more, pings included.
-const RECEIVE_WINDOW: u32 = (MAX_BULK_STREAMS as u32 + 1) * STREAM_RECEIVE_WINDOW;
-
-/// The same for one stream. noq-proto 1.4.0 ends the connection ("too many gaps in stream buffer") when a stream holds
-/// more than 2048 packets that wait for a lost one or for the reader (quinn issue 2809, fixed there by pull request
-/// 2814), so this must stay below 2048 x 1150 bytes: 160 Mbit/s per stream at 100 ms, 64 streams for 10 Gbit/s.
-const STREAM_RECEIVE_WINDOW: u32 = 2 << 20;
-
-/// What we hold until the peer acknowledges it, sent or not: 5 Gbit/s x 100 ms. More would only queue on slow links.
-const SEND_WINDOW: u64 = 64 << 20;
-
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
-const IDLE_TIMEOUT_MS: u32 = 20_000;
 
 const HELLO: u8 = 1;
 
@@ -49,7 +33,11 @@ const NOT_ALLOWED: u32 = 0x1_0001;
 const CONTROL_PRIORITY: i32 = 1;
 
 /// Binds one endpoint to `addresses` (UDP).
-pub(super) async fn bind(seed: &[u8; 32], addresses: &[SocketAddr]) -> Result<Endpoint> {
+pub(super) async fn bind(
+    seed: &[u8; 32],
+    addresses: &[SocketAddr],
+    congestion: Congestion,
+) -> Result<Endpoint> {
     let mut builder = Endpoint::builder(presets::Minimal)
         .crypto_provider(Arc::new(super::tls::provider()))
         .secret_key(SecretKey::from_bytes(seed))
@@ -57,7 +45,7 @@ pub(super) async fn bind(seed: &[u8; 32], addresses: &[SocketAddr]) -> Result<En
         .relay_mode(RelayMode::Disabled)
         .portmapper_config(PortmapperConfig::Disabled)
         .clear_address_lookup()
-        .transport_config(transport_config())
+        .transport_config(transport_config(congestion).build())
         .clear_ip_transports();
     let mut has_default = [false; 2];
     for address in super::address::usable_for_udp(addresses)? {
@@ -79,20 +67,6 @@ pub(super) async fn bind(seed: &[u8; 32], addresses: &[SocketAddr]) -> Result<En
         }
         error => Error::new(Kind::Internal, format!("Cannot start quic: {error}")),
     })
-}
-
-fn transport_config() -> QuicTransportConfig {
-    // The congestion controller goes here: iroh's default (CUBIC) until the issue "Speed" measures BBR on lossy
-    // links (`congestion_controller_factory`; noq-proto has Bbr3Config, iroh does not re-export it).
-    QuicTransportConfig::builder()
-        .max_concurrent_bidi_streams(VarInt::from_u32(1))
-        .max_concurrent_uni_streams(VarInt::from_u32(MAX_BULK_STREAMS as u32))
-        .stream_receive_window(VarInt::from_u32(STREAM_RECEIVE_WINDOW))
-        .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
-        .send_window(SEND_WINDOW)
-        .keep_alive_interval(KEEP_ALIVE)
-        .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
-        .build()
 }
 
 /// Connects to `address`, whose machine must own `peer_key`.

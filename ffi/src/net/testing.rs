@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint::{Endpoint, Options};
+use super::quic_config::Congestion;
 use super::{Connection, TransportKind, memory};
 
 /// Two ends of one connection; `dialler` made it.
@@ -19,7 +20,7 @@ pub const ALL: [TransportKind; 3] = [TransportKind::Memory, TransportKind::Tcp, 
 /// An endpoint on loopback whose key is made of `seed`.
 pub async fn endpoint(seed: u8) -> Arc<Endpoint> {
     let bind = vec!["127.0.0.1:0".parse().unwrap()];
-    let options = Options { seed: [seed; 32], bind, tcp: true, quic: true };
+    let options = Options { seed: [seed; 32], bind, tcp: true, quic: true, congestion: Congestion::Bbr };
     Arc::new(Endpoint::open(options).await.unwrap())
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
+use super::quic_config::Congestion;
 use super::testing::{ALL, Pair, address, endpoint, pair, runtime};
 use super::*;
 use crate::error::Kind;
@@ -385,7 +386,13 @@ fn a_cancelled_recv_loses_no_frame() {
 fn an_endpoint_reports_a_port_in_use_and_listens_on_both_families() {
     runtime().block_on(async {
         let open = |bind: Vec<std::net::SocketAddr>, tcp, quic| {
-            endpoint::Endpoint::open(endpoint::Options { seed: [5; 32], bind, tcp, quic })
+            endpoint::Endpoint::open(endpoint::Options {
+                seed: [5; 32],
+                bind,
+                tcp,
+                quic,
+                congestion: Congestion::Bbr,
+            })
         };
         let begun = Instant::now();
         let first =
