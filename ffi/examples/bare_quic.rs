@@ -8,7 +8,8 @@
 //!   --lane bare|quic|tcp   plain iroh streams (default), or this library's bulk streams
 //!   --bytes N              bytes to move, 1 GiB by default
 //!   --streams N            streams, 4 by default
-//!   --congestion cubic|bbr what QUIC sends with
+//!   --congestion cubic|bbr what QUIC sends with, bbr by default
+//!   --tcp cubic|bbr|...    what TCP sends with, bbr by default
 //!   --window N             bare: bytes that one stream may have in flight
 //!   --send-window N        bare: bytes that all streams may have in flight
 //!   --mtu N                bare: the largest UDP payload to look for
@@ -28,6 +29,7 @@ use iroh::endpoint::{
 };
 use iroh::{Endpoint, EndpointAddr, RelayMode, SecretKey};
 use rustix::time::{ClockId, clock_gettime};
+use wormhole_ffi::net::congestion::LongPaths;
 use wormhole_ffi::net::quic_config::{Congestion, transport_config};
 use wormhole_ffi::net::{self, Payload, TransportKind};
 use wormhole_ffi::transfer::pool::Pool;
@@ -46,6 +48,7 @@ struct Options {
     bytes: u64,
     streams: usize,
     congestion: Congestion,
+    tcp: String,
     window: Option<u32>,
     send_window: Option<u64>,
     mtu: Option<u16>,
@@ -60,7 +63,8 @@ impl Options {
             lane: "bare".into(),
             bytes: 1 << 30,
             streams: 4,
-            congestion: Congestion::Cubic,
+            congestion: Congestion::Bbr,
+            tcp: "bbr".into(),
             window: None,
             send_window: None,
             mtu: None,
@@ -79,6 +83,7 @@ impl Options {
                     let of_name = Congestion::from_name(&value);
                     options.congestion = of_name.map_err(|error| error.text)?;
                 }
+                "--tcp" => options.tcp = value,
                 "--window" => options.window = Some(value.parse()?),
                 "--send-window" => options.send_window = Some(value.parse()?),
                 "--mtu" => options.mtu = Some(value.parse()?),
@@ -291,7 +296,8 @@ async fn net_endpoint(
 ) -> Outcome<Arc<net::endpoint::Endpoint>> {
     let (tcp, quic) = (options.lane == "tcp", options.lane == "quic");
     let congestion = options.congestion;
-    let options = net::endpoint::Options { seed, bind: vec![address], tcp, quic, congestion };
+    let long_paths = LongPaths { algorithm: options.tcp.clone(), min_rtt: Duration::ZERO };
+    let options = net::endpoint::Options { seed, bind: vec![address], tcp, quic, congestion, long_paths };
     Ok(Arc::new(net::endpoint::Endpoint::open(options).await.map_err(|error| error.text)?))
 }
 

@@ -13,6 +13,14 @@ export type TransportKind = "memory" | "tcp" | "quic";
 /** How QUIC finds out how fast it may send: `cubic` slows down at every loss, `bbr` models the path. */
 export type Congestion = "cubic" | "bbr";
 
+/** TCP's congestion control over paths of at least `minRttMs`; elsewhere, and where it is unknown, the system's own. */
+export interface LongPaths {
+  /** A name of `net.ipv4.tcp_available_congestion_control`, such as `bbr`. */
+  readonly algorithm: string;
+  /** Whole milliseconds. */
+  readonly minRttMs: number;
+}
+
 /** Handle of an endpoint: one machine key with its listening sockets. */
 export type EndpointHandle = number & { readonly endpoint: unique symbol };
 
@@ -31,6 +39,8 @@ export interface EndpointOptions {
   quic?: boolean;
   /** What QUIC sends with. */
   congestion?: Congestion;
+  /** What TCP sends with where the path is long. */
+  longPaths?: LongPaths;
 }
 
 /** Result of {@linkcode openEndpoint}. */
@@ -86,11 +96,19 @@ export interface ConnectionStats {
  */
 export async function openEndpoint(
   queue: NativeQueue,
-  { secretKey, bind = ["0.0.0.0:0", "[::]:0"], tcp = true, quic = true, congestion = "bbr" }: EndpointOptions,
+  {
+    secretKey,
+    bind = ["0.0.0.0:0", "[::]:0"],
+    tcp = true,
+    quic = true,
+    congestion = "bbr",
+    longPaths = { algorithm: "bbr", minRttMs: 5 },
+  }: EndpointOptions,
 ): Promise<Endpoint> {
+  const long_paths = { algorithm: longPaths.algorithm, min_rtt_ms: longPaths.minRttMs };
   const { public_key, ...rest } = await queue.call<Omit<Endpoint, "publicKey"> & { public_key: Uint8Array }>(
     "net.endpoint",
-    { secret_key: secretKey, bind, tcp, quic, congestion },
+    { secret_key: secretKey, bind, tcp, quic, congestion, long_paths },
   );
   return { ...rest, publicKey: public_key };
 }

@@ -10,7 +10,7 @@ import {
 } from "../native/net.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import { abortable } from "./abortable.ts";
-import { CONGESTION } from "./chooser.ts";
+import { CONGESTION, LONG_PATHS } from "./chooser.ts";
 import type { Link } from "./connection.ts";
 import { type DialTransport, type Hint, hintText, hostPort, localHints } from "./hints.ts";
 import { NativeLink } from "./native_link.ts";
@@ -61,6 +61,7 @@ export class Endpoint implements AsyncDisposable {
       tcp: transports.includes("tcp"),
       quic: transports.includes("quic"),
       congestion: CONGESTION,
+      longPaths: LONG_PATHS,
     });
     const endpoint = new Endpoint(queue, bound);
     if (signal?.aborted) {

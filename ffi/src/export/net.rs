@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::error::{Error, Kind, Result};
+use crate::net::congestion::LongPaths;
 use crate::net::endpoint::{Endpoint, Options};
 use crate::net::quic_config::Congestion;
 use crate::net::{Connection, PeerKey, TransportKind, address, memory};
@@ -35,6 +36,13 @@ struct EndpointArgs {
     tcp: bool,
     quic: bool,
     congestion: String,
+    long_paths: LongPathsArgs,
+}
+
+#[derive(Deserialize)]
+struct LongPathsArgs {
+    algorithm: String,
+    min_rtt_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -143,8 +151,11 @@ fn endpoint(context: Context, args: &[u8]) -> OpFuture {
         let seed = key(&args.secret_key, "secret")?;
         let bind = args.bind.iter().map(|text| address::parse(text)).collect::<Result<Vec<_>>>()?;
         let congestion = Congestion::from_name(&args.congestion)?;
+        let LongPathsArgs { algorithm, min_rtt_ms } = args.long_paths;
+        let long_paths = LongPaths { algorithm, min_rtt: Duration::from_millis(min_rtt_ms) };
         let endpoint =
-            Endpoint::open(Options { seed, bind, tcp: args.tcp, quic: args.quic, congestion }).await?;
+            Endpoint::open(Options { seed, bind, tcp: args.tcp, quic: args.quic, congestion, long_paths })
+                .await?;
         Ok(EndpointResult {
             public_key: ByteBuf::from(endpoint.public_key()),
             tcp: endpoint.tcp_addresses().iter().map(|address| address.to_string()).collect(),

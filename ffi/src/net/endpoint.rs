@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinSet;
 
+use super::congestion::LongPaths;
 use super::handshakes::Handshakes;
 use super::quic_config::Congestion;
 use super::tls::{AllowedKeys, Identity};
@@ -37,12 +38,15 @@ pub struct Options {
     pub quic: bool,
     /// What QUIC sends with.
     pub congestion: Congestion,
+    /// What TCP sends with where the path is long.
+    pub long_paths: LongPaths,
 }
 
 /// One key with its listeners. Closing it closes its connections.
 pub struct Endpoint {
     identity: Identity,
     allowed: AllowedKeys,
+    long_paths: LongPaths,
     quic: Option<iroh::Endpoint>,
     tcp_addresses: Vec<SocketAddr>,
     quic_addresses: Vec<SocketAddr>,
@@ -66,6 +70,7 @@ impl Endpoint {
             handshakes: Arc::default(),
             accepted: sender,
             connections: connections.clone(),
+            long_paths: options.long_paths.clone(),
         });
         let mut listeners = JoinSet::new();
         let mut tcp_addresses = Vec::new();
@@ -87,6 +92,7 @@ impl Endpoint {
         Ok(Endpoint {
             identity,
             allowed,
+            long_paths: options.long_paths,
             quic: quic_endpoint,
             tcp_addresses,
             quic_addresses,
@@ -132,7 +138,8 @@ impl Endpoint {
         let dial = async {
             match (kind, &self.quic) {
                 (TransportKind::Tcp, _) => {
-                    tcp::dial(self.identity.client_config(peer_key)?, address, peer_key).await
+                    let config = self.identity.client_config(peer_key)?;
+                    tcp::dial(config, address, peer_key, self.long_paths.clone()).await
                 }
                 (TransportKind::Quic, Some(endpoint)) => quic::dial(endpoint, address, peer_key).await,
                 (kind, _) => {
@@ -195,6 +202,7 @@ struct Door {
     handshakes: Arc<Handshakes>,
     accepted: mpsc::Sender<Connection>,
     connections: Arc<Connections>,
+    long_paths: LongPaths,
 }
 
 impl Door {
@@ -222,7 +230,7 @@ async fn listen_tcp(door: Arc<Door>, listener: TcpListener) {
         let door = door.clone();
         handshakes.spawn(async move {
             let _counted = counted;
-            let handshake = tcp::accept(&door.config, &door.registry, stream);
+            let handshake = tcp::accept(&door.config, &door.registry, &door.long_paths, stream);
             if let Ok(Ok(Some(connection))) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
                 door.let_in(connection);
             }

@@ -20,6 +20,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
+use super::congestion::LongPaths;
 use super::control::Control;
 use super::life::{Interrupt, Life};
 use super::record_reader::RecordReader;
@@ -54,23 +55,30 @@ pub(super) async fn dial(
     config: Arc<ClientConfig>,
     address: SocketAddr,
     peer_key: PeerKey,
+    long: LongPaths,
 ) -> Result<Connection> {
-    let stream = dial_stream(config.clone(), address, &NEW_CONNECTION).await?;
-    let dialler = Dialler { config, address, token: token(&stream)? };
+    let stream = dial_stream(config.clone(), address, &NEW_CONNECTION, &long).await?;
+    let dialler = Dialler { config, address, token: token(&stream)?, long };
     let bulk = Bulk::new(&stream, peer_key, Some(dialler))?;
     Ok(open(stream, bulk, address))
 }
 
 async fn dial_bulk(dialler: Dialler) -> Result<Established> {
     let (config, secrets) = tls_secrets::for_one_client(&dialler.config);
-    let stream = dial_stream(config, dialler.address, &dialler.token).await?;
+    let stream = dial_stream(config, dialler.address, &dialler.token, &dialler.long).await?;
     establish(stream, &secrets)
 }
 
-async fn dial_stream(config: Arc<ClientConfig>, address: SocketAddr, preface: &Token) -> Result<Stream> {
+async fn dial_stream(
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+    preface: &Token,
+    long: &LongPaths,
+) -> Result<Stream> {
     let what = format!("Cannot connect to {address} over tcp");
     let stream = TcpStream::connect(address).await.map_err(|error| connect_error(&what, &error))?;
     tune(&stream);
+    long.apply(&stream);
     let name = ServerName::try_from("wormhole.invalid").expect("a constant");
     let handshake = |error: io::Error| tls::handshake_error(&what, &error);
     let stream = RecordReader::new(stream);
@@ -113,9 +121,11 @@ impl Registry {
 pub(super) async fn accept(
     config: &ServerConfig,
     registry: &Registry,
+    long: &LongPaths,
     stream: TcpStream,
 ) -> Result<Option<Connection>> {
     tune(&stream);
+    long.apply(&stream);
     let remote = stream.peer_addr().map_err(|error| Error::io("Cannot accept a connection", &error))?;
     let what = format!("Cannot accept a connection from {remote}");
     let handshake = |error: io::Error| tls::handshake_error(&what, &error);
@@ -231,6 +241,7 @@ struct Dialler {
     config: Arc<ClientConfig>,
     address: SocketAddr,
     token: Token,
+    long: LongPaths,
 }
 
 /// The bulk streams of one connection: TCP connections that wait for their use.

@@ -1,12 +1,12 @@
 //! What the system knows about a TCP socket: `TCP_INFO` on Linux, nothing elsewhere.
 
-use std::net::TcpStream;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 
 /// Smoothed round trip in microseconds, and segments that were sent again.
 #[cfg(target_os = "linux")]
-pub fn rtt_and_retransmits(socket: &TcpStream) -> Option<(u64, u64)> {
+pub fn rtt_and_retransmits(socket: &impl AsRawFd) -> Option<(u64, u64)> {
     use std::ffi::{c_int, c_void};
-    use std::os::fd::AsRawFd;
 
     const IPPROTO_TCP: c_int = 6;
     const TCP_INFO: c_int = 11;
@@ -39,6 +39,6 @@ pub fn rtt_and_retransmits(socket: &TcpStream) -> Option<(u64, u64)> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn rtt_and_retransmits(_: &TcpStream) -> Option<(u64, u64)> {
+pub fn rtt_and_retransmits<T>(_: &T) -> Option<(u64, u64)> {
     None
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::congestion::LongPaths;
 use super::endpoint::{Endpoint, Options};
 use super::quic_config::Congestion;
 use super::{Connection, TransportKind, memory};
@@ -17,10 +18,22 @@ pub struct Pair {
 
 pub const ALL: [TransportKind; 3] = [TransportKind::Memory, TransportKind::Tcp, TransportKind::Quic];
 
+/// What endpoints of tests send with over long paths: loopback has none.
+pub fn long_paths() -> LongPaths {
+    LongPaths { algorithm: "bbr".into(), min_rtt: Duration::from_millis(5) }
+}
+
 /// An endpoint on loopback whose key is made of `seed`.
 pub async fn endpoint(seed: u8) -> Arc<Endpoint> {
     let bind = vec!["127.0.0.1:0".parse().unwrap()];
-    let options = Options { seed: [seed; 32], bind, tcp: true, quic: true, congestion: Congestion::Bbr };
+    let options = Options {
+        seed: [seed; 32],
+        bind,
+        tcp: true,
+        quic: true,
+        congestion: Congestion::Bbr,
+        long_paths: long_paths(),
+    };
     Arc::new(Endpoint::open(options).await.unwrap())
 }
 

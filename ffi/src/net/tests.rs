@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
 use super::quic_config::Congestion;
-use super::testing::{ALL, Pair, address, endpoint, pair, runtime};
+use super::testing::{ALL, Pair, address, endpoint, long_paths, pair, runtime};
 use super::*;
 use crate::error::Kind;
 
@@ -392,6 +392,7 @@ fn an_endpoint_reports_a_port_in_use_and_listens_on_both_families() {
                 tcp,
                 quic,
                 congestion: Congestion::Bbr,
+                long_paths: long_paths(),
             })
         };
         let begun = Instant::now();
