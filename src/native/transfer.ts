@@ -49,9 +49,6 @@ export interface SendOptions {
 
 /** What {@linkcode NativeSend.start} needs. */
 export interface SendStart {
-  /** Native handle of the connection. */
-  readonly connection: number;
-  readonly streams: number;
   readonly pool_bytes: number;
   readonly chunk_bytes: number;
   readonly codec: number;
@@ -95,8 +92,33 @@ export interface SendReport {
   readonly probes: readonly NativeProbe[];
   readonly files_done: number;
   readonly failed: readonly NativeFailure[];
-  /** Everything that was pushed is sent. */
+  readonly links: readonly SendLink[];
+  /** Streams that broke here since the last report: the receiver knows how much of each has arrived. */
+  readonly lost: readonly number[];
+  /** Everything that was pushed is sent and acknowledged. */
   readonly idle: boolean;
+}
+
+/** One connection of a send session, with counters since it was first used. */
+export interface SendLink {
+  /** Native handle of the connection. */
+  readonly connection: number;
+  /** Streams that take work. */
+  readonly streams: number;
+  readonly bytes_wire: number;
+  /** Of those, what was acknowledged. */
+  readonly bytes_delivered: number;
+  /** Of all its streams together. */
+  readonly blocked_us: number;
+  readonly frames: number;
+  /** The connection has. */
+  readonly ended: boolean;
+}
+
+/** Streams on a connection, by its native handle. */
+export interface LinkStreams {
+  readonly connection: number;
+  readonly streams: number;
 }
 
 /** Part of a file's chunk list. */
@@ -137,8 +159,38 @@ export class NativeSend implements AsyncDisposable {
     return this.#queue.call("send.page", { send: this.#send, max_entries: maxEntries }, { signal });
   }
 
+  /** Sets the engine up; {@linkcode NativeSend.streams} gives it streams to work with. */
   start(options: SendStart, { signal }: WaitOptions = {}): Promise<void> {
     return this.#queue.call("send.start", { send: this.#send, ...options }, { signal });
+  }
+
+  /**
+   * Brings a connection's streams that take work to this number, 0 to 256: opens more, or lets some end after the frame
+   * at hand. Over TCP they must have been made possible before (`openBulk`).
+   *
+   * @throws {WormholeError} what keeps one from being opened: LIMIT_EXCEEDED when none is free over TCP or the transfer
+   * has had 65 536; CONNECTION_LOST.
+   */
+  streams(options: LinkStreams, { signal }: WaitOptions = {}): Promise<void> {
+    return this.#queue.call("send.streams", { send: this.#send, ...options }, { signal });
+  }
+
+  /**
+   * Forgets frames that have arrived: of each stream all up to that number.
+   *
+   * @throws {WormholeError} PROTOCOL when that cannot be.
+   */
+  acknowledge(streams: readonly (readonly [stream: number, frames: number])[]): Promise<void> {
+    return this.#queue.call("send.acknowledge", { send: this.#send, streams });
+  }
+
+  /**
+   * Queues what a stream did not carry over, which ended for the receiver after that many frames.
+   *
+   * @throws {WormholeError} PROTOCOL when that cannot be, or was said before.
+   */
+  lost(word: { stream: number; frames: number }): Promise<void> {
+    return this.#queue.call("send.lost", { send: this.#send, ...word });
   }
 
   /** Queues what the receiver asked for: `runs` u32 pairs, `ranges` 24 bytes each (`packRanges`). */
@@ -168,7 +220,12 @@ export class NativeSend implements AsyncDisposable {
     return this.#queue.call("send.hash", { send: this.#send, ...options }, { signal });
   }
 
-  /** Completes when there is news. @throws {WormholeError} what ended the engine. */
+  /**
+   * Completes when there is news.
+   *
+   * @throws {WormholeError} what ended the engine; CONNECTION_LOST when no connection is left while something is to be
+   * sent, which another one mends.
+   */
   wait({ signal }: WaitOptions = {}): Promise<SendReport> {
     return this.#queue.call("send.wait", { send: this.#send }, { signal });
   }
@@ -184,7 +241,7 @@ export class NativeSend implements AsyncDisposable {
     return this.#queue.call("send.tune", { send: this.#send, ...choice });
   }
 
-  /** Sends what is queued and ends the bulk streams. */
+  /** Sends what is queued, waits until it is acknowledged and ends the bulk streams. */
   end({ signal }: WaitOptions = {}): Promise<void> {
     return this.#queue.call("send.end", { send: this.#send }, { signal });
   }
@@ -223,9 +280,26 @@ export interface ReceiveReport {
   readonly bytes_wire: number;
   readonly files_done: number;
   readonly failed: readonly NativeFailure[];
+  /** Those that changed since the last report. */
+  readonly streams: readonly ArrivedFrames[];
+  readonly links: readonly ReceiveLink[];
   /** Requested entries that are neither complete nor failed. */
   readonly outstanding: number;
-  /** All bulk streams have ended. */
+  /** No stream is read and none is waited for. */
+  readonly ended: boolean;
+}
+
+/** Whole frames of a stream so far, verified and written. */
+export type ArrivedFrames = readonly [stream: number, frames: number, state: "live" | "ended" | "lost"];
+
+/** One connection of a receive session, with counters since it was first used. */
+export interface ReceiveLink {
+  /** Native handle of the connection. */
+  readonly connection: number;
+  /** Streams that are read. */
+  readonly streams: number;
+  readonly bytes_wire: number;
+  /** The connection has, and its streams have told so. */
   readonly ended: boolean;
 }
 
@@ -273,11 +347,31 @@ export class NativeReceive implements AsyncDisposable {
     return this.#queue.call("receive.expect", { receive: this.#receive, ...page }, { signal });
   }
 
-  start(options: { connection: number; streams: number }, { signal }: WaitOptions = {}): Promise<void> {
+  /** Takes up to that many further streams from a connection; again and again, from any connection. */
+  start(options: LinkStreams, { signal }: WaitOptions = {}): Promise<void> {
     return this.#queue.call("receive.start", { receive: this.#receive, ...options }, { signal });
   }
 
-  /** Completes when there is news. @throws {WormholeError} what ended the engine. */
+  /**
+   * Lets nothing more of a stream count that its sender says has broken, and gives its frames so far; the next report
+   * has it as lost.
+   *
+   * @throws {WormholeError} PROTOCOL when there can be no such stream.
+   */
+  async giveUp(stream: number): Promise<number> {
+    const result = await this.#queue.call<{ frames: number }>("receive.give_up", {
+      receive: this.#receive,
+      stream,
+    });
+    return result.frames;
+  }
+
+  /**
+   * Completes when there is news.
+   *
+   * @throws {WormholeError} what ended the engine; CONNECTION_LOST when no connection is left while something is
+   * outstanding, which another one mends.
+   */
   wait({ signal }: WaitOptions = {}): Promise<ReceiveReport> {
     return this.#queue.call("receive.wait", { receive: this.#receive }, { signal });
   }

@@ -7,9 +7,11 @@ import type { CommitResult, ExpectResult, ReceiveReport } from "../native/transf
 import {
   type Columns,
   columnsOf,
+  MAX_ACKNOWLEDGED_STREAMS,
   type Message,
   type MessageOf,
   type Totals,
+  writeAcknowledgement,
   writeRequest,
 } from "../wire/mod.ts";
 import { codecsOf, streamsOf } from "./handshake.ts";
@@ -114,6 +116,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #ackDeadline = Infinity;
   #peerGone = false;
   #ran = false;
+  /** A bulk stream has been lost. */
+  #broke = false;
   #outcome: TransferOutcome | undefined;
 
   constructor(options: GetterOptions) {
@@ -310,13 +314,16 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #news(report: ReceiveReport, generation: number): void {
     if (this.#state !== "receiving") return;
     if (report.bytes_wire > this.#received.bytes_wire) this.heard();
+    this.#acknowledge(report.streams);
     this.#received = report;
     this.#receivedGeneration = generation;
     this.#checkSpace();
     this.#engineFailed += report.failed.length;
     this.#failures.addNative(report.failed);
     if (!report.ended) this.#ran = true;
-    else if (this.#ran && report.outstanding > 0) {
+    else if (this.#broke && report.outstanding > 0) {
+      this.failed(new WormholeError("CONNECTION_LOST", "Cannot go on: every bulk stream broke"));
+    } else if (this.#ran && report.outstanding > 0) {
       throw new WormholeError(
         "PROTOCOL",
         "Cannot go on: the other side ended its data before all of it was sent",
@@ -326,6 +333,24 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     this.#grant();
     this.#commitWhenComplete();
     if (this.#isReceiving()) this.act({ type: "watch", generation: this.#generation });
+  }
+
+  /** Tells the sender what it need not keep, and what it has to send again. */
+  #acknowledge(streams: ReceiveReport["streams"]): void {
+    const alive = streams.filter(([, , state]) => state !== "lost");
+    for (let at = 0; at < alive.length; at += MAX_ACKNOWLEDGED_STREAMS) {
+      const part = alive.slice(at, at + MAX_ACKNOWLEDGED_STREAMS);
+      this.send(writeAcknowledgement({
+        time: Math.floor(this.now),
+        streams: part.map(([stream, frames]) => [stream, frames]),
+        links: [],
+      }));
+    }
+    for (const [stream, frames, state] of streams) {
+      if (state !== "lost") continue;
+      this.#broke = true;
+      this.send({ type: "bulk_lost", stream, frames });
+    }
   }
 
   #isReceiving(): boolean {

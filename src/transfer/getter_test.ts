@@ -2,7 +2,7 @@ import { WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { assertEquals, assertTrue } from "../base/testing.ts";
 import type { CommitResult, ExpectResult, ReceiveReport } from "../native/transfer.ts";
-import { type Message, writeRequest } from "../wire/mod.ts";
+import { type Message, type MessageOf, readAcknowledgement, writeRequest } from "../wire/mod.ts";
 import { Getter, type GetterAction, type GetterEvent, MAX_OUTSTANDING, PAGE_WINDOW } from "./getter.ts";
 import type { CommonAction } from "./machine.ts";
 import { helloOf, offerOf, pageOf, Script } from "./testing.ts";
@@ -13,6 +13,8 @@ const EXPECTED: ExpectResult = { requested: new Uint8Array(), skipped: 0, empty:
 const REPORT: ReceiveReport = {
   bytes: 0,
   bytes_wire: 0,
+  streams: [],
+  links: [],
   files_done: 0,
   failed: [],
   outstanding: 0,
@@ -309,4 +311,14 @@ Deno.test("Getter refuses totals that nobody has to tell", () => {
   receiving().hears(LATE).failed("PROTOCOL");
   receiving(offerOf({ counting: true })).hears(LATE, LATE).failed("PROTOCOL");
   receiving(offerOf({ counting: true })).hears(pageOf(0, [{}]), LATE).failed("PROTOCOL");
+});
+
+Deno.test("Getter tells the sender what has arrived and what broke", () => {
+  const script = receiving().event({ type: "started" });
+  script.take();
+  const streams = [[0, 3, "live"], [1, 2, "lost"], [2, 7, "ended"]] as const;
+  script.event({ type: "received", report: { ...REPORT, streams, outstanding: 1 }, generation: 0 });
+  const [acknowledged, lost] = script.take().map((action) => (action as { message: Message }).message);
+  assertEquals(readAcknowledgement(acknowledged as MessageOf<"bulk_received">).streams, [[0, 3], [2, 7]]);
+  assertEquals(lost, { type: "bulk_lost", stream: 1, frames: 2 });
 });

@@ -199,6 +199,8 @@ const RECEIVED: ReceiveReport = {
   bytes_wire: 50,
   files_done: 1,
   failed: [],
+  streams: [],
+  links: [],
   outstanding: 0,
   ended: false,
 };
@@ -236,6 +238,8 @@ const SENT: SendReport = {
   probes: [],
   files_done: 1,
   failed: [],
+  links: [],
+  lost: [],
   idle: true,
 };
 
@@ -254,6 +258,8 @@ function providing(random: Random): (action: ProviderAction) => ProviderEvent | 
       case "start":
         return { type: "started" };
       case "push":
+      case "acknowledge":
+      case "lost":
       case "tune":
         // The engine may know better what was offered.
         return random(50) === 0 ? { type: "failed", error: new WormholeError("PROTOCOL", "x") } : undefined;

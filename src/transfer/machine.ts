@@ -123,6 +123,13 @@ export abstract class TransferMachine<Event, Action> {
     this.act({ type: "fail", error, closeWith: code });
   }
 
+  /** Ends because something of ours failed; what may only be the echo of a broken link waits for its reason. */
+  protected failed(error: Error): void {
+    if (!isWormholeError(error, ...LOST_CODES)) return this.fail(error);
+    if (this.isSettled()) return this.#gone();
+    this.#lost ??= { error, deadline: this.now + REASON_WAIT_MS };
+  }
+
   #take(event: Event | CommonEvent): void {
     const common = event as CommonEvent;
     switch (common.type) {
@@ -143,7 +150,7 @@ export abstract class TransferMachine<Event, Action> {
         if (isWormholeError(common.error, ...LOST_CODES)) return this.fail(common.error, { tell: null });
         return this.fail(common.error);
       case "failed":
-        return this.#failed(common.error);
+        return this.failed(common.error);
       case "abort":
         return this.#abort(common.reason);
       default:
@@ -185,12 +192,6 @@ export abstract class TransferMachine<Event, Action> {
     }
     if (due === "ping") this.send({ type: "ping", nonce: this.#pings++ >>> 0 });
     this.onTick();
-  }
-
-  #failed(error: Error): void {
-    if (!isWormholeError(error, ...LOST_CODES)) return this.fail(error);
-    if (this.isSettled()) return this.#gone();
-    this.#lost ??= { error, deadline: this.now + REASON_WAIT_MS };
   }
 
   /** Goes on without the peer, which need not be alive any more. */

@@ -10,6 +10,7 @@ import {
   type Message,
   type MessageOf,
   packRanges,
+  readAcknowledgement,
   readRequest,
   type Totals,
 } from "../wire/mod.ts";
@@ -55,6 +56,10 @@ export type ProviderAction =
   /** Look how many bytes these chunks of a file are; in order with `push`. */
   | { readonly type: "measure"; readonly entry: number; readonly chunks: Uint8Array }
   | { readonly type: "tune"; readonly choice: CodecChoice; readonly probe: readonly CodecChoice[] }
+  /** Frames of these streams have arrived; in order, as `lost`. */
+  | { readonly type: "acknowledge"; readonly streams: readonly (readonly [stream: number, frames: number])[] }
+  /** A stream ended for the receiver after so many frames. */
+  | { readonly type: "lost"; readonly stream: number; readonly frames: number }
   /** Wait for news of the engine. */
   | { readonly type: "watch" };
 
@@ -175,6 +180,12 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
         return this.act({ type: "measure", entry: message.entry, chunks: message.chunks });
       case "error":
         return this.#entryFailed(message.code, message.entry!);
+      case "bulk_received":
+        this.#mustBe("sending", message.type);
+        return this.act({ type: "acknowledge", streams: readAcknowledgement(message).streams });
+      case "bulk_lost":
+        this.#mustBe("sending", message.type);
+        return this.act({ type: "lost", stream: message.stream, frames: message.frames });
       case "done":
         return this.#done(message);
       default:
@@ -299,6 +310,9 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     this.#sent = report;
     this.#progress(report.idle && this.#listed ? "placing" : "transferring");
     this.#tune(report, usage);
+    if (!report.idle && report.links.every(({ streams }) => streams === 0)) {
+      this.failed(new WormholeError("CONNECTION_LOST", "Cannot go on: every bulk stream broke"));
+    }
     if (this.#state === "sending") this.act({ type: "watch" });
   }
 

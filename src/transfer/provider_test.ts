@@ -1,6 +1,6 @@
 import { assertEquals, assertTrue } from "../base/testing.ts";
 import type { SendReport } from "../native/transfer.ts";
-import { type Message, type MessageOf, writeRequest } from "../wire/mod.ts";
+import { type Message, type MessageOf, writeAcknowledgement, writeRequest } from "../wire/mod.ts";
 import type { CommonAction } from "./machine.ts";
 import { chooseStreams, Provider, type ProviderAction, type ProviderEvent } from "./provider.ts";
 import { columnsOf, helloOf, offerOf, Script } from "./testing.ts";
@@ -25,6 +25,16 @@ const DONE: MessageOf<"done"> = {
 const REPORT: SendReport = {
   bytes_read: 0,
   bytes_wire: 0,
+  links: [{
+    connection: 1,
+    streams: 1,
+    bytes_wire: 0,
+    bytes_delivered: 0,
+    blocked_us: 0,
+    frames: 0,
+    ended: false,
+  }],
+  lost: [],
   blocked_us: 0,
   encode_us: 0,
   encode_plain: 0,
@@ -310,4 +320,25 @@ Deno.test("Provider refuses questions about what it did not list, and too many",
   const claims = listed();
   for (let i = 0; i < 70_000; i++) claims.hears({ type: "have", entry: 0, chunks: new Uint8Array() });
   claims.failed("LIMIT_EXCEEDED");
+});
+
+Deno.test("Provider hands on what the receiver says of its streams", () => {
+  const script = sending(1).event({ type: "started" });
+  script.take();
+  script.hears(writeAcknowledgement({ time: 5, streams: [[0, 3], [2, 7]], links: [] }));
+  script.hears({ type: "bulk_lost", stream: 1, frames: 2 });
+  assertEquals(script.take(), [
+    { type: "acknowledge", streams: [[0, 3], [2, 7]] },
+    { type: "lost", stream: 1, frames: 2 },
+  ]);
+});
+
+Deno.test("Provider ends when every stream broke while something is to be sent", () => {
+  const script = sending(1).event({ type: "started" });
+  script.take();
+  const links = REPORT.links.map((link) => ({ ...link, streams: 0 }));
+  script.event({ type: "sent", report: { ...REPORT, links, lost: [0] }, usage: USAGE });
+  // The control stream may still say why.
+  assertEquals(script.taken(), ["watch"]);
+  script.wait(1000).failed("CONNECTION_LOST", null);
 });

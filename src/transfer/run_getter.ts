@@ -127,11 +127,7 @@ class Work implements AsyncDisposable {
       case "expect":
         return await this.#lane.run(() => this.#expect(action));
       case "watch":
-        return {
-          type: "received",
-          report: await this.#opened().wait({ signal }),
-          generation: action.generation,
-        };
+        return await this.#watch(action.generation, signal);
       case "check_space":
         return this.#needsSpace ? { type: "space", available: Number(await this.#space()) } : undefined;
       case "commit":
@@ -146,6 +142,16 @@ class Work implements AsyncDisposable {
     await this.#lane.idle();
     await Promise.allSettled([this.#committing]);
     await this.#engine?.close();
+  }
+
+  async #watch(generation: number, signal: AbortSignal): Promise<GetterEvent | undefined> {
+    try {
+      return { type: "received", report: await this.#opened().wait({ signal }), generation };
+    } catch (error) {
+      // What is placed is complete: whatever else arrives matters no more.
+      if (this.#committing !== undefined) return undefined;
+      throw error;
+    }
   }
 
   async #ask(message: MessageOf<"offer">, signal: AbortSignal): Promise<GetterEvent> {

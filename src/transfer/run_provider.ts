@@ -119,6 +119,12 @@ class Work {
           engine.tune({ ...nativeChoice(action.choice), probe: action.probe.map(nativeChoice) })
         );
         return undefined;
+      case "acknowledge":
+        await this.#lane.run(() => engine.acknowledge(action.streams));
+        return undefined;
+      case "lost":
+        await this.#lane.run(() => engine.lost({ stream: action.stream, frames: action.frames }));
+        return undefined;
       case "watch":
         return { type: "sent", report: await engine.wait({ signal }), usage: await processorUse() };
     }
@@ -132,13 +138,12 @@ class Work {
     const { connection, poolBytes, chunkBytes } = this.#options;
     await connection.bulk(streams, { signal });
     await engine.start({
-      connection: connection.native,
-      streams,
       pool_bytes: poolBytes,
       chunk_bytes: chunkBytes,
       rules: COMPRESSION_RULES,
       ...nativeChoice(choice),
     }, { signal });
+    await engine.streams({ connection: connection.native, streams }, { signal });
     return { type: "started" };
   }
 

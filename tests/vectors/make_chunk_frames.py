@@ -1,4 +1,4 @@
-"""Writes chunk_frames.json: frames of spec/chunk_data.md, valid and not. Needs `pip install blake3`, an
+"""Writes chunk_frames.json: bulk streams of one frame (spec/chunk_data.md), valid and not. Needs `pip install blake3`, an
 implementation that shares no code with ours. Run: python3 tests/vectors/make_chunk_frames.py"""
 
 import json
@@ -14,6 +14,10 @@ ZERO = bytes(32)
 def record(entry, flags, offset=0, length=0, content=None, status=0, hash_=None):
     digest = hash_ if hash_ is not None else (blake3(content).digest() if content is not None else ZERO)
     return struct.pack("<IHHQQ", entry, flags, status, offset, length) + digest
+
+
+def preface(stream=0, magic=0x5357, version=1, reserved=0):
+    return struct.pack("<HBBI", magic, version, reserved, stream)
 
 
 def header(count, plain, wire, magic=0x4857, version=1, codec=0, reserved=0):
@@ -52,8 +56,8 @@ zeros = bytes(100)
 vectors = []
 
 
-def add(name, head, records, payload, valid, why):
-    vectors.append({"name": name, "header": head.hex(), "records": b"".join(records).hex(), "payload": payload.hex(),
+def add(name, head, records, payload, valid, why, begin=preface()):
+    vectors.append({"name": name, "preface": begin.hex(), "header": head.hex(), "records": b"".join(records).hex(), "payload": payload.hex(),
                     "valid": valid is True, "code": None if valid is True else valid, "why": why})
 
 
@@ -120,6 +124,13 @@ add("zstd of more bytes", header(1, 100, len(zstd_rle(b"\0", 101)), codec=1), [r
 add("header cut short", header(1, 5, 5)[:9], [], b"", "CONNECTION_LOST", "the stream ends within a frame")
 add("records cut short", header(2, 5, 5), [good], b"", "CONNECTION_LOST", "the stream ends within a frame")
 add("payload cut short", header(1, 5, 5), [good], hello[:3], "CONNECTION_LOST", "the stream ends within a frame")
+
+add("highest stream number", header(1, 5, 5), [good], hello, True, "65535", preface(65535))
+add("stream number above all", header(1, 5, 5), [good], hello, "LIMIT_EXCEEDED", "65536", preface(65536))
+add("wrong stream magic", header(1, 5, 5), [good], hello, "PROTOCOL", "a frame's mark", preface(magic=0x4857))
+add("stream version 2", header(1, 5, 5), [good], hello, "PROTOCOL", "unknown version", preface(version=2))
+add("reserved byte of a stream", header(1, 5, 5), [good], hello, "PROTOCOL", "reserved is 1", preface(reserved=1))
+add("preface cut short", b"", [], b"", "CONNECTION_LOST", "the stream ends within its preface", preface()[:7])
 
 path = pathlib.Path(__file__).with_name("chunk_frames.json")
 path.write_text("[\n" + ",\n".join("  " + json.dumps(vector) for vector in vectors) + "\n]\n")

@@ -15,8 +15,10 @@ use crate::io::columns::Columns;
 use crate::io::walk::{self, Root, WalkOptions};
 use crate::net::Connection;
 use crate::op::{self, Context, Op, OpFuture, blocking};
+use crate::transfer::arrivals;
 use crate::transfer::encode::{Candidate, Probe, Rules};
 use crate::transfer::expect::{ReceiveSession, RootPlan, RootPolicy};
+use crate::transfer::links::Link;
 use crate::transfer::report::{Failure, Report};
 use crate::transfer::send::{SendOptions, SendSession};
 
@@ -25,6 +27,9 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("send.count", send_count),
     ("send.page", send_page),
     ("send.start", send_start),
+    ("send.streams", send_streams),
+    ("send.acknowledge", send_acknowledge),
+    ("send.lost", send_lost),
     ("send.push", send_push),
     ("send.release", send_release),
     ("send.hash", send_hash),
@@ -35,12 +40,13 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("receive.open", receive_open),
     ("receive.expect", receive_expect),
     ("receive.start", receive_start),
+    ("receive.give_up", receive_give_up),
     ("receive.wait", receive_wait),
     ("receive.commit", receive_commit),
     ("receive.close", receive_close),
 ];
 
-/// Streams of one session: 256 threads at most.
+/// Streams of one call: 256 threads at most.
 const MAX_STREAMS: usize = 256;
 
 /// Sizes of chunks and pools that a caller may ask for, in bytes.
@@ -157,8 +163,6 @@ fn send_page(context: Context, args: &[u8]) -> OpFuture {
 #[derive(Deserialize)]
 struct SendStartArgs {
     send: u32,
-    connection: u32,
-    streams: usize,
     pool_bytes: usize,
     chunk_bytes: usize,
     #[serde(default)]
@@ -172,16 +176,60 @@ struct SendStartArgs {
 fn send_start(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: SendStartArgs| async move {
         let session = context.objects.get::<SendSession>(args.send)?;
-        let connection = context.objects.get::<Connection>(args.connection)?;
-        let options = SendOptions {
-            streams: within("streams", args.streams, 1..=MAX_STREAMS)?,
+        session.encoding.set_rules(args.rules)?;
+        session.start(SendOptions {
             pool_bytes: args.pool_bytes,
             chunk_bytes: within("chunk_bytes", args.chunk_bytes, CHUNK_BYTES)?,
             codec: codec_of(args.codec)?,
             level: args.level,
-        };
-        session.encoding.set_rules(args.rules)?;
-        session.start((*connection).clone(), options, context.runtime())
+        })
+    })
+}
+
+#[derive(Deserialize)]
+struct SendStreamsArgs {
+    send: u32,
+    connection: u32,
+    streams: usize,
+}
+
+/// Completes when the missing streams are open; surplus ones end when they can.
+fn send_streams(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: SendStreamsArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        let connection = context.objects.get::<Connection>(args.connection)?;
+        let streams = within("streams", args.streams, 0..=MAX_STREAMS)?;
+        session.streams((args.connection, &connection), streams, context.runtime()).await
+    })
+}
+
+#[derive(Deserialize)]
+struct AcknowledgeArgs {
+    send: u32,
+    /// Number and whole frames of each stream.
+    streams: Vec<(u32, u32)>,
+}
+
+fn send_acknowledge(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: AcknowledgeArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        if session.work.acknowledge(&args.streams)? {
+            session.report.hurry();
+        }
+        Ok(())
+    })
+}
+
+#[derive(Deserialize)]
+struct LostArgs {
+    send: u32,
+    stream: u32,
+    frames: u32,
+}
+
+fn send_lost(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: LostArgs| async move {
+        context.objects.get::<SendSession>(args.send)?.work.lost(args.stream, args.frames)
     })
 }
 
@@ -269,17 +317,45 @@ struct SendReport {
     probes: Vec<Probe>,
     files_done: u64,
     failed: Vec<Failure>,
+    links: Vec<SendLink>,
+    /// Streams that broke since the last report.
+    lost: Vec<u32>,
     idle: bool,
+    ended: bool,
+}
+
+/// One connection, with counters since it was first used.
+#[derive(Serialize)]
+struct SendLink {
+    connection: u32,
+    streams: usize,
+    bytes_wire: u64,
+    bytes_delivered: u64,
+    blocked_us: u64,
+    frames: u64,
     ended: bool,
 }
 
 fn send_wait(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: SendArgs| async move {
         let session = context.objects.get::<SendSession>(args.send)?;
-        if let Ok(news) = tokio::time::timeout(LONGEST_SILENCE, session.report.wait()).await {
+        if let Ok(news) = tokio::time::timeout(LONGEST_SILENCE, session.wait()).await {
             news?;
         }
         let (bytes_read, bytes_wire, blocked_us, files_done) = counters(&session.report);
+        let link = |link: Arc<Link>| {
+            let (streams, bytes_delivered) =
+                session.work.ledger(|ledger| (ledger.open_on(link.id).count(), ledger.delivered(link.id)));
+            SendLink {
+                connection: link.id,
+                streams,
+                bytes_wire: link.bytes_wire.load(Ordering::Relaxed),
+                bytes_delivered,
+                blocked_us: link.blocked_us.load(Ordering::Relaxed),
+                frames: link.frames.load(Ordering::Relaxed),
+                ended: link.has_ended(),
+            }
+        };
         Ok(SendReport {
             bytes_read,
             bytes_wire,
@@ -289,6 +365,8 @@ fn send_wait(context: Context, args: &[u8]) -> OpFuture {
             probes: session.encoding.take_probes(),
             files_done,
             failed: session.report.take_failures(),
+            links: session.links.all().into_iter().map(link).collect(),
+            lost: session.work.ledger(|ledger| ledger.take_lost()),
             idle: session.work.is_idle(),
             ended: session.has_ended(),
         })
@@ -312,13 +390,13 @@ fn send_tune(context: Context, args: &[u8]) -> OpFuture {
     })
 }
 
-/// Completes when everything pushed is sent and every bulk stream is ended.
+/// Completes when everything pushed is sent and acknowledged and every bulk stream is ended.
 fn send_end(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: SendArgs| async move {
         let session = context.objects.get::<SendSession>(args.send)?;
         session.work.end();
         while !session.has_ended() {
-            session.report.wait().await?;
+            session.wait().await?;
         }
         session.report.check()
     })
@@ -415,7 +493,26 @@ fn receive_start(context: Context, args: &[u8]) -> OpFuture {
         let session = context.objects.get::<ReceiveSession>(args.receive)?;
         let connection = context.objects.get::<Connection>(args.connection)?;
         let streams = within("streams", args.streams, 1..=MAX_STREAMS)?;
-        session.inbox.start((*connection).clone(), streams, context.runtime())
+        session.inbox.start((args.connection, (*connection).clone()), streams, context.runtime());
+        Ok(())
+    })
+}
+
+#[derive(Deserialize)]
+struct GiveUpArgs {
+    receive: u32,
+    stream: u32,
+}
+
+#[derive(Serialize)]
+struct GiveUpResult {
+    frames: u32,
+}
+
+fn receive_give_up(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: GiveUpArgs| async move {
+        let session = context.objects.get::<ReceiveSession>(args.receive)?;
+        Ok(GiveUpResult { frames: blocking(move || session.give_up(args.stream)).await? })
     })
 }
 
@@ -426,7 +523,19 @@ struct ReceiveReport {
     blocked_us: u64,
     files_done: u64,
     failed: Vec<Failure>,
+    /// Those that changed since the last report.
+    streams: Vec<arrivals::Word>,
+    links: Vec<ReceiveLink>,
     outstanding: u64,
+    ended: bool,
+}
+
+/// One connection, with counters since it was first used.
+#[derive(Serialize)]
+struct ReceiveLink {
+    connection: u32,
+    streams: usize,
+    bytes_wire: u64,
     ended: bool,
 }
 
@@ -434,7 +543,18 @@ fn receive_wait(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: ReceiveArgs| async move {
         let session = context.objects.get::<ReceiveSession>(args.receive)?;
         let inbox = &session.inbox;
-        inbox.report.wait().await?;
+        inbox.wait().await?;
+        let link = |link: Arc<Link>| {
+            let streams = link.streams.load(Ordering::Acquire);
+            ReceiveLink {
+                connection: link.id,
+                streams,
+                bytes_wire: link.bytes_wire.load(Ordering::Relaxed),
+                ended: streams == 0 && link.has_ended(),
+            }
+        };
+        // Before what they have changed: the last word on a link's streams comes no later than its end.
+        let links = inbox.links.all().into_iter().map(link).collect();
         let (bytes, bytes_wire, blocked_us, files_done) = counters(&inbox.report);
         Ok(ReceiveReport {
             bytes,
@@ -442,7 +562,10 @@ fn receive_wait(context: Context, args: &[u8]) -> OpFuture {
             blocked_us,
             files_done,
             failed: inbox.report.take_failures(),
+            links,
+            // Before what has changed: who hears of the last file hears of its frame.
             outstanding: inbox.outstanding() as u64,
+            streams: inbox.arrivals.take_changed(),
             ended: inbox.has_ended(),
         })
     })

@@ -228,6 +228,12 @@ impl Connection {
         self.inner.close(code, reason);
     }
 
+    /// Waits for the connection's end, without keeping it open, and gives the reason.
+    pub fn ended(&self) -> impl Future<Output = Error> + Send + use<> {
+        let life = self.inner.life.clone();
+        async move { life.wait().await }
+    }
+
     /// Waits until [`Connection::close`] has sent what it sends, so that the program may end.
     pub async fn settled(&self) {
         self.inner.control.flushed().await;

@@ -136,6 +136,13 @@ impl Encoding {
         *self.pool.lock().unwrap() = Some(Pool::new(0, codec::largest_output(frame_bytes), buffers));
     }
 
+    /// Allows `buffers` results at a time at least.
+    pub fn grow_room(&self, buffers: usize) {
+        if let Some(pool) = &*self.pool.lock().unwrap() {
+            pool.grow(buffers);
+        }
+    }
+
     /// Ends waiting for room.
     pub fn close(&self) {
         if let Some(pool) = self.pool.lock().unwrap().take() {

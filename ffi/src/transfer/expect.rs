@@ -229,6 +229,7 @@ impl ReceiveSession {
     /// Makes links, sets what directories carry, waits for the disk, and moves every root in place.
     pub fn commit(&self) -> Result<Placed> {
         let mut tree = self.tree.lock().unwrap();
+        self.inbox.seal();
         let staging = &self.inbox.staging;
         let mut placed = Placed::default();
         for link in std::mem::take(&mut tree.links) {

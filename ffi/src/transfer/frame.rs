@@ -12,6 +12,13 @@ pub const VERSION: u8 = 1;
 pub const HEADER_BYTES: usize = 16;
 pub const RECORD_BYTES: usize = 56;
 
+/// "WS": the first two bytes of every bulk stream.
+pub const PREFACE_MAGIC: u16 = 0x5357;
+pub const PREFACE_BYTES: usize = 8;
+
+/// Bulk streams that one transfer may have: caps what a sender that opens and ends them makes its receiver remember.
+pub const MAX_STREAM_NUMBERS: u32 = 65_536;
+
 /// Records in one frame: caps the table at 56 KiB.
 pub const MAX_RECORDS: usize = 1024;
 
@@ -54,6 +61,34 @@ impl Record {
     /// Bytes that the record has in the payload.
     pub fn data_length(&self) -> usize {
         if self.is(FLAG_DATA) { self.length as usize } else { 0 }
+    }
+}
+
+/// Writes what a bulk stream begins with: its number in the transfer.
+pub fn encode_preface(stream: u32) -> [u8; PREFACE_BYTES] {
+    let mut out = [0; PREFACE_BYTES];
+    out[..2].copy_from_slice(&PREFACE_MAGIC.to_le_bytes());
+    out[2] = VERSION;
+    out[4..].copy_from_slice(&stream.to_le_bytes());
+    out
+}
+
+/// Reads and checks what a bulk stream begins with.
+pub fn decode_preface(bytes: &[u8; PREFACE_BYTES]) -> Result<u32> {
+    let what = "Cannot read the peer's bulk stream";
+    let broken = |why: &str| Err(Error::new(Kind::Protocol, format!("{what}: {why}")));
+    if u16_at(bytes, 0) != PREFACE_MAGIC {
+        return broken("it does not begin with the stream mark");
+    }
+    if bytes[2] != VERSION {
+        return broken("its version is unknown");
+    }
+    if bytes[3] != 0 {
+        return broken("its reserved field is not zero");
+    }
+    match u32_at(bytes, 4) {
+        number if number < MAX_STREAM_NUMBERS => Ok(number),
+        _ => Err(Error::new(Kind::LimitExceeded, format!("{what}: its number is out of range"))),
     }
 }
 
@@ -261,6 +296,8 @@ mod tests {
     #[derive(serde::Deserialize)]
     struct Vector {
         name: String,
+        /// Of the stream that the frame is the first of.
+        preface: String,
         header: String,
         records: String,
         payload: String,
@@ -275,7 +312,9 @@ mod tests {
     /// As the receiving engine does, with the bytes of a stream that ends after them.
     fn receive(bytes: &[u8]) -> Result<()> {
         let cut = || Error::new(Kind::ConnectionLost, "cut");
-        let (head, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or_else(cut)?;
+        let (preface, rest) = bytes.split_at_checked(PREFACE_BYTES).ok_or_else(cut)?;
+        decode_preface(preface.try_into().unwrap())?;
+        let (head, rest) = rest.split_at_checked(HEADER_BYTES).ok_or_else(cut)?;
         let header = decode_header(head.try_into().unwrap())?;
         let (raw, rest) = rest.split_at_checked(header.record_count * RECORD_BYTES).ok_or_else(cut)?;
         let records = decode_records(&header, raw)?;
@@ -291,7 +330,7 @@ mod tests {
             serde_json::from_str(include_str!("../../../tests/vectors/chunk_frames.json")).unwrap();
         assert!(vectors.len() >= 40);
         for vector in vectors {
-            let bytes = unhex(&[vector.header, vector.records, vector.payload].concat());
+            let bytes = unhex(&[vector.preface, vector.header, vector.records, vector.payload].concat());
             let code = receive(&bytes).err().map(|error| {
                 Kind::ALL.iter().find(|(kind, ..)| *kind == error.kind).map(|(_, name, _)| name.to_string())
             });
@@ -301,6 +340,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_preface_is_read_only_as_it_is_written(bytes in any::<[u8; PREFACE_BYTES]>(), number in 0..MAX_STREAM_NUMBERS) {
+            prop_assert_eq!(decode_preface(&encode_preface(number)).unwrap(), number);
+            if let Ok(number) = decode_preface(&bytes) {
+                prop_assert_eq!(encode_preface(number), bytes);
+            }
+        }
+
         #[test]
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), HEADER_BYTES..400)) {
             let _ = read(&bytes);

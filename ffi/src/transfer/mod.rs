@@ -3,19 +3,26 @@
 //! It never decides what moves: `send` reads, hashes, encodes and writes what was pushed; `receive`
 //! verifies and places what was expected. Each bulk stream has one dedicated thread.
 
+pub mod arrivals;
 pub mod encode;
 pub mod expect;
 pub mod frame;
+pub mod ledger;
+pub mod links;
 mod pack;
 mod place_small;
 pub mod pool;
 pub mod receive;
+pub mod receive_streams;
 pub mod report;
 pub mod send;
+pub mod send_streams;
 pub mod source;
 pub mod target;
 pub mod work;
 
+#[cfg(test)]
+mod broken_tests;
 #[cfg(test)]
 mod mutated_tests;
 #[cfg(test)]

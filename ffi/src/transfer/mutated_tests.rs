@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::expect::{ReceiveSession, RootPlan, RootPolicy};
-use super::frame::{self, HEADER_BYTES, RECORD_BYTES};
+use super::frame::{self, HEADER_BYTES, PREFACE_BYTES, RECORD_BYTES};
 use super::send::{SendOptions, SendSession};
 use crate::chunk::codec::Codec;
 use crate::error::{Kind, Result};
@@ -27,7 +27,7 @@ const AT_ONCE: u64 = 4;
 /// A session that has not ended by then hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What one honest sender sent: the manifest and every frame of its one bulk stream.
+/// What one honest sender sent: the manifest, and its one bulk stream: the preface and every frame.
 struct Recording {
     pages: Vec<Columns>,
     frames: Vec<Vec<u8>>,
@@ -105,7 +105,7 @@ async fn receive(
         let plans = [RootPlan { entry: 0, final_name: b"root".to_vec(), policy: RootPolicy::Overwrite }];
         session.expect(page, &vec![255; page.count as usize / 8 + 1], &plans)?;
     }
-    session.inbox.start(receiver.clone(), 1, &tokio::runtime::Handle::current())?;
+    session.inbox.start((1, receiver.clone()), 1, &tokio::runtime::Handle::current());
     let mut sink = sender.open_sink().await?;
     let playing = std::thread::spawn(move || {
         // The receiver may hang up in the middle; that is its good right.
@@ -129,9 +129,8 @@ async fn record(source: &Path, codec: Codec) -> Result<Recording> {
     let (sender, receiver) = memory::pair();
     let root = Root { path: source.join("tree"), name: b"root".to_vec() };
     let session = Arc::new(SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64)?);
-    let options =
-        SendOptions { streams: 1, pool_bytes: POOL_BYTES, chunk_bytes: CHUNK_BYTES, codec, level: 3 };
-    session.start(sender.clone(), options, &tokio::runtime::Handle::current())?;
+    session.start(SendOptions { pool_bytes: POOL_BYTES, chunk_bytes: CHUNK_BYTES, codec, level: 3 })?;
+    session.streams((1, &sender), 1, &tokio::runtime::Handle::current()).await?;
     let stream = receiver.next_source();
     let mut pages = Vec::new();
     loop {
@@ -150,9 +149,13 @@ async fn record(source: &Path, codec: Codec) -> Result<Recording> {
     }
     session.work.end();
     let mut stream = stream.await?;
+    let acknowledging = session.clone();
     let frames = tokio::task::spawn_blocking(move || {
-        let mut frames = Vec::new();
+        let mut preface = [0; PREFACE_BYTES];
+        assert!(stream.read_exact(&mut preface).unwrap());
+        let mut frames = vec![preface.to_vec()];
         while let Some(frame) = read_frame(&mut *stream) {
+            acknowledging.work.acknowledge(&[(0, frames.len() as u32)]).unwrap();
             frames.push(frame);
         }
         frames

@@ -10,6 +10,7 @@ const ALIGNMENT: usize = 4096;
 struct State {
     free: Vec<Block>,
     made: usize,
+    limit: usize,
     closed: bool,
 }
 
@@ -17,7 +18,6 @@ struct Shared {
     state: Mutex<State>,
     returned: Condvar,
     buffer_bytes: usize,
-    limit: usize,
 }
 
 /// A fixed number of buffers of one size, made when first needed.
@@ -67,16 +67,9 @@ impl Drop for Block {
 impl Pool {
     /// A pool of `pool_bytes / buffer_bytes` buffers, at least `minimum`.
     pub fn new(pool_bytes: usize, buffer_bytes: usize, minimum: usize) -> Pool {
-        let state = State { free: Vec::new(), made: 0, closed: false };
         let limit = (pool_bytes / buffer_bytes.max(1)).max(minimum);
-        Pool {
-            shared: Arc::new(Shared {
-                state: Mutex::new(state),
-                returned: Condvar::new(),
-                buffer_bytes,
-                limit,
-            }),
-        }
+        let state = State { free: Vec::new(), made: 0, limit, closed: false };
+        Pool { shared: Arc::new(Shared { state: Mutex::new(state), returned: Condvar::new(), buffer_bytes }) }
     }
 
     /// Takes a buffer, waiting for one to come back; `None` once the pool is closed.
@@ -89,7 +82,7 @@ impl Pool {
             if let Some(block) = state.free.pop() {
                 return Some(Buffer { block: Some(block), length: 0, shared: self.shared.clone() });
             }
-            if state.made < self.shared.limit {
+            if state.made < state.limit {
                 state.made += 1;
                 drop(state);
                 let block = Block::new(self.shared.buffer_bytes);
@@ -103,6 +96,19 @@ impl Pool {
     /// Ends every wait; buffers that are out stay valid.
     pub fn close(&self) {
         self.shared.state.lock().unwrap().closed = true;
+        self.shared.returned.notify_all();
+    }
+
+    /// Buffers that there may be.
+    pub fn limit(&self) -> usize {
+        self.shared.state.lock().unwrap().limit
+    }
+
+    /// Allows `buffers` at least.
+    pub fn grow(&self, buffers: usize) {
+        let mut state = self.shared.state.lock().unwrap();
+        state.limit = state.limit.max(buffers);
+        drop(state);
         self.shared.returned.notify_all();
     }
 

@@ -1,13 +1,17 @@
 //! The receiving engine: takes frames from the bulk streams, verifies them and places their bytes.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
+use tokio::task::AbortHandle;
+
+use super::arrivals::{Arrival, Arrivals};
 use super::frame::{
     self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, HEADER_BYTES, MAX_PLAIN_BYTES, RECORD_BYTES, Record,
 };
+use super::links::{Link, Links};
 use super::place_small::{self, Small};
 use super::pool::Pool;
 use super::report::{Failure, Report};
@@ -18,11 +22,15 @@ use crate::io::backend::{Backend, select};
 use crate::io::columns::SIZE_UNKNOWN;
 use crate::io::name::quoted;
 use crate::io::stage::Staging;
-use crate::net::{Connection, Source};
+use crate::net::Source;
 
 /// Room of each receive buffer: as a rule a sender's largest frame is one 4 MiB chunk. Larger ones have a pool of
 /// [`MAX_PLAIN_BYTES`] buffers, so that a peer cannot make every stream hold that much.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Gaps in unfinished files, all together: caps what a peer that sends crumbs of files makes us remember. An honest one
+/// has no more than the frames that it may have under way.
+const MAX_GAPS: isize = 65_536;
 
 /// Where the requested files of one transfer come together.
 pub struct Inbox {
@@ -30,10 +38,15 @@ pub struct Inbox {
     pub report: Report,
     pub(super) io: Arc<dyn Backend>,
     state: Mutex<State>,
-    running: AtomicUsize,
+    pub arrivals: Arrivals,
+    pub links: Links,
+    /// Streams that are read or waited for.
+    pub(super) running: AtomicUsize,
+    pub(super) accepting: Mutex<Vec<AbortHandle>>,
     /// Held for reading while a frame is placed, so that nothing is written into staging any more once it is set.
     closed: RwLock<bool>,
-    connection: Mutex<Option<Connection>>,
+    /// Ranges of unfinished files beyond the first of each; see [`MAX_GAPS`].
+    gaps: AtomicIsize,
     pool: Pool,
     large: Pool,
 }
@@ -77,9 +90,12 @@ impl Inbox {
             report: Report::default(),
             io: select::automatic(),
             state: Mutex::default(),
+            arrivals: Arrivals::default(),
+            links: Links::default(),
             running: AtomicUsize::new(0),
+            accepting: Mutex::default(),
             closed: RwLock::new(false),
-            connection: Mutex::new(None),
+            gaps: AtomicIsize::new(0),
             pool: Pool::new(pool_bytes, BUFFER_BYTES, 4),
             large: Pool::new(pool_bytes, MAX_PLAIN_BYTES, 2),
         }
@@ -114,30 +130,14 @@ impl Inbox {
         self.state.lock().unwrap().targets.len()
     }
 
-    /// Takes up to `streams` bulk streams, one thread each.
-    pub fn start(
-        self: &Arc<Inbox>,
-        connection: Connection,
-        streams: usize,
-        runtime: &tokio::runtime::Handle,
-    ) -> Result<()> {
-        *self.connection.lock().unwrap() = Some(connection.clone());
-        let inbox = self.clone();
-        runtime.spawn(async move {
-            for _ in 0..streams {
-                match connection.next_source().await {
-                    Ok(source) => inbox.clone().spawn(source),
-                    // The control stream tells why; without it this is the reason.
-                    Err(error) => return inbox.report.fail(error),
-                }
-            }
-        });
-        Ok(())
-    }
-
-    /// True when every stream that was opened has ended.
+    /// True when no stream is read and none is waited for.
     pub fn has_ended(&self) -> bool {
         self.running.load(Ordering::Acquire) == 0
+    }
+
+    /// Lets nothing more in, which is no failure of what is there already; waits for the frames being written. Blocks.
+    pub fn seal(&self) {
+        *self.closed.write().unwrap() = true;
     }
 
     /// Ends every thread, and waits for those that are writing; what is staged stays until staging is removed. Blocks.
@@ -145,27 +145,8 @@ impl Inbox {
         self.pool.close();
         self.large.close();
         *self.closed.write().unwrap() = true;
-        self.connection.lock().unwrap().take();
+        self.accepting.lock().unwrap().drain(..).for_each(|each| each.abort());
         self.report.fail(Error::new(Kind::Closed, "the receive session is closed"));
-    }
-
-    fn spawn(self: Arc<Inbox>, source: Box<dyn Source>) {
-        self.running.fetch_add(1, Ordering::AcqRel);
-        let inbox = self.clone();
-        let thread = std::thread::Builder::new().name("wormhole-recv".into()).spawn(move || {
-            let mut stream = Stream { inbox: &inbox, source, records: Vec::new(), wire: Vec::new() };
-            let run = std::panic::AssertUnwindSafe(|| stream.run());
-            let result = std::panic::catch_unwind(run).unwrap_or_else(|p| Err(crate::op::panicked(Some(p))));
-            if let Err(error) = result {
-                inbox.report.fail(error);
-            }
-            inbox.running.fetch_sub(1, Ordering::AcqRel);
-            inbox.report.hurry();
-        });
-        if let Err(error) = thread {
-            self.running.fetch_sub(1, Ordering::AcqRel);
-            self.report.fail(Error::io("Cannot start a thread for a stream", &error));
-        }
     }
 
     /// The targets of a frame's records; `None` for one whose bytes are to be passed over.
@@ -187,26 +168,25 @@ impl Inbox {
             state.unsynced.add(&target.path);
         }
         self.report.files_done.fetch_add(targets.len() as u64, Ordering::Relaxed);
-        let none_left = state.targets.is_empty();
-        drop(state);
-        if none_left {
-            self.report.hurry();
+    }
+
+    /// Counts gaps that a file has got, or lost.
+    fn count_gaps(&self, change: isize) -> Result<()> {
+        let before = self.gaps.fetch_add(change, Ordering::AcqRel);
+        if change > 0 && before >= MAX_GAPS {
+            return Err(Error::new(Kind::LimitExceeded, "The peer sends files in too many small pieces"));
         }
+        Ok(())
     }
 
     fn forget(&self, entry: u32) {
-        let mut state = self.state.lock().unwrap();
-        state.targets.remove(&entry);
-        let none_left = state.targets.is_empty();
-        drop(state);
-        if none_left {
-            self.report.hurry();
-        }
+        self.state.lock().unwrap().targets.remove(&entry);
     }
 
     /// Gives up on one entry and goes on with the rest.
     pub(super) fn drop_entry(&self, target: &Target, error: &Error) {
-        if target.give_up() {
+        if let Some(gaps) = target.give_up() {
+            self.gaps.fetch_sub(gaps as isize, Ordering::AcqRel);
             self.fail_entry(target, error);
         }
     }
@@ -221,61 +201,82 @@ impl Inbox {
 }
 
 /// One bulk stream with its thread.
-struct Stream<'a> {
-    inbox: &'a Inbox,
-    source: Box<dyn Source>,
-    records: Vec<u8>,
-    wire: Vec<u8>,
+pub(super) struct Stream<'a> {
+    pub inbox: &'a Inbox,
+    pub source: Box<dyn Source>,
+    pub link: &'a Link,
+    pub arrival: Arc<Arrival>,
+    pub records: Vec<u8>,
+    pub wire: Vec<u8>,
+}
+
+/// What came of reading a frame.
+pub(super) enum Next {
+    Placed,
+    /// The stream has ended before it.
+    End,
+    /// The stream broke before all of it was there, or it does not count any more.
+    Broken,
 }
 
 impl Stream<'_> {
-    fn run(&mut self) -> Result<()> {
-        while self.next_frame()? {}
-        Ok(())
-    }
-
-    /// Reads, verifies and places one frame; false at the end of the stream and once the inbox is closed.
-    fn next_frame(&mut self) -> Result<bool> {
+    /// Reads, verifies and places one frame. Fails with what a peer does that breaks the protocol, or the disk.
+    pub fn next_frame(&mut self) -> Result<Next> {
         let before = Instant::now();
         let mut head = [0; HEADER_BYTES];
-        if !self.source.read_exact(&mut head)? {
-            return Ok(false);
+        match self.source.read_exact(&mut head) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Next::End),
+            Err(_) => return Ok(Next::Broken),
         }
         let header = frame::decode_header(&head)?;
         self.records.resize(header.record_count * RECORD_BYTES, 0);
-        read_all(&mut *self.source, &mut self.records)?;
+        if !read_all(&mut *self.source, &mut self.records) {
+            return Ok(Next::Broken);
+        }
         let records = frame::decode_records(&header, &self.records)?;
         let is_large = header.plain_length > BUFFER_BYTES;
         let pool = if is_large { &self.inbox.large } else { &self.inbox.pool };
-        let Some(mut buffer) = pool.take() else { return Ok(false) };
+        let Some(mut buffer) = pool.take() else { return Ok(Next::Broken) };
         let plain = &mut buffer.space()[..header.plain_length];
-        if header.codec == Codec::Raw {
-            read_all(&mut *self.source, plain)?;
+        let whole = if header.codec == Codec::Raw {
+            read_all(&mut *self.source, plain)
         } else {
             self.wire.resize(header.wire_length, 0);
-            read_all(&mut *self.source, &mut self.wire)?;
+            read_all(&mut *self.source, &mut self.wire)
+        };
+        if !whole {
+            return Ok(Next::Broken);
         }
         let blocked = before.elapsed().as_micros() as u64;
         self.inbox.report.blocked_us.fetch_add(blocked, Ordering::Relaxed);
+        self.link.blocked_us.fetch_add(blocked, Ordering::Relaxed);
         if header.codec != Codec::Raw {
             codec::decompress(header.codec, &self.wire, header.plain_length, plain)?;
             if is_large {
                 self.wire = Vec::new();
             }
         }
-        let wire = HEADER_BYTES + self.records.len() + header.wire_length;
-        self.inbox.report.bytes_wire.fetch_add(wire as u64, Ordering::Relaxed);
+        frame::verify(&records, plain)?;
+        let wire = (HEADER_BYTES + self.records.len() + header.wire_length) as u64;
+        self.inbox.report.bytes_wire.fetch_add(wire, Ordering::Relaxed);
+        self.link.moved(wire);
         let closed = self.inbox.closed.read().unwrap();
         if *closed {
-            return Ok(false);
+            return Ok(Next::Broken);
         }
-        self.place(&records, plain)?;
-        Ok(true)
+        let counted = self.inbox.arrivals.count(&self.arrival, || self.place(&records, plain))?;
+        // What was told of its bytes may have been told before the frame counted.
+        if self.inbox.outstanding() == 0 {
+            self.inbox.report.hurry();
+        } else {
+            self.inbox.report.moved(0);
+        }
+        Ok(if counted { Next::Placed } else { Next::Broken })
     }
 
-    /// Verifies every record's bytes and writes them where they belong.
-    fn place(&mut self, records: &[Record], plain: &[u8]) -> Result<()> {
-        frame::verify(records, plain)?;
+    /// Writes every record's bytes, which were verified, where they belong.
+    fn place(&self, records: &[Record], plain: &[u8]) -> Result<()> {
         let mut small = Vec::new();
         let mut at = 0;
         for (record, target) in records.iter().zip(self.inbox.targets(records)?) {
@@ -291,7 +292,7 @@ impl Stream<'_> {
                 continue;
             }
             if record.is(FLAG_DATA | FLAG_HOLE) {
-                target.claim(record.offset, record.length)?;
+                self.inbox.count_gaps(target.claim(record.offset, record.length)?)?;
             }
             if let Err(error) = self.write(&target, record, data) {
                 if !concerns_one_entry(error.kind) {
@@ -340,11 +341,9 @@ impl Stream<'_> {
     }
 }
 
-fn read_all(source: &mut dyn Source, buffer: &mut [u8]) -> Result<()> {
-    if buffer.is_empty() || source.read_exact(buffer)? {
-        return Ok(());
-    }
-    Err(Error::new(Kind::ConnectionLost, "The connection ended in the middle of a frame"))
+/// Fills `buffer`; false when the stream ends or breaks before that.
+fn read_all(source: &mut dyn Source, buffer: &mut [u8]) -> bool {
+    buffer.is_empty() || matches!(source.read_exact(buffer), Ok(true))
 }
 
 /// Failures of one file that leave the rest of the transfer possible.

@@ -1,6 +1,5 @@
 //! The sending engine: reads, hashes, encodes and writes what TypeScript pushes.
 
-use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,6 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use super::encode::{Encoding, Origin};
 use super::frame::{self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, MAX_RECORDS, Record};
+use super::ledger::Redo;
+use super::links::{Link, Links};
 use super::pack;
 use super::pool::{Buffer, Pool};
 use super::report::{Failure, Report};
@@ -21,12 +22,14 @@ use crate::io::columns::{KIND_STREAM, SIZE_UNKNOWN};
 use crate::io::name::quoted_path;
 use crate::io::read;
 use crate::io::walk::{FileRef, Root, WalkOptions, Walker};
-use crate::net::{Connection, Payload, Sink};
+use crate::net::{Payload, Sink};
+
+/// Buffers that the pool has at least: one to read into for each of a few streams, and as many that are kept.
+const MIN_BUFFERS: usize = 8;
 
 /// Limits and sizes that TypeScript chose for one session.
 #[derive(Clone, Copy, Debug)]
 pub struct SendOptions {
-    pub streams: usize,
     pub pool_bytes: usize,
     pub chunk_bytes: usize,
     pub codec: Codec,
@@ -43,10 +46,9 @@ pub struct SendSession {
     pub work: Work,
     pub report: Report,
     pub encoding: Encoding,
-    running: AtomicUsize,
-    started: AtomicBool,
-    pool: Mutex<Option<Pool>>,
-    connection: Mutex<Option<Connection>>,
+    pub(super) running: AtomicUsize,
+    pub(super) pool: Mutex<Option<Pool>>,
+    pub links: Links,
 }
 
 /// A page of the manifest for TypeScript and the problems met on the way.
@@ -68,9 +70,8 @@ impl SendSession {
             report: Report::default(),
             encoding: Encoding::default(),
             running: AtomicUsize::new(0),
-            started: AtomicBool::new(false),
             pool: Mutex::new(None),
-            connection: Mutex::new(None),
+            links: Links::default(),
         })
     }
 
@@ -128,35 +129,15 @@ impl SendSession {
         Ok((hashes, size))
     }
 
-    /// Opens the bulk streams, one thread each.
-    pub fn start(
-        self: &Arc<SendSession>,
-        connection: Connection,
-        options: SendOptions,
-        runtime: &tokio::runtime::Handle,
-    ) -> Result<()> {
-        if self.started.swap(true, Ordering::AcqRel) {
+    /// Sets the engine up; [`SendSession::streams`] gives it streams to work with.
+    pub fn start(&self, options: SendOptions) -> Result<()> {
+        let mut pool = self.pool.lock().unwrap();
+        if pool.is_some() {
             return Err(Error::new(Kind::InvalidArgument, "the send session has been started before"));
         }
         self.encoding.tune(options.codec, options.level);
-        self.encoding.set_room(options.streams + 1, options.chunk_bytes);
-        let pool = Pool::new(options.pool_bytes, options.chunk_bytes, 2 * options.streams);
-        *self.pool.lock().unwrap() = Some(pool.clone());
-        *self.connection.lock().unwrap() = Some(connection.clone());
-        self.running.store(options.streams, Ordering::Release);
-        let session = self.clone();
-        runtime.spawn(async move {
-            for _ in 0..options.streams {
-                match connection.open_sink().await {
-                    Ok(sink) => session.clone().spawn(sink, pool.clone()),
-                    Err(error) => {
-                        session.report.fail(error);
-                        session.work.stop();
-                        return;
-                    }
-                }
-            }
-        });
+        self.encoding.set_room(MIN_BUFFERS, options.chunk_bytes);
+        *pool = Some(Pool::new(options.pool_bytes, options.chunk_bytes, MIN_BUFFERS));
         Ok(())
     }
 
@@ -169,49 +150,42 @@ impl SendSession {
     pub fn close(&self) {
         self.counting_stopped.store(true, Ordering::Release);
         self.work.stop();
-        if let Some(pool) = self.pool.lock().unwrap().take() {
+        if let Some(pool) = &*self.pool.lock().unwrap() {
             pool.close();
         }
         self.encoding.close();
-        self.connection.lock().unwrap().take();
         self.report.fail(Error::new(Kind::Closed, "the send session is closed"));
-    }
-
-    fn spawn(self: Arc<SendSession>, sink: Box<dyn Sink>, pool: Pool) {
-        let session = self.clone();
-        let thread = std::thread::Builder::new().name("wormhole-send".into()).spawn(move || {
-            let mut stream = Stream { session: &session, sink, pool };
-            let run = std::panic::AssertUnwindSafe(|| stream.run());
-            let result = std::panic::catch_unwind(run).unwrap_or_else(|p| Err(crate::op::panicked(Some(p))));
-            if let Err(error) = result {
-                session.report.fail(error);
-                session.work.stop();
-            }
-            session.running.fetch_sub(1, Ordering::AcqRel);
-            session.report.hurry();
-        });
-        if let Err(error) = thread {
-            self.running.fetch_sub(1, Ordering::AcqRel);
-            self.report.fail(Error::io("Cannot start a thread for a stream", &error));
-            self.work.stop();
-        }
     }
 }
 
 /// One bulk stream with its thread.
-struct Stream<'a> {
-    session: &'a SendSession,
-    sink: Box<dyn Sink>,
-    pool: Pool,
+pub(super) struct Stream<'a> {
+    pub session: &'a SendSession,
+    pub sink: Box<dyn Sink>,
+    pub link: &'a Link,
+    /// What the receiver knows it by.
+    pub number: u32,
+    pub pool: Pool,
+    /// The stream does not carry anything over any more.
+    pub broken: bool,
+    /// The job at hand was sent before.
+    pub again: bool,
 }
 
 impl Stream<'_> {
-    fn run(&mut self) -> Result<()> {
-        while let Some(job) = self.session.work.take() {
+    pub fn run(&mut self) -> Result<()> {
+        self.begin()?;
+        while let Some(job) = self.session.work.take(self.number) {
+            self.again = matches!(job, Job::Again(_));
             let result = match job {
-                Job::Pack(files) => self.send_pack(&files),
-                Job::Chunk { source, offset, length } => self.send_chunk(&source, offset, length as usize),
-                Job::Stream(source) => self.send_stream(&source),
+                Job::Pack(files) | Job::Again(Redo::Pack(files)) => self.send_pack(files),
+                Job::Chunk { source, offset, length } => self.send_chunk(source, offset, length),
+                Job::Stream { source, offset } => self.send_stream(source, offset),
+                Job::Again(Redo::Chunk { source, offset, length, end }) => {
+                    self.send_chunk_again(source, offset, length, end)
+                }
+                Job::Again(Redo::Failed(source)) => self.send_failed(source),
+                Job::Again(Redo::Kept { source, record, plain }) => self.send_kept(source, record, plain),
             };
             let idle = self.session.work.done();
             result?;
@@ -219,10 +193,7 @@ impl Stream<'_> {
                 self.session.report.hurry();
             }
         }
-        if self.session.report.is_fatal() {
-            return Ok(());
-        }
-        self.sink.finish()
+        self.finish()
     }
 
     fn take_buffer(&self) -> Result<Buffer> {
@@ -230,13 +201,20 @@ impl Stream<'_> {
     }
 
     /// Reads whole small files into one buffer and sends them as one frame.
-    fn send_pack(&mut self, files: &[Arc<Source>]) -> Result<()> {
+    fn send_pack(&mut self, files: Vec<Arc<Source>>) -> Result<()> {
         let mut buffer = self.take_buffer()?;
         let mut records = Vec::with_capacity(files.len());
         let mut used = 0;
         let mut at = 0;
-        for (source, result) in files.iter().zip(pack::read_files(&*self.session.io, files, buffer.space())) {
+        for (source, result) in files.iter().zip(pack::read_files(&*self.session.io, &files, buffer.space()))
+        {
             let size = source.reference.size as usize;
+            // One that failed before stays so when the pack is sent again.
+            if let Some(record) = failed_record(source) {
+                records.push(record);
+                at += size;
+                continue;
+            }
             match result {
                 Ok(()) => {
                     // Closes the gap that a failed file left.
@@ -247,77 +225,143 @@ impl Stream<'_> {
                     records.push(data_record(source, 0, data, FLAG_END));
                     used += size;
                 }
-                Err(error) => records.push(self.failed_record(source, &error)),
+                Err(error) => {
+                    self.fail(source, &error);
+                    records.extend(failed_record(source));
+                }
             }
             at += size;
         }
         buffer.set_length(used);
-        self.send_frame(records, buffer, None)
+        self.send_frame(records, buffer, None, Redo::Pack(files))
     }
 
     /// Reads one range of a file, which lies within one cell of the chunk grid.
-    fn send_chunk(&mut self, source: &Arc<Source>, offset: u64, length: usize) -> Result<()> {
-        if source.failed.load(Ordering::Acquire) {
+    fn send_chunk(&mut self, source: Arc<Source>, offset: u64, length: u64) -> Result<()> {
+        if source.failure().is_some() {
             return Ok(());
         }
         let mut buffer = self.take_buffer()?;
-        let records = match read_chunk(source, offset, length, &mut buffer) {
-            Ok(records) => records,
+        let result = read_chunk(&source, offset, length as usize, &mut buffer);
+        self.send_range(source, (offset, length), buffer, result)
+    }
+
+    /// Reads a range anew whose frame did not arrive; `end`: that frame had the end mark.
+    fn send_chunk_again(&mut self, source: Arc<Source>, offset: u64, length: u64, end: bool) -> Result<()> {
+        if source.failure().is_some() {
+            return Ok(());
+        }
+        let mut buffer = self.take_buffer()?;
+        let result = read_again(&source, offset, length as usize, end, &mut buffer);
+        self.send_range(source, (offset, length), buffer, result)
+    }
+
+    /// Sends what reading a range came to.
+    fn send_range(
+        &mut self,
+        source: Arc<Source>,
+        (offset, length): (u64, u64),
+        mut buffer: Buffer,
+        result: Result<Vec<Record>>,
+    ) -> Result<()> {
+        match result {
+            Ok(records) => {
+                let end = records.last().is_some_and(|record| record.is(FLAG_END));
+                let origin = Some((source.clone(), offset == 0));
+                self.send_frame(records, buffer, origin, Redo::Chunk { source, offset, length, end })
+            }
             Err(error) => {
                 buffer.set_length(0);
-                if !source.fail() {
+                if !self.fail(&source, &error) {
                     return Ok(());
                 }
                 source.close();
-                vec![self.failed_record(source, &error)]
+                self.send_failed(source)
             }
-        };
-        let name = &source.reference.name;
-        let origin = Origin { history: &source.history, name, is_start: offset == 0 };
-        self.send_frame(records, buffer, Some(origin))
-    }
-
-    /// Reads standard input to its end, chunk by chunk.
-    fn send_stream(&mut self, source: &Arc<Source>) -> Result<()> {
-        let mut input = std::io::stdin().lock();
-        let mut offset = 0;
-        loop {
-            let mut buffer = self.take_buffer()?;
-            let length = match fill(&mut input, buffer.space()) {
-                Ok(length) => length,
-                Err(error) => {
-                    let error = Error::io("Cannot read standard input", &error);
-                    let record = self.failed_record(source, &error);
-                    return self.send_frame(vec![record], buffer, None);
-                }
-            };
-            buffer.set_length(length);
-            let record = data_record(source, offset, buffer.as_ref(), 0);
-            if length == 0 {
-                return self.send_frame(vec![record], buffer, None);
-            }
-            let record_is_first = offset == 0;
-            offset += length as u64;
-            let origin = Origin { history: &source.history, name: OsStr::new(""), is_start: record_is_first };
-            self.send_frame(vec![record], buffer, Some(origin))?;
         }
     }
 
-    fn send_frame(&mut self, records: Vec<Record>, buffer: Buffer, origin: Option<Origin<'_>>) -> Result<()> {
+    /// Tells that a file cannot be sent.
+    fn send_failed(&mut self, source: Arc<Source>) -> Result<()> {
+        let records = failed_record(&source).into_iter().collect();
+        let buffer = self.take_buffer()?;
+        self.send_frame(records, buffer, None, Redo::Failed(source))
+    }
+
+    /// Reads standard input to its end, chunk by chunk, and keeps each until it has arrived.
+    fn send_stream(&mut self, source: Arc<Source>, mut offset: u64) -> Result<()> {
+        let mut input = std::io::stdin().lock();
+        loop {
+            if !self.session.work.may_keep(self.number, self.pool.limit() / 2) {
+                // Another stream reads on.
+                self.session.work.put_back(Job::Stream { source, offset });
+                return Ok(());
+            }
+            let mut kept = self.take_buffer()?;
+            let length = match fill(&mut input, kept.space()) {
+                Ok(length) => length,
+                Err(error) => {
+                    drop(kept);
+                    self.fail(&source, &Error::io("Cannot read standard input", &error));
+                    return self.send_failed(source);
+                }
+            };
+            kept.set_length(length);
+            let record = data_record(&source, offset, kept.as_ref(), 0);
+            offset += length as u64;
+            let sent = self.send_kept(source.clone(), record, kept);
+            if length == 0 {
+                return sent;
+            }
+            if sent.is_err() {
+                self.session.work.put_back(Job::Stream { source, offset });
+                return sent;
+            }
+        }
+    }
+
+    /// Sends bytes that stay in memory until they have arrived.
+    fn send_kept(&mut self, source: Arc<Source>, record: Record, plain: Buffer) -> Result<()> {
+        let mut buffer = self.take_buffer()?;
+        let bytes = plain.as_ref();
+        buffer.space()[..bytes.len()].copy_from_slice(bytes);
+        buffer.set_length(bytes.len());
+        let origin = Some((source.clone(), record.offset == 0));
+        self.send_frame(vec![record], buffer, origin, Redo::Kept { source, record, plain })
+    }
+
+    /// `origin`: the file, and whether the frame begins with its first byte; none for several files.
+    fn send_frame(
+        &mut self,
+        records: Vec<Record>,
+        buffer: Buffer,
+        origin: Option<(Arc<Source>, bool)>,
+        redo: Redo,
+    ) -> Result<()> {
         if records.is_empty() {
             return Ok(());
         }
         let plain = buffer.as_ref().len();
-        let (codec, payload) = match self.session.encoding.encode(buffer.as_ref(), origin)? {
+        let packed = match &origin {
+            Some((source, is_start)) => {
+                let origin =
+                    Origin { history: &source.history, name: &source.reference.name, is_start: *is_start };
+                self.session.encoding.encode(buffer.as_ref(), Some(origin))?
+            }
+            None => self.session.encoding.encode(buffer.as_ref(), None)?,
+        };
+        let (codec, payload) = match packed {
             Some((codec, packed)) => (codec, packed),
             None => (Codec::Raw, buffer),
         };
         let wire = payload.as_ref().len();
         let head = frame::encode(codec, &records, plain, wire);
+        self.write(&head, Payload::new(payload), wire, redo)?;
         let report = &self.session.report;
-        // Counted before: what is under way belongs to the time that is being waited.
-        report.bytes_wire.fetch_add((head.len() + wire) as u64, Ordering::Relaxed);
-        report.waiting(|| self.sink.write(&head, Payload::new(payload)))?;
+        if self.again {
+            report.moved(0);
+            return Ok(());
+        }
         let ended = records.iter().filter(|record| record.is(FLAG_END)).count();
         report.files_done.fetch_add(ended as u64, Ordering::Relaxed);
         let holes: u64 = records.iter().filter(|r| r.is(FLAG_HOLE)).map(|r| r.length).sum();
@@ -325,24 +369,67 @@ impl Stream<'_> {
         Ok(())
     }
 
-    fn failed_record(&self, source: &Source, error: &Error) -> Record {
-        source.fail();
-        self.session.report.failed(Failure::new(source.reference.id, &source.path(), error));
-        Record {
-            entry: source.reference.id,
-            flags: FLAG_FAILED,
-            status: error.kind as u16,
-            offset: 0,
-            length: 0,
-            hash: [0; 32],
+    /// Marks a file as failed; true when it had not failed before.
+    fn fail(&self, source: &Source, error: &Error) -> bool {
+        let first = source.fail(error.kind);
+        if first {
+            self.session.report.failed(Failure::new(source.reference.id, &source.path(), error));
         }
+        first
     }
+}
+
+/// What tells that a file cannot be sent; none while it can.
+fn failed_record(source: &Source) -> Option<Record> {
+    let status = source.failure()?;
+    let entry = source.reference.id;
+    Some(Record { entry, flags: FLAG_FAILED, status, offset: 0, length: 0, hash: [0; 32] })
 }
 
 /// Reads the data of one range and describes it; the file's last range carries the end mark.
 fn read_chunk(source: &Source, offset: u64, length: usize, buffer: &mut Buffer) -> Result<Vec<Record>> {
     let file = source.open()?;
-    let mut ranges = source.data_ranges(&file, offset, length as u64);
+    let mut records = read_range(source, &file, offset, length, buffer)?;
+    if source.finish_range(length as u64) {
+        source.check_unchanged(&file)?;
+        source.close();
+        end_records(&mut records);
+    }
+    Ok(records)
+}
+
+/// Reads a range once more. Others of the file may have arrived and even its end mark, so it must still be the same.
+fn read_again(
+    source: &Source,
+    offset: u64,
+    length: usize,
+    end: bool,
+    buffer: &mut Buffer,
+) -> Result<Vec<Record>> {
+    let file = read::open_source(&source.reference)?;
+    let mut records = read_range(source, &file, offset, length, buffer)?;
+    source.check_unchanged(&file)?;
+    if end {
+        end_records(&mut records);
+    }
+    Ok(records)
+}
+
+fn end_records(records: &mut [Record]) {
+    if let Some(last) = records.last_mut() {
+        last.flags |= FLAG_END;
+    }
+}
+
+/// Reads the data of a range and describes it with its holes.
+fn read_range(
+    source: &Source,
+    file: &std::fs::File,
+    offset: u64,
+    length: usize,
+    buffer: &mut Buffer,
+) -> Result<Vec<Record>> {
+    let mut ranges = source.data_ranges(file, offset, length as u64);
     if 2 * ranges.len() + 2 > MAX_RECORDS {
         ranges.clear();
         ranges.push(offset..offset + length as u64);
@@ -356,7 +443,7 @@ fn read_chunk(source: &Source, offset: u64, length: usize, buffer: &mut Buffer) 
         }
         let wanted = (range.end - range.start) as usize;
         let space = &mut buffer.space()[used..used + wanted];
-        if read_full(source, &file, space, range.start)? != wanted {
+        if read_full(source, file, space, range.start)? != wanted {
             return Err(source.changed());
         }
         records.push(data_record(source, range.start, space, 0));
@@ -368,13 +455,6 @@ fn read_chunk(source: &Source, offset: u64, length: usize, buffer: &mut Buffer) 
         records.push(hole_record(source, at, end - at));
     }
     buffer.set_length(used);
-    if source.finish_range(length as u64) {
-        source.check_unchanged(&file)?;
-        source.close();
-        if let Some(last) = records.last_mut() {
-            last.flags |= FLAG_END;
-        }
-    }
     Ok(records)
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::encode::History;
@@ -17,7 +17,8 @@ pub struct Source {
     pub reference: FileRef,
     /// Requested bytes that have not been read yet.
     pub remaining: AtomicU64,
-    pub failed: AtomicBool,
+    /// Number of the error that the file failed with; 0 while it has not.
+    failed: AtomicU16,
     /// How its frames shrank.
     pub history: History,
     file: Mutex<Option<Arc<File>>>,
@@ -30,7 +31,7 @@ impl Source {
         Source {
             reference,
             remaining: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
+            failed: AtomicU16::new(0),
             history: History::default(),
             file: Mutex::new(None),
             extent: Mutex::new(0..0),
@@ -62,9 +63,14 @@ impl Source {
         self.remaining.fetch_sub(bytes, Ordering::AcqRel) == bytes
     }
 
-    /// Marks the file as failed; true for the first call.
-    pub fn fail(&self) -> bool {
-        !self.failed.swap(true, Ordering::AcqRel)
+    /// Marks the file as failed with `kind`; true for the first call.
+    pub fn fail(&self, kind: Kind) -> bool {
+        self.failed.compare_exchange(0, kind as u16, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Number of the error that the file failed with, once it has.
+    pub fn failure(&self) -> Option<u16> {
+        Some(self.failed.load(Ordering::Acquire)).filter(|&number| number != 0)
     }
 
     /// Lets the file go once it is done.

@@ -65,18 +65,22 @@ impl Target {
         Ok(Some(file))
     }
 
-    /// Reserves a range before it is written.
+    /// Reserves a range before it is written; gives by how many the gaps between ranges have grown.
     ///
     /// Fails when the range is outside of the file or has come before: the peer is broken.
-    pub fn claim(&self, offset: u64, length: u64) -> Result<()> {
+    pub fn claim(&self, offset: u64, length: u64) -> Result<isize> {
         let mut state = self.state.lock().unwrap();
+        if state.over {
+            return Ok(0);
+        }
+        let before = state.covered.gaps();
         if state.size.is_some_and(|size| offset + length > size) {
             return Err(Error::new(Kind::Protocol, "The peer sent bytes beyond the end of a file"));
         }
         if !state.covered.add(offset, length) {
             return Err(Error::new(Kind::Protocol, "The peer sent the same bytes of a file twice"));
         }
-        Ok(())
+        Ok(state.covered.gaps() as isize - before as isize)
     }
 
     /// Reserves all of a file that nothing has come of, with its end mark; false, and nothing done, when it is not that.
@@ -118,10 +122,13 @@ impl Target {
         Some(state.file.take())
     }
 
-    /// Gives the file up; false when that has been done, or the file is complete.
-    pub fn give_up(&self) -> bool {
+    /// Gives the file up with the gaps that it had; none when that has been done, or the file is complete.
+    pub fn give_up(&self) -> Option<usize> {
         let mut state = self.state.lock().unwrap();
-        !std::mem::replace(&mut state.over, true)
+        if std::mem::replace(&mut state.over, true) {
+            return None;
+        }
+        Some(std::mem::take(&mut state.covered).gaps())
     }
 
     /// The size once it is known.
@@ -155,6 +162,11 @@ impl Covered {
         }
         self.ranges.insert(start, end);
         true
+    }
+
+    /// Gaps between the ranges.
+    fn gaps(&self) -> usize {
+        self.ranges.len().saturating_sub(1)
     }
 
     fn is_prefix(&self) -> bool {
@@ -211,13 +223,13 @@ mod tests {
             target.complete(10).is_some()
         };
         let given_up = target();
-        assert!(given_up.give_up());
-        assert!(!given_up.give_up());
+        assert!(given_up.give_up().is_some());
+        assert!(given_up.give_up().is_none());
         assert!(given_up.file(|| panic!("made again")).unwrap().is_none());
         assert!(!complete(&given_up));
         let whole = target();
         assert!(complete(&whole));
-        assert!(!whole.give_up());
+        assert!(whole.give_up().is_none());
     }
 
     #[test]
@@ -230,13 +242,13 @@ mod tests {
         assert_eq!(whole.claim(0, 1).unwrap_err().kind, Kind::Protocol);
         assert_eq!(whole.end(10).unwrap_err().kind, Kind::Protocol);
         assert!(whole.finish_whole());
-        assert!(!whole.give_up());
+        assert!(whole.give_up().is_none());
         let begun = target();
         begun.claim(0, 1).unwrap();
         assert!(!begun.claim_whole(10));
         let given_up = target();
         assert!(given_up.claim_whole(10));
-        assert!(given_up.give_up());
+        assert!(given_up.give_up().is_some());
         assert!(!given_up.finish_whole());
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arrivals::{State, Word};
 use super::expect::{Placed, ReceiveSession, RootPlan, RootPolicy};
 use super::report::Failure;
 use super::send::{SendOptions, SendSession};
@@ -17,7 +18,7 @@ use crate::io::walk::{Root, WalkOptions};
 use crate::net::testing::{self, pair, runtime};
 use crate::net::{Connection, Payload, TransportKind};
 
-const CHUNK_BYTES: usize = 256 * 1024;
+pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 const STREAMS: usize = 3;
 
 struct Outcome {
@@ -51,10 +52,9 @@ async fn transfer_by(
     let sender = SendSession::open(vec![root], WalkOptions::default(), CHUNK_BYTES as u64)?;
     let sender = Arc::new(sender.with_io(io.clone()));
     let receiver = Arc::new(ReceiveSession::open(destination.to_path_buf(), 8 << 20)?.with_io(io.clone()));
-    let options =
-        SendOptions { streams: STREAMS, pool_bytes: 8 << 20, chunk_bytes: CHUNK_BYTES, codec, level: 3 };
-    receiver.inbox.start(b.clone(), STREAMS, &handle)?;
-    sender.start(a.clone(), options, &handle)?;
+    receiver.inbox.start((1, b.clone()), STREAMS, &handle);
+    sender.start(options(codec))?;
+    sender.streams((1, &a), STREAMS, &handle).await?;
     let mut failed = Vec::new();
     let mut runs = Vec::new();
     loop {
@@ -72,13 +72,18 @@ async fn transfer_by(
         assert!(sender.work.push_run(first, last));
     }
     while receiver.inbox.outstanding() > 0 {
-        let news = tokio::time::timeout(Duration::from_secs(20), receiver.inbox.report.wait());
+        let news = tokio::time::timeout(Duration::from_secs(20), receiver.inbox.wait());
         news.await.expect("progress within 20 s")?;
+        pass_words(&receiver, &sender)?;
     }
     failed.extend(receiver.inbox.report.take_failures());
     sender.work.end();
     while !sender.has_ended() {
-        sender.report.wait().await?;
+        tokio::select! {
+            news = sender.wait() => news?,
+            news = receiver.inbox.wait() => news?,
+        }
+        pass_words(&receiver, &sender)?;
     }
     let placed = receiver.commit()?;
     receiver.close();
@@ -87,7 +92,23 @@ async fn transfer_by(
     Ok(Outcome { placed, failed })
 }
 
-fn make_tree(root: &Path) {
+pub(super) fn options(codec: Codec) -> SendOptions {
+    SendOptions { pool_bytes: 8 << 20, chunk_bytes: CHUNK_BYTES, codec, level: 3 }
+}
+
+/// Tells the sender what the receiver has, as the control stream would.
+pub(super) fn pass_words(receiver: &ReceiveSession, sender: &SendSession) -> Result<()> {
+    receiver.inbox.arrivals.take_changed().into_iter().try_for_each(|word| pass_word(word, sender))
+}
+
+pub(super) fn pass_word((stream, frames, state): Word, sender: &SendSession) -> Result<()> {
+    match state {
+        State::Live | State::Ended => sender.work.acknowledge(&[(stream, frames)]).map(|_| ()),
+        State::Lost => sender.work.lost(stream, frames),
+    }
+}
+
+pub(super) fn make_tree(root: &Path) {
     fs::create_dir_all(root.join("sub/deeper")).unwrap();
     fs::create_dir(root.join("empty folder")).unwrap();
     for size in [0, 1, 1000, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7, 700_000] {
@@ -106,7 +127,7 @@ fn make_tree(root: &Path) {
     sparse.write_all_at(b"in the middle", 20 << 20).unwrap();
 }
 
-fn assert_same(a: &Path, b: &Path) {
+pub(super) fn assert_same(a: &Path, b: &Path) {
     let (left, right) = (a.symlink_metadata().unwrap(), b.symlink_metadata().unwrap());
     assert_eq!(left.mode(), right.mode(), "{}", a.display());
     assert_eq!((left.mtime(), left.mtime_nsec()), (right.mtime(), right.mtime_nsec()), "{}", a.display());
@@ -290,7 +311,7 @@ fn bytes_nobody_asked_for_end_the_session() {
         let to = tempfile::tempdir().unwrap();
         let pair = pair(TransportKind::Memory, STREAMS).await;
         let receiver = Arc::new(ReceiveSession::open(to.path().to_path_buf(), 8 << 20).unwrap());
-        receiver.inbox.start(pair.acceptor.clone(), 1, &tokio::runtime::Handle::current()).unwrap();
+        receiver.inbox.start((1, pair.acceptor.clone()), 1, &tokio::runtime::Handle::current());
         let mut sink = pair.dialler.open_sink().await.unwrap();
         let record = super::frame::Record {
             entry: NO_PARENT - 1,
@@ -302,7 +323,8 @@ fn bytes_nobody_asked_for_end_the_session() {
         };
         let head = super::frame::encode(Codec::Raw, &[record], 4, 4);
         let write = move || {
-            sink.write(&head, Payload::new(*b"evil")).unwrap();
+            let preface = super::frame::encode_preface(0);
+            sink.write(&[&preface, &head[..]].concat(), Payload::new(*b"evil")).unwrap();
             sink
         };
         let thread = std::thread::spawn(write);
@@ -332,7 +354,8 @@ fn a_listed_file_is_hashed_in_parts_until_it_is_pushed() {
     fs::write(&path, "other").unwrap();
     assert_eq!(hash(0, 100).unwrap_err().kind, Kind::SourceChanged);
     assert!(sender.work.push_run(0, 0));
-    let _ = sender.work.take();
+    let stream = sender.work.ledger(|ledger| ledger.open(1)).unwrap();
+    let _ = sender.work.take(stream);
     assert_eq!(hash(0, 100).unwrap_err().kind, Kind::Unsupported);
 }
 
@@ -373,15 +396,9 @@ fn closing_in_the_middle_leaves_nothing_behind() {
             let plans = [RootPlan { entry: 0, final_name: b"root".to_vec(), policy: RootPolicy::Fresh }];
             let expected = receiver.expect(&sender.page(4000).unwrap().columns, &[255; 500], &plans).unwrap();
             let handle = tokio::runtime::Handle::current();
-            receiver.inbox.start(pair.acceptor.clone(), STREAMS, &handle).unwrap();
-            let options = SendOptions {
-                streams: STREAMS,
-                pool_bytes: 8 << 20,
-                chunk_bytes: CHUNK_BYTES,
-                codec: Codec::Raw,
-                level: 3,
-            };
-            sender.start(pair.dialler.clone(), options, &handle).unwrap();
+            receiver.inbox.start((1, pair.acceptor.clone()), STREAMS, &handle);
+            sender.start(options(Codec::Raw)).unwrap();
+            sender.streams((1, &pair.dialler), STREAMS, &handle).await.unwrap();
             for (first, last) in expected.runs {
                 assert!(sender.work.push_run(first, last));
             }
@@ -412,10 +429,8 @@ fn frames_of_the_largest_size_share_few_buffers() {
         let receiver = ReceiveSession::open(to.path().to_path_buf(), 8 << 20).unwrap();
         let plans = [RootPlan { entry: 0, final_name: b"root".to_vec(), policy: RootPolicy::Fresh }];
         receiver.expect(&sender.page(10).unwrap().columns, &[255; 2], &plans).unwrap();
-        receiver
-            .inbox
-            .start(pair.acceptor.clone(), FILES as usize, &tokio::runtime::Handle::current())
-            .unwrap();
+        let handle = tokio::runtime::Handle::current();
+        receiver.inbox.start((1, pair.acceptor.clone()), FILES as usize, &handle);
         for entry in 1..=FILES {
             let mut sink = pair.dialler.open_sink().await.unwrap();
             let record = super::frame::Record {
@@ -432,6 +447,7 @@ fn frames_of_the_largest_size_share_few_buffers() {
                 assert!(crate::chunk::codec::compress(codec, 1, &content, &mut wire).unwrap());
             }
             let head = super::frame::encode(codec, &[record], content.len(), wire.len());
+            let head = [&super::frame::encode_preface(entry), &head[..]].concat();
             std::thread::spawn(move || sink.write(&head, Payload::new(wire)).and_then(|()| sink.finish()));
         }
         while receiver.inbox.outstanding() > 0 {

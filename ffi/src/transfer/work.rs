@@ -1,10 +1,13 @@
-//! The sender's work list: runs of entries and ranges of files, cut into jobs of about one chunk.
+//! The sender's work list: runs of entries and ranges of files, cut into jobs of about one chunk, and what of them is
+//! not known to have arrived.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex};
 
+use super::ledger::{Ledger, Redo};
 use super::source::Source;
+use crate::error::Result;
 use crate::io::columns::SIZE_UNKNOWN;
 
 /// Small files are packed into one frame until it has this many bytes (half a chunk if that is less): enough to make the frame's cost
@@ -23,13 +26,16 @@ pub enum Job {
     Pack(Vec<Arc<Source>>),
     /// One range within the chunk grid of one file.
     Chunk { source: Arc<Source>, offset: u64, length: u64 },
-    /// A stream of unknown length, to be read to its end by one thread.
-    Stream(Arc<Source>),
+    /// A stream of unknown length, to be read from `offset` to its end by one thread.
+    Stream { source: Arc<Source>, offset: u64 },
+    /// What was sent on a stream that broke.
+    Again(Redo),
 }
 
 enum Item {
     Run { next: u32, last: u32 },
     Range { source: Arc<Source>, offset: u64, end: u64 },
+    Job(Job),
 }
 
 #[derive(Default)]
@@ -42,6 +48,13 @@ struct State {
     busy: usize,
     ending: bool,
     stopped: bool,
+    ledger: Ledger,
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.items.is_empty() && self.busy == 0 && self.ledger.is_clear()
+    }
 }
 
 /// Shared by the threads of one send session.
@@ -118,7 +131,7 @@ impl Work {
             .iter()
             .filter_map(|item| match item {
                 Item::Run { next, last } => Some((*next, *last)),
-                Item::Range { .. } => None,
+                Item::Range { .. } | Item::Job(_) => None,
             })
             .collect();
         queued.sort_unstable();
@@ -154,35 +167,98 @@ impl Work {
         self.changed.notify_all();
     }
 
-    /// True when nothing is queued and no thread is busy.
+    /// True when everything pushed so far has been sent and acknowledged.
     pub fn is_idle(&self) -> bool {
-        let state = self.state.lock().unwrap();
-        state.items.is_empty() && state.busy == 0
+        self.state.lock().unwrap().is_idle()
     }
 
-    /// The next job, waiting for one; `None` when the thread shall end. Follow with [`Work::done`].
-    pub fn take(&self) -> Option<Job> {
+    /// The next job for a stream, waiting for one, and for acknowledgements when too many are missing; `None` when the
+    /// stream shall end. Follow with [`Work::done`].
+    pub fn take(&self, stream: u32) -> Option<Job> {
         let mut state = self.state.lock().unwrap();
         loop {
-            if state.stopped {
+            if state.stopped || !state.ledger.is_open(stream) || (state.ending && state.is_idle()) {
                 return None;
             }
-            if let Some(job) = next_job(&mut state, self.chunk_bytes) {
+            if !state.ledger.is_full()
+                && let Some(job) = next_job(&mut state, self.chunk_bytes)
+            {
                 state.busy += 1;
                 return Some(job);
-            }
-            if state.ending && state.items.is_empty() {
-                return None;
             }
             state = self.changed.wait(state).unwrap();
         }
     }
 
-    /// Ends the job that [`Work::take`] gave; true when everything pushed so far is done.
+    /// Ends the job that [`Work::take`] gave; true when everything pushed so far has been sent.
     pub fn done(&self) -> bool {
         let mut state = self.state.lock().unwrap();
         state.busy -= 1;
-        state.busy == 0 && state.items.is_empty()
+        if state.ending && state.is_idle() {
+            self.changed.notify_all();
+        }
+        state.items.is_empty() && state.busy == 0
+    }
+
+    /// Queues a job before all others.
+    pub fn put_back(&self, job: Job) {
+        self.state.lock().unwrap().items.push_front(Item::Job(job));
+        self.changed.notify_all();
+    }
+
+    /// Waits until fewer than `limit` buffers are kept for their acknowledgement; false when the stream shall end.
+    pub fn may_keep(&self, stream: u32, limit: usize) -> bool {
+        let mut state = self.state.lock().unwrap();
+        loop {
+            if state.stopped || !state.ledger.is_open(stream) {
+                return false;
+            }
+            if state.ledger.kept() < limit && !state.ledger.is_full() {
+                return true;
+            }
+            state = self.changed.wait(state).unwrap();
+        }
+    }
+
+    /// Takes note of frames that have arrived; true when everything pushed so far is done.
+    pub fn acknowledge(&self, streams: &[(u32, u32)]) -> Result<bool> {
+        let mut state = self.state.lock().unwrap();
+        state.ledger.acknowledge(streams)?;
+        self.changed.notify_all();
+        Ok(state.is_idle())
+    }
+
+    /// Queues what a stream did not carry over, before all others.
+    pub fn lost(&self, stream: u32, frames: u32) -> Result<()> {
+        let mut state = self.state.lock().unwrap();
+        let again = state.ledger.lost(stream, frames)?;
+        for redo in again.into_iter().rev() {
+            state.items.push_front(Item::Job(Job::Again(redo)));
+        }
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Reads or writes the account of what was sent, and wakes every thread to look at it.
+    pub fn ledger<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        let mut state = self.state.lock().unwrap();
+        let result = change(&mut state.ledger);
+        self.changed.notify_all();
+        result
+    }
+
+    /// Writes a frame down that is about to be sent; false when nothing of the stream counts any more, and then its
+    /// content is queued again.
+    pub fn sent(&self, stream: u32, redo: Redo, wire: u64) -> bool {
+        let mut state = self.state.lock().unwrap();
+        match state.ledger.sent(stream, redo, wire) {
+            Ok(()) => true,
+            Err(redo) => {
+                state.items.push_front(Item::Job(Job::Again(redo)));
+                self.changed.notify_all();
+                false
+            }
+        }
     }
 }
 
@@ -213,7 +289,7 @@ fn next_job(state: &mut State, chunk_bytes: u64) -> Option<Job> {
                 // Asked for once: what is taken out here is not listed any more.
                 let Some(source) = state.listed.remove(&id) else { continue };
                 if source.reference.size == SIZE_UNKNOWN {
-                    return Some(Job::Stream(source));
+                    return Some(Job::Stream { source, offset: 0 });
                 }
                 let size = source.reference.size;
                 source.remaining.fetch_add(size, Ordering::AcqRel);
@@ -226,6 +302,12 @@ fn next_job(state: &mut State, chunk_bytes: u64) -> Option<Job> {
                 if pack_bytes >= pack_limit || pack.len() >= PACK_FILES {
                     return Some(Job::Pack(pack));
                 }
+            }
+            Some(Item::Job(_)) if pack.is_empty() => {
+                let Some(Item::Job(job)) = state.items.pop_front() else {
+                    unreachable!("looked at just above")
+                };
+                return Some(job);
             }
             Some(Item::Range { source, offset, end }) if pack.is_empty() => {
                 let start = *offset;
@@ -265,7 +347,8 @@ mod tests {
     }
 
     fn packed(work: &Work) -> Vec<u32> {
-        match work.take() {
+        let stream = work.ledger(|ledger| ledger.open(0)).unwrap();
+        match work.take(stream) {
             Some(Job::Pack(files)) => files.iter().map(|source| source.reference.id).collect(),
             _ => panic!("not a pack"),
         }
