@@ -85,8 +85,14 @@ export interface ConnectionStats {
   bytesCopied: number;
   /** The peer's `ip:port` now, which QUIC may change. */
   remote: string;
-  /** QUIC packets lost, TCP segments sent again. */
+  /** QUIC packets lost, TCP segments sent again: those of streams that have ended are not in it. */
   lostPackets?: number;
+  /** Bytes that may be under way: of QUIC's path, of all TCP bulk streams that are open. */
+  cwndBytes?: number;
+  /** Bytes/s that the transport last saw delivered, over the same; not with every congestion control. */
+  deliveryRate?: number;
+  /** Times that QUIC took a loss for congestion. */
+  congestionEvents?: number;
 }
 
 /**
@@ -212,6 +218,9 @@ export async function connectionStats(
     bytes_copied: number;
     remote: string;
     lost_packets: number | null;
+    cwnd_bytes: number | null;
+    delivery_rate: number | null;
+    congestion_events: number | null;
   }>("net.stats", { connection });
   return {
     rttUs: stats.rtt_us ?? undefined,
@@ -220,6 +229,9 @@ export async function connectionStats(
     bytesCopied: stats.bytes_copied,
     remote: stats.remote,
     lostPackets: stats.lost_packets ?? undefined,
+    cwndBytes: stats.cwnd_bytes ?? undefined,
+    deliveryRate: stats.delivery_rate ?? undefined,
+    congestionEvents: stats.congestion_events ?? undefined,
   };
 }
 

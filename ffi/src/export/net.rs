@@ -117,6 +117,9 @@ struct StatsResult {
     bytes_copied: u64,
     remote: String,
     lost_packets: Option<u64>,
+    cwnd_bytes: Option<u64>,
+    delivery_rate: Option<u64>,
+    congestion_events: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +234,9 @@ fn stats(context: Context, args: &[u8]) -> OpFuture {
             bytes_copied: stats.bytes_copied,
             remote: stats.remote,
             lost_packets: stats.lost_packets,
+            cwnd_bytes: stats.cwnd_bytes,
+            delivery_rate: stats.delivery_rate,
+            congestion_events: stats.congestion_events,
         })
     })
 }

@@ -15,8 +15,8 @@ impl LongPaths {
     /// algorithm, or does not tell, the socket stays as it is.
     #[cfg(target_os = "linux")]
     pub(super) fn apply(&self, socket: &(impl std::os::fd::AsFd + std::os::fd::AsRawFd)) {
-        let measured = super::tcp_info::rtt_and_retransmits(socket);
-        if measured.is_some_and(|(rtt, _)| Duration::from_micros(rtt) >= self.min_rtt) {
+        let measured = super::tcp_info::read(socket);
+        if measured.is_some_and(|info| Duration::from_micros(info.rtt_us) >= self.min_rtt) {
             let _ = socket2::SockRef::from(socket).set_tcp_congestion(self.algorithm.as_bytes());
         }
     }

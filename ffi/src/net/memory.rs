@@ -85,7 +85,11 @@ struct PipeState {
 
 impl Pipe {
     fn break_off(&self) {
-        self.state.lock().unwrap().broken = true;
+        let mut state = self.state.lock().unwrap();
+        state.broken = true;
+        // Nobody reads them any more, and they are buffers that another stream may be waiting for.
+        state.parts.clear();
+        drop(state);
         self.changed.notify_all();
     }
 }

@@ -118,6 +118,12 @@ pub struct Stats {
     /// Bytes of bulk streams that were copied within this program, both directions; over TCP next to none.
     pub bytes_copied: u64,
     pub lost_packets: Option<u64>,
+    /// Bytes that may be under way, over all bulk streams that are open.
+    pub cwnd_bytes: Option<u64>,
+    /// Bytes a second that the transport last saw delivered, over the same.
+    pub delivery_rate: Option<u64>,
+    /// Times that the transport took a loss for congestion.
+    pub congestion_events: Option<u64>,
     pub remote: String,
 }
 

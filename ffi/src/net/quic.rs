@@ -256,7 +256,12 @@ impl Bulk {
 
     pub fn fill_stats(&self, stats: &mut Stats) {
         for path in self.quic.paths().iter().filter(|path| path.is_selected()) {
-            stats.rtt_us = Some(path.rtt().as_micros() as u64);
+            let seen = path.stats();
+            stats.rtt_us = Some(seen.rtt.as_micros() as u64);
+            stats.cwnd_bytes = Some(seen.cwnd);
+            stats.congestion_events = Some(seen.congestion_events);
+            // The controller's is in bits.
+            stats.delivery_rate = seen.bandwidth_estimate.map(|bits| bits / 8);
             if let iroh::TransportAddr::Ip(address) = path.remote_addr() {
                 stats.remote = address.to_string();
             }

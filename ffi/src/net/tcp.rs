@@ -387,13 +387,17 @@ impl Bulk {
     }
 
     pub fn fill_stats(&self, stats: &mut Stats) {
-        if let Some((rtt, retransmits)) = super::tcp_info::rtt_and_retransmits(&self.control.0) {
-            stats.rtt_us = Some(rtt);
-            let idle = self.idle.lock().unwrap();
-            let sockets = idle.sockets.iter().filter_map(Weak::upgrade);
-            let of_bulk = sockets.filter_map(|each| super::tcp_info::rtt_and_retransmits(each.socket()));
-            stats.lost_packets = Some(retransmits + of_bulk.map(|(_, retransmits)| retransmits).sum::<u64>());
-        }
+        let Some(control) = super::tcp_info::read(&self.control.0) else { return };
+        stats.rtt_us = Some(control.rtt_us);
+        let idle = self.idle.lock().unwrap();
+        let sockets: Vec<_> = idle.sockets.iter().filter_map(Weak::upgrade).collect();
+        drop(idle);
+        let of_bulk: Vec<_> =
+            sockets.iter().filter_map(|each| super::tcp_info::read(each.socket())).collect();
+        let sum = |field: fn(&super::tcp_info::Info) -> u64| of_bulk.iter().map(field).sum::<u64>();
+        stats.lost_packets = Some(control.retransmits + sum(|info| info.retransmits));
+        stats.cwnd_bytes = Some(sum(|info| info.cwnd_bytes));
+        stats.delivery_rate = Some(sum(|info| info.delivery_rate));
     }
 }
 

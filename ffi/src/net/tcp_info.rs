@@ -3,17 +3,33 @@
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
 
-/// Smoothed round trip in microseconds, and segments that were sent again.
+/// One socket's state; all counters are since it was made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Info {
+    /// Smoothed round trip, microseconds.
+    pub rtt_us: u64,
+    /// Segments that were sent again.
+    pub retransmits: u64,
+    /// Bytes that may be under way.
+    pub cwnd_bytes: u64,
+    /// Bytes a second that the kernel last saw delivered.
+    pub delivery_rate: u64,
+}
+
 #[cfg(target_os = "linux")]
-pub fn rtt_and_retransmits(socket: &impl AsRawFd) -> Option<(u64, u64)> {
+pub fn read(socket: &impl AsRawFd) -> Option<Info> {
     use std::ffi::{c_int, c_void};
 
     const IPPROTO_TCP: c_int = 6;
     const TCP_INFO: c_int = 11;
     /// Offsets in `struct tcp_info` of linux/tcp.h, which only ever grows at its end.
+    const SND_MSS: usize = 16;
     const RTT: usize = 68;
+    const SND_CWND: usize = 80;
     const TOTAL_RETRANS: usize = 100;
-    const NEEDED: usize = 104;
+    /// 64 bits, since Linux 4.9.
+    const DELIVERY_RATE: usize = 160;
+    const NEEDED: usize = 168;
 
     unsafe extern "C" {
         fn getsockopt(
@@ -35,10 +51,15 @@ pub fn rtt_and_retransmits(socket: &impl AsRawFd) -> Option<(u64, u64)> {
         return None;
     }
     let field = |at: usize| u64::from(u32::from_ne_bytes(info[at..at + 4].try_into().expect("4 bytes")));
-    Some((field(RTT), field(TOTAL_RETRANS)))
+    Some(Info {
+        rtt_us: field(RTT),
+        retransmits: field(TOTAL_RETRANS),
+        cwnd_bytes: field(SND_CWND) * field(SND_MSS),
+        delivery_rate: u64::from_ne_bytes(info[DELIVERY_RATE..NEEDED].try_into().expect("8 bytes")),
+    })
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn rtt_and_retransmits<T>(_: &T) -> Option<(u64, u64)> {
+pub fn read<T>(_: &T) -> Option<Info> {
     None
 }

@@ -418,7 +418,8 @@ fn too_many_bulk_streams_are_refused() {
         let pair = pair(TransportKind::Tcp, 4).await;
         let error = pair.dialler.bulk(MAX_BULK_STREAMS - 3).await.unwrap_err();
         assert_eq!(error.kind, Kind::LimitExceeded);
-        assert!(pair.dialler.stats().rtt_us.is_some());
+        let stats = pair.dialler.stats();
+        assert!(stats.rtt_us.is_some() && stats.cwnd_bytes.is_some());
         let sinks: Vec<_> = {
             let mut sinks = Vec::new();
             for _ in 0..4 {

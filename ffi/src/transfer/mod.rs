@@ -12,6 +12,7 @@ pub mod links;
 mod pack;
 mod place_small;
 pub mod pool;
+mod ranges;
 pub mod receive;
 pub mod receive_streams;
 pub mod report;

@@ -1,0 +1,113 @@
+//! Ranges of files at the sender: read, and described as records.
+
+use super::frame::{FLAG_DATA, FLAG_END, FLAG_HOLE, MAX_RECORDS, Record};
+use super::pool::Buffer;
+use super::source::Source;
+use crate::error::{Error, Result};
+use crate::io::name::quoted_path;
+use crate::io::read;
+
+/// Reads the data of one range and describes it; the file's last range carries the end mark.
+pub fn read_chunk(source: &Source, offset: u64, length: usize, buffer: &mut Buffer) -> Result<Vec<Record>> {
+    let file = source.open()?;
+    let mut records = read_range(source, &file, offset, length, buffer)?;
+    if source.finish_range(length as u64) {
+        source.check_unchanged(&file)?;
+        source.close();
+        end_records(&mut records);
+    }
+    Ok(records)
+}
+
+/// Reads a range once more. Others of the file may have arrived and even its end mark, so it must still be the same.
+pub fn read_again(
+    source: &Source,
+    offset: u64,
+    length: usize,
+    end: bool,
+    buffer: &mut Buffer,
+) -> Result<Vec<Record>> {
+    let file = read::open_source(&source.reference)?;
+    let mut records = read_range(source, &file, offset, length, buffer)?;
+    source.check_unchanged(&file)?;
+    if end {
+        end_records(&mut records);
+    }
+    Ok(records)
+}
+
+fn end_records(records: &mut [Record]) {
+    if let Some(last) = records.last_mut() {
+        last.flags |= FLAG_END;
+    }
+}
+
+/// Reads the data of a range and describes it with its holes.
+fn read_range(
+    source: &Source,
+    file: &std::fs::File,
+    offset: u64,
+    length: usize,
+    buffer: &mut Buffer,
+) -> Result<Vec<Record>> {
+    let mut ranges = source.data_ranges(file, offset, length as u64);
+    if 2 * ranges.len() + 2 > MAX_RECORDS {
+        ranges.clear();
+        ranges.push(offset..offset + length as u64);
+    }
+    let mut records = Vec::with_capacity(2 * ranges.len() + 1);
+    let mut used = 0;
+    let mut at = offset;
+    for range in ranges {
+        if range.start > at {
+            records.push(hole_record(source, at, range.start - at));
+        }
+        let wanted = (range.end - range.start) as usize;
+        let space = &mut buffer.space()[used..used + wanted];
+        if read_full(source, file, space, range.start)? != wanted {
+            return Err(source.changed());
+        }
+        records.push(data_record(source, range.start, space, 0));
+        used += wanted;
+        at = range.end;
+    }
+    let end = offset + length as u64;
+    if end > at {
+        records.push(hole_record(source, at, end - at));
+    }
+    buffer.set_length(used);
+    Ok(records)
+}
+
+fn read_full(source: &Source, file: &std::fs::File, space: &mut [u8], offset: u64) -> Result<usize> {
+    read::read_at(file, space, offset).map_err(|error| {
+        let path = quoted_path(&source.reference.path());
+        Error { text: error.text.replacen("a file", &path, 1), ..error }
+    })
+}
+
+/// Describes bytes of a file; without bytes it is the end mark at `offset`.
+pub fn data_record(source: &Source, offset: u64, data: &[u8], flags: u16) -> Record {
+    if data.is_empty() {
+        return Record {
+            entry: source.reference.id,
+            flags: FLAG_END,
+            status: 0,
+            offset,
+            length: 0,
+            hash: [0; 32],
+        };
+    }
+    Record {
+        entry: source.reference.id,
+        flags: FLAG_DATA | flags,
+        status: 0,
+        offset,
+        length: data.len() as u64,
+        hash: *blake3::hash(data).as_bytes(),
+    }
+}
+
+fn hole_record(source: &Source, offset: u64, length: u64) -> Record {
+    Record { entry: source.reference.id, flags: FLAG_HOLE, status: 0, offset, length, hash: [0; 32] }
+}
