@@ -23,6 +23,7 @@ try {
     connection,
     source,
     agent: "wormhole-bench/1",
+    minStreams: 2,
     maxStreams: 2,
     poolBytes: 64 * 2 ** 20,
     chunkBytes: CHUNK_BYTES,

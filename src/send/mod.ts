@@ -23,12 +23,7 @@ import {
   SendSource,
   type TransferOutcome,
 } from "../transfer/mod.ts";
-import {
-  allowedTransports,
-  type PeerConnection,
-  streamCount,
-  type TransportChoice,
-} from "../transport/mod.ts";
+import { allowedTransports, type PeerConnection, type TransportChoice } from "../transport/mod.ts";
 
 /** What is sent: a text, or what {@linkcode FilesOptions} names. */
 export type Content = { readonly text: string } | { readonly files: FilesOptions };
@@ -96,7 +91,8 @@ export async function send(options: SendOptions): Promise<TransferOutcome> {
     connection,
     source,
     agent: options.agent,
-    maxStreams: await streams(connection, options),
+    minStreams: options.minStreams,
+    maxStreams: options.maxStreams,
     poolBytes: options.poolBytes,
     chunkBytes: options.chunkBytes,
     compression: options.compression,
@@ -133,13 +129,4 @@ async function host(
       cause,
     });
   return await withDeadline(run, { ms: timeoutMs, late, clock, signal });
-}
-
-async function streams(
-  connection: PeerConnection,
-  { minStreams, maxStreams }: Pick<SendOptions, "minStreams" | "maxStreams">,
-): Promise<number> {
-  const { rttMs } = await connection.stats();
-  const cpuCount = navigator.hardwareConcurrency;
-  return streamCount({ kind: connection.kind, rttMs, cpuCount, minStreams, maxStreams });
 }

@@ -1,16 +1,21 @@
 import { type ErrorCode, WormholeError } from "../base/errors.ts";
-import type { Link, LinkStats, PeerConnection, TransportKind } from "../transport/connection.ts";
+import type { FurtherLink, Link, LinkStats, PeerConnection, TransportKind } from "../transport/connection.ts";
 
 /**
  * Mints a {@linkcode PeerConnection} from a link whose key is `expectedKey` (32 bytes, vouched for by a PAKE,
- * a ticket or the list of known peers). It owns the link and `endpoint`, which closes after it.
+ * a ticket or the list of known peers). It owns the link and `endpoint`, which closes after it, and with it every
+ * link that `nextLink` gave.
  *
  * @throws {WormholeError} PEER_UNAUTHENTICATED when the link belongs to another key.
  */
 export function authenticated(
   link: Link,
   expectedKey: Uint8Array,
-  { endpoint }: { endpoint?: AsyncDisposable } = {},
+  { endpoint, nextLink }: {
+    endpoint?: AsyncDisposable;
+    /** Gives the next further link of the same session. */
+    nextLink?: NextLink;
+  } = {},
 ): PeerConnection {
   if (!sameKey(link.peerKey, expectedKey)) {
     throw new WormholeError(
@@ -19,8 +24,11 @@ export function authenticated(
     );
   }
   // The brand has no value; this is the one place that may claim it.
-  return new AuthenticatedLink(link, endpoint) as Link as PeerConnection;
+  return new AuthenticatedLink(link, endpoint, nextLink) as Link as PeerConnection;
 }
+
+/** How a session comes to a further link. */
+export type NextLink = (options: { signal?: AbortSignal }) => Promise<FurtherLink | undefined>;
 
 /** Tells whether two public keys are equal; keys are public, so the time taken may tell. */
 export function sameKey(a: Uint8Array, b: Uint8Array): boolean {
@@ -30,11 +38,13 @@ export function sameKey(a: Uint8Array, b: Uint8Array): boolean {
 class AuthenticatedLink implements Link {
   readonly #link: Link;
   readonly #endpoint: AsyncDisposable | undefined;
+  readonly #nextLink: NextLink | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(link: Link, endpoint: AsyncDisposable | undefined) {
+  constructor(link: Link, endpoint: AsyncDisposable | undefined, nextLink: NextLink | undefined) {
     this.#link = link;
     this.#endpoint = endpoint;
+    this.#nextLink = nextLink;
   }
 
   get kind(): TransportKind {
@@ -67,6 +77,10 @@ class AuthenticatedLink implements Link {
 
   stats(): Promise<LinkStats> {
     return this.#link.stats();
+  }
+
+  async nextLink({ signal }: { signal?: AbortSignal } = {}): Promise<FurtherLink | undefined> {
+    return await this.#nextLink?.({ ...signal && { signal } });
   }
 
   close(code?: ErrorCode): Promise<void> {

@@ -4,6 +4,7 @@ import type { PeerConnection } from "../transport/connection.ts";
 import { Endpoint } from "../transport/endpoint.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
+import { acceptFurther } from "./further_links.ts";
 import { dialledKey } from "./introduction.ts";
 import { introduce } from "./introduce.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
@@ -40,7 +41,8 @@ export async function hostSession({ meet, ...options }: HostSessionOptions): Pro
       (signal) => acceptSelected(endpoint, { peerKey, signal }),
       { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs), clock, signal },
     );
-    const connection = authenticated(link, peerKey, { endpoint });
+    const nextLink = acceptFurther(endpoint, { peerKey, ...clock && { clock } });
+    const connection = authenticated(link, peerKey, { endpoint, ...transports.length > 1 && { nextLink } });
     onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
     return connection;
   } catch (error) {

@@ -8,6 +8,7 @@ import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
 import { type Hint, hintText, orderHints } from "../transport/hints.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
+import { dialFurther } from "./further_links.ts";
 import { sameKey } from "./introduction.ts";
 import { introduce } from "./introduce.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
@@ -58,7 +59,10 @@ export async function joinSession(
       (signal) => connect(endpoint, { hints, peerKey: peer.key, clock, signal }),
       { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs, hints), clock, signal },
     );
-    const connection = authenticated(link, peer.key, { endpoint });
+    const dial = (hint: Hint, { signal }: { signal: AbortSignal }) =>
+      endpoint.dial(hint, { peerKey: peer.key, signal });
+    const nextLink = dialFurther({ first: link, hints, dial, peerKey: peer.key, clock });
+    const connection = authenticated(link, peer.key, { endpoint, nextLink });
     onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
     return connection;
   } catch (error) {

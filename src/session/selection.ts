@@ -7,6 +7,7 @@ import { isWormholeError, WormholeError } from "../base/errors.ts";
 import type { Link } from "../transport/connection.ts";
 import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
 import { isMap } from "../wire/fields.ts";
+import { MAX_LINKS } from "../wire/limits.ts";
 import { sameKey } from "./authenticated.ts";
 
 /** The frame that selects a link: the CBOR map `{selected: true}`; later versions may add fields. */
@@ -14,6 +15,18 @@ export const SELECTED: Uint8Array = encodeCbor({ selected: true });
 
 /** Links that may wait for their selection; a race makes a handful, and more than that is an attack or a bug. */
 const MAX_WAITING_LINKS = 64;
+
+/** Tells the listening side that this is further link `number` of the session; to be sent before anything else. */
+export function join(link: Link, number: number): Promise<void> {
+  return link.send(encodeCbor({ joins: number }));
+}
+
+/** Gives the number in a link's first frame; undefined when it begins otherwise. */
+export function joinedNumber(frame: Uint8Array): number | undefined {
+  const value = decodeCbor(frame);
+  const number = isMap(value) ? value.joins : undefined;
+  return typeof number === "number" && number >= 1 && number < MAX_LINKS ? number : undefined;
+}
 
 /** What makes links for {@linkcode acceptSelected}: an endpoint. */
 export interface Acceptor {

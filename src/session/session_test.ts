@@ -94,6 +94,17 @@ for (const transports of [["quic", "tcp"], ["tcp"], ["quic"]] satisfies DialTran
 }
 
 for (const transports of [["quic"], ["tcp"]] satisfies DialTransport[][]) {
+  Deno.test(`a session that is pinned to ${transports[0]} makes no further link`, async () => {
+    await using scene = new Scene();
+    const { hosted, joined } = await scene.run({ transports }, { transports });
+    await using host = value(hosted);
+    await using join = value(joined);
+    assertEquals([host.kind, join.kind], [transports[0], transports[0]]);
+    assertEquals([await host.nextLink?.(), await join.nextLink?.()], [undefined, undefined]);
+  });
+}
+
+for (const transports of [["quic"], ["tcp"]] satisfies DialTransport[][]) {
   Deno.test(`one machine's two windows connect over ${transports[0]}`, async () => {
     await using scene = new Scene();
     const seed = crypto.getRandomValues(new Uint8Array(32));

@@ -47,6 +47,8 @@ class End {
   }
 }
 
+const STREAMS = { kind: "memory", cpuCount: 2, minStreams: 1, maxStreams: 1 } as const;
+
 function pair(): [End, End] {
   const [a, b] = [new End(), new End()];
   a.peer = b;
@@ -58,7 +60,7 @@ function provide(connection: End, clock: SimulatedClock, signal?: AbortSignal) {
   const machine = new Provider({
     hello: helloOf("s"),
     offer: offerOf({ kind: "text", roots: [], text: "hi" }),
-    maxStreams: 1,
+    ...STREAMS,
     compression: "auto",
     compressionLevel: 3,
   });
@@ -152,7 +154,7 @@ Deno.test("drive() lets a peer wait that asks faster than we can answer", async 
   const machine = new Provider({
     hello: helloOf("s"),
     offer: offerOf(),
-    maxStreams: 1,
+    ...STREAMS,
     compression: "auto",
     compressionLevel: 3,
   });

@@ -7,13 +7,12 @@ import type { CommitResult, ExpectResult, ReceiveReport } from "../native/transf
 import {
   type Columns,
   columnsOf,
-  MAX_ACKNOWLEDGED_STREAMS,
   type Message,
   type MessageOf,
   type Totals,
-  writeAcknowledgement,
   writeRequest,
 } from "../wire/mod.ts";
+import { BulkReceiver, type BulkReceiverAction, type BulkReceiverEvent } from "./bulk_receiver.ts";
 import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
 import { ManifestReader, type ManifestRoot } from "./manifest_reader.ts";
@@ -28,8 +27,7 @@ export type Decision =
 export type GetterEvent =
   /** Result of `ask`. */
   | { readonly type: "decided"; readonly decision: Decision }
-  /** Result of `start`. */
-  | { readonly type: "started" }
+  | BulkReceiverEvent
   /** Result of `expect`; `refused` are roots that were not taken, `skipped` roots that exist already. */
   | { readonly type: "expected"; readonly result: ExpectResult; readonly refused: readonly RefusedRoot[] }
   /** Result of `check_space`: bytes that are free; nothing more is known where none are needed. */
@@ -48,8 +46,7 @@ export interface RefusedRoot extends FailedEntry {
 export type GetterAction =
   /** Ask the person, and open the engine when they accept anything but a text. */
   | { readonly type: "ask"; readonly offer: MessageOf<"offer"> }
-  /** Set the bulk streams up. */
-  | { readonly type: "start"; readonly streams: number }
+  | BulkReceiverAction
   /** Find places for the roots and register the page's entries; in order. */
   | {
     readonly type: "expect";
@@ -75,6 +72,9 @@ export const PAGE_WINDOW = 8;
 /** Requested entries at which no more pages are granted, so that memory does not grow with the tree. */
 export const MAX_OUTSTANDING = 65_536;
 
+/** Bytes for which a further link may be worth its making: less is over before it has been measured. */
+const LINK_WORTH_BYTES = 64 * 1024 * 1024;
+
 /** How long the sender's `done_ack` is waited for, in ms; the outcome is settled without it. */
 const ACK_WAIT_MS = 5000;
 
@@ -89,7 +89,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #offer: MessageOf<"offer"> | undefined;
   #reader: ManifestReader | undefined;
   #onlyPart = false;
-  #streams = 0;
+  #bulk: BulkReceiver | undefined;
+  #watching = false;
   #acceptedAt = 0;
   #pages = 0;
   #credit = -1;
@@ -116,8 +117,6 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #ackDeadline = Infinity;
   #peerGone = false;
   #ran = false;
-  /** A bulk stream has been lost. */
-  #broke = false;
   #outcome: TransferOutcome | undefined;
 
   constructor(options: GetterOptions) {
@@ -129,8 +128,6 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     switch (event.type) {
       case "decided":
         return this.#decided(event.decision);
-      case "started":
-        return this.act({ type: "watch", generation: this.#generation });
       case "expected":
         return this.#expected(event.result, event.refused);
       case "space":
@@ -141,6 +138,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
         return this.#news(event.report, event.generation);
       case "committed":
         return this.#committed(event.result);
+      default:
+        return this.#streams(event);
     }
   }
 
@@ -163,7 +162,13 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
       case "totals":
         return this.#counted(message.totals);
       case "bulk_streams":
-        return this.#bulk(message.count);
+      case "bulk_gone":
+      case "link_lost":
+        // What crosses the end of the transfer means nothing any more.
+        if (this.isSettled()) return;
+        this.#mustBe("receiving", message.type);
+        if (this.#bulk === undefined) throw unexpected(message.type);
+        return this.#bulk.heard(message);
       case "manifest_page":
         return this.#page(message);
       case "manifest_response":
@@ -194,10 +199,14 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   }
 
   protected override get ownDeadline(): number {
-    return this.#ackDeadline;
+    return Math.min(
+      this.#ackDeadline,
+      this.#state === "receiving" ? this.#bulk?.deadline ?? Infinity : Infinity,
+    );
   }
 
   protected override onTick(): void {
+    if (this.#state === "receiving") this.#bulk?.tick(this.now);
     if (this.now >= this.#ackDeadline) this.settle();
   }
 
@@ -220,15 +229,21 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     this.#onlyPart = (decision.only?.length ?? 0) > 0;
     this.#reader = new ManifestReader({ offer, ...decision });
     this.#state = "receiving";
-    this.#streams = streamsOf(this.#peer!.abilities, this.#options.maxStreams);
+    const streams = streamsOf(this.#peer!.abilities, this.#options.maxStreams);
     const codecs = codecsOf(this.#peer!.abilities);
     this.send({
       type: "answer",
       accept: true,
       abilities: { zstd: codecs.has("zstd"), lz4: codecs.has("lz4") },
-      streams: this.#streams,
+      streams,
     });
     if (offer.kind === "text") return this.#end({ files: 0, directories: 0, symlinks: 0 });
+    this.#bulk = new BulkReceiver({
+      streams,
+      wantsLink: offer.kind === "files" && (offer.counting || offer.totals.bytes >= LINK_WORTH_BYTES),
+      act: (action) => this.act(action),
+      send: (message) => this.send(message),
+    });
     this.#grant();
     if (this.#lateTotals !== undefined) this.act({ type: "check_space" });
     this.#progress("transferring");
@@ -257,12 +272,12 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     throw new WormholeError("NO_SPACE", "Cannot receive: not enough space for what is still to come");
   }
 
-  #bulk(count: number): void {
-    this.#mustBe("receiving", "bulk_streams");
-    // Zero once they are set up: it may come only once.
-    if (count > this.#streams) throw unexpected("bulk_streams");
-    this.#streams = 0;
-    this.act({ type: "start", streams: count });
+  #streams(event: BulkReceiverEvent): void {
+    if (this.#state !== "receiving") return;
+    this.#bulk!.on(event, this.now);
+    if (event.type !== "opened" || this.#watching) return;
+    this.#watching = true;
+    this.act({ type: "watch", generation: this.#generation });
   }
 
   #page(message: MessageOf<"manifest_page">): void {
@@ -314,43 +329,18 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #news(report: ReceiveReport, generation: number): void {
     if (this.#state !== "receiving") return;
     if (report.bytes_wire > this.#received.bytes_wire) this.heard();
-    this.#acknowledge(report.streams);
     this.#received = report;
     this.#receivedGeneration = generation;
     this.#checkSpace();
     this.#engineFailed += report.failed.length;
     this.#failures.addNative(report.failed);
     if (!report.ended) this.#ran = true;
-    else if (this.#broke && report.outstanding > 0) {
-      this.failed(new WormholeError("CONNECTION_LOST", "Cannot go on: every bulk stream broke"));
-    } else if (this.#ran && report.outstanding > 0) {
-      throw new WormholeError(
-        "PROTOCOL",
-        "Cannot go on: the other side ended its data before all of it was sent",
-      );
-    }
+    const isDry = report.ended && this.#ran && report.outstanding > 0;
+    this.#bulk!.news(report.streams, { now: this.now, isDry });
     this.#progress("transferring");
     this.#grant();
     this.#commitWhenComplete();
     if (this.#isReceiving()) this.act({ type: "watch", generation: this.#generation });
-  }
-
-  /** Tells the sender what it need not keep, and what it has to send again. */
-  #acknowledge(streams: ReceiveReport["streams"]): void {
-    const alive = streams.filter(([, , state]) => state !== "lost");
-    for (let at = 0; at < alive.length; at += MAX_ACKNOWLEDGED_STREAMS) {
-      const part = alive.slice(at, at + MAX_ACKNOWLEDGED_STREAMS);
-      this.send(writeAcknowledgement({
-        time: Math.floor(this.now),
-        streams: part.map(([stream, frames]) => [stream, frames]),
-        links: [],
-      }));
-    }
-    for (const [stream, frames, state] of streams) {
-      if (state !== "lost") continue;
-      this.#broke = true;
-      this.send({ type: "bulk_lost", stream, frames });
-    }
   }
 
   #isReceiving(): boolean {
@@ -379,6 +369,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     // its `outstanding` would lie; that counts only when the report was asked for afterwards.
     const reported = this.#receivedGeneration === this.#generation && this.#received.outstanding === 0;
     if (this.#unfinished() > 0 && !reported) return;
+    this.#bulk!.end(this.now);
     this.#state = "committing";
     this.#progress("placing");
     this.act({ type: "commit" });

@@ -7,6 +7,7 @@ import {
   encodeMessage,
   type Message,
   type UnknownMessage,
+  writeAcknowledgement,
   writeRequest,
 } from "../wire/mod.ts";
 import { Getter, type GetterAction, type GetterEvent } from "./getter.ts";
@@ -25,6 +26,7 @@ const TREE = [{ name: "d", kind: "directory" }, { parent: 0 }, {
   target: "a",
 }] as const;
 const NONE = new Uint8Array();
+const STREAMS = { kind: "memory", cpuCount: 2, minStreams: 1, maxStreams: 8 } as const;
 const TOTALS = { files: 3, directories: 1, symlinks: 0, bytes: 15 };
 
 const SENDER: Message[] = [
@@ -35,6 +37,8 @@ const SENDER: Message[] = [
   pageOf(0, [...TREE], { last: false }),
   pageOf(1, [{ parent: 0, name: "b" }], { first: 3 }),
   { type: "ping", nonce: 1 },
+  { type: "bulk_gone", stream: 1 },
+  { type: "link_lost", link: 1 },
   { type: "error", code: "IO", entry: 1 },
   { type: "done_ack" },
 ];
@@ -46,6 +50,8 @@ const RECEIVER: Message[] = [
   { type: "have", entry: 1, chunks: new Uint8Array([1]) },
   { type: "request_chunks", ...writeRequest({ runs: [[1, 2]], ranges: [] }), released: 2 },
   { type: "pong", nonce: 1 },
+  writeAcknowledgement({ time: 100, streams: [[0, 1]], links: [50] }),
+  { type: "bulk_lost", stream: 1, frames: 0 },
   { type: "error", code: "IO", entry: 1 },
   { type: "done", files: 1, directories: 1, symlinks: 1, bytes: 5, failed: [], failed_count: 0 },
 ];
@@ -166,7 +172,7 @@ Deno.test("Provider ends every mangled session with an error that is known", () 
     machine: new Provider({
       hello: helloOf("s"),
       offer: offerOf({ counting: true }),
-      maxStreams: 8,
+      ...STREAMS,
       compression: "auto",
       compressionLevel: 3,
     }),
@@ -197,10 +203,10 @@ const EXPECTED: ExpectResult = { requested: NONE, skipped: 0, empty: 0, failed: 
 const RECEIVED: ReceiveReport = {
   bytes: 5,
   bytes_wire: 50,
+  streams: [[0, 1, "live"]],
+  links: [],
   files_done: 1,
   failed: [],
-  streams: [],
-  links: [],
   outstanding: 0,
   ended: false,
 };
@@ -210,7 +216,23 @@ function received(action: GetterAction, random: Random): GetterEvent | CommonEve
     case "ask":
       return { type: "decided", decision: random(20) === 0 ? { accept: false } : { accept: true } };
     case "start":
-      return { type: "started" };
+      return random(30) === 0
+        ? {
+          type: "not_opened",
+          link: action.link,
+          count: action.streams,
+          error: new WormholeError("TIMEOUT", "x"),
+        }
+        : { type: "opened", link: action.link };
+    case "give_up":
+      return { type: "gave_up", stream: action.stream, frames: random(3) };
+    case "look_at_links":
+      return { type: "links", received: [50] };
+    case "find_link":
+      return { type: "linked", link: 1 };
+    case "drop_link":
+    case "watch_link":
+      return undefined;
     case "expect": {
       const { first, count } = action.columns;
       const runs = count > 0 ? [[first, first + count - 1] as const] : [];
@@ -232,14 +254,14 @@ function received(action: GetterAction, random: Random): GetterEvent | CommonEve
 const SENT: SendReport = {
   bytes_read: 5,
   bytes_wire: 50,
+  links: [],
+  lost: [],
   blocked_us: 0,
   encode_us: 0,
   encode_plain: 50,
   probes: [],
   files_done: 1,
   failed: [],
-  links: [],
-  lost: [],
   idle: true,
 };
 
@@ -257,6 +279,15 @@ function providing(random: Random): (action: ProviderAction) => ProviderEvent | 
       }
       case "start":
         return { type: "started" };
+      case "streams":
+        return { type: "streams_set", link: action.link, failed: random(20) === 0 };
+      case "look_at_links":
+        return { type: "links", links: [{ link: 0, rttMs: 1, bytesSent: 50, lostPackets: 0 }] };
+      case "stop_opening":
+      case "drop_link":
+      case "watch_link":
+      case "take_link":
+        return undefined;
       case "push":
       case "acknowledge":
       case "lost":
@@ -268,7 +299,7 @@ function providing(random: Random): (action: ProviderAction) => ProviderEvent | 
       case "measure":
         return { type: "measured", bytes: 5 };
       case "watch":
-        return { type: "sent", report: SENT, usage: { ownMs: 0, idleMs: 0 } };
+        return { type: "sent", report: SENT, links: [], usage: { ownMs: 0, idleMs: 0 } };
     }
   };
 }

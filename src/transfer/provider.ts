@@ -10,12 +10,14 @@ import {
   type Message,
   type MessageOf,
   packRanges,
-  readAcknowledgement,
   readRequest,
   type Totals,
 } from "../wire/mod.ts";
 import { chunkList } from "./chunk_list.ts";
 import { factsOf, type ProcessorUse } from "./facts.ts";
+import type { TransportKind } from "../transport/connection.ts";
+import { streamCount } from "../transport/chooser.ts";
+import { BulkSender, type BulkSenderAction, type BulkSenderEvent, type SentOverLink } from "./bulk_sender.ts";
 import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
 import { Failures, type Progress } from "./outcome.ts";
@@ -25,10 +27,14 @@ import { peerState, refused } from "./peer_error.ts";
 export type ProviderEvent =
   /** Result of `read_page`. */
   | { readonly type: "page"; readonly columns: Columns; readonly problems: readonly NativeProblem[] }
-  /** Result of `start`. */
-  | { readonly type: "started" }
-  /** Result of `watch`. */
-  | { readonly type: "sent"; readonly report: SendReport; readonly usage: ProcessorUse }
+  | BulkSenderEvent
+  /** Result of `watch`; `links` are the report's by their numbers. */
+  | {
+    readonly type: "sent";
+    readonly report: SendReport;
+    readonly links: readonly SentOverLink[];
+    readonly usage: ProcessorUse;
+  }
   /** Result of `count`. */
   | { readonly type: "counted"; readonly totals: Totals }
   /** Result of `hash`. */
@@ -40,8 +46,9 @@ export type ProviderEvent =
 export type ProviderAction =
   /** List the next entries. */
   | { readonly type: "read_page" }
-  /** Set the bulk streams up. */
+  /** Set the engine up, and the first bulk streams. */
   | { readonly type: "start"; readonly streams: number; readonly choice: CodecChoice }
+  | BulkSenderAction
   /** Wait until everything is counted. */
   | { readonly type: "count" }
   /** Send these; after `start`, in order. Then forget what was not asked for up to `released`. */
@@ -56,10 +63,6 @@ export type ProviderAction =
   /** Look how many bytes these chunks of a file are; in order with `push`. */
   | { readonly type: "measure"; readonly entry: number; readonly chunks: Uint8Array }
   | { readonly type: "tune"; readonly choice: CodecChoice; readonly probe: readonly CodecChoice[] }
-  /** Frames of these streams have arrived; in order, as `lost`. */
-  | { readonly type: "acknowledge"; readonly streams: readonly (readonly [stream: number, frames: number])[] }
-  /** A stream ended for the receiver after so many frames. */
-  | { readonly type: "lost"; readonly stream: number; readonly frames: number }
   /** Wait for news of the engine. */
   | { readonly type: "watch" };
 
@@ -67,15 +70,21 @@ export type ProviderAction =
 export interface ProviderOptions {
   readonly hello: MessageOf<"hello">;
   readonly offer: MessageOf<"offer">;
+  readonly minStreams: number;
   readonly maxStreams: number;
+  /** Logical processors of this machine. */
+  readonly cpuCount: number;
+  /** Of the connection. */
+  readonly kind: TransportKind;
   readonly compression: CompressionMode;
   readonly compressionLevel: number;
   /** Round trip time of the connection, where it is known. */
   readonly rttMs?: number;
 }
 
-/** Bytes that make one more bulk stream worth its set-up. */
-const BYTES_PER_STREAM = 16 * 1024 * 1024;
+/** Bytes that make one more bulk stream worth its set-up at first, and at all: a chunk. */
+const BYTES_PER_FIRST_STREAM = 16 * 1024 * 1024;
+const BYTES_PER_STREAM = 4 * 1024 * 1024;
 /** Files that make one more bulk stream worth its set-up. */
 const FILES_PER_STREAM = 512;
 /** How often an honest receiver asks for one entry, and what small trees may ask beyond. */
@@ -93,7 +102,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   #state: State = "greeting";
   #totals: Totals | undefined;
   #compression: CompressionController | undefined;
-  #streams = 1;
+  #bulk: BulkSender | undefined;
   #peerStreams: number;
   #credit = -1;
   #nextPage = 0;
@@ -140,9 +149,13 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       case "page":
         return this.#page(event);
       case "started":
+        this.#bulk!.on(event);
         return this.act({ type: "watch" });
       case "sent":
-        return this.#news(event.report, event.usage);
+        return this.#news(event);
+      default:
+        // A transfer that is over has no use for streams.
+        if (this.#state === "sending") this.#bulk?.on(event);
     }
   }
 
@@ -181,11 +194,12 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       case "error":
         return this.#entryFailed(message.code, message.entry!);
       case "bulk_received":
-        this.#mustBe("sending", message.type);
-        return this.act({ type: "acknowledge", streams: readAcknowledgement(message).streams });
       case "bulk_lost":
+      case "bulk_refused":
+      case "link_lost":
         this.#mustBe("sending", message.type);
-        return this.act({ type: "lost", stream: message.stream, frames: message.frames });
+        if (this.#bulk === undefined) throw unexpected(message.type);
+        return this.#bulk.heard(message);
       case "done":
         return this.#done(message);
       default:
@@ -212,13 +226,24 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       ...this.#options.rttMs !== undefined && { rttMs: this.#options.rttMs },
     });
     const { choice, firstProbe: probe } = this.#compression;
-    this.#streams = chooseStreams({
+    const { minStreams, cpuCount, kind, rttMs = 0, offer } = this.#options;
+    const most = Math.min(answer.streams, this.#peerStreams);
+    const { least, start, worth } = chooseStreams({
       totals: this.#totals,
-      kind: this.#options.offer.kind,
-      most: Math.min(answer.streams, this.#peerStreams),
+      kind: offer.kind,
+      wanted: streamCount({ kind, rttMs, cpuCount, minStreams, maxStreams: most }),
+      most,
     });
-    this.send({ type: "bulk_streams", count: this.#streams });
-    this.act({ type: "start", streams: this.#streams, choice });
+    this.#bulk = new BulkSender({
+      kind,
+      cpuCount,
+      minStreams: Math.min(minStreams, least),
+      maxStreams: worth,
+      start,
+      act: (action) => this.act(action),
+      send: (message) => this.send(message),
+    });
+    this.act({ type: "start", streams: start, choice });
     if (probe.length > 0) this.act({ type: "tune", choice, probe });
     this.#progress("transferring");
   }
@@ -304,21 +329,25 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     this.#failures.add({ path: `entry ${entry}`, code, message: peerState(code) });
   }
 
-  #news(report: SendReport, usage: ProcessorUse): void {
+  #news({ report, links, usage }: ProviderEvent & { type: "sent" }): void {
     // Bytes that left are no sign of life: the system's buffers take megabytes for a peer that is gone.
     this.#failures.addNative(report.failed);
     this.#sent = report;
     this.#progress(report.idle && this.#listed ? "placing" : "transferring");
+    this.#bulk!.sent(links, report.lost, this.#remaining());
     this.#tune(report, usage);
-    if (!report.idle && report.links.every(({ streams }) => streams === 0)) {
-      this.failed(new WormholeError("CONNECTION_LOST", "Cannot go on: every bulk stream broke"));
-    }
     if (this.#state === "sending") this.act({ type: "watch" });
   }
 
+  /** Bytes that are still to be read, as far as known. */
+  #remaining(): number {
+    if (this.#totals === undefined || this.#options.offer.kind === "stream") return Infinity;
+    return Math.max(0, this.#totals.bytes - this.#sent.bytes_read - this.#had);
+  }
+
   #tune(report: SendReport, usage: ProcessorUse): void {
-    const facts = factsOf(report, usage, { atMs: this.now, streams: this.#streams });
-    const decision = this.#compression?.next(facts);
+    const streams = Math.max(1, this.#bulk!.streams);
+    const decision = this.#compression?.next(factsOf(report, usage, { atMs: this.now, streams }));
     if (decision !== undefined) this.act({ type: "tune", ...decision });
   }
 
@@ -383,12 +412,25 @@ function tooMuch(): WormholeError {
   );
 }
 
-/** Gives the number of bulk streams that `totals` are worth; all when the totals are not known. */
+/**
+ * Gives the number of bulk streams that `totals` are worth at first, and the bounds for later; `wanted` is what the link
+ * would take at first.
+ */
 export function chooseStreams(
-  { totals, kind, most }: { totals: Totals | undefined; kind: MessageOf<"offer">["kind"]; most: number },
-): number {
-  if (kind === "stream") return 1;
-  if (totals === undefined) return most;
-  const worth = Math.ceil(totals.bytes / BYTES_PER_STREAM) + Math.floor(totals.files / FILES_PER_STREAM);
-  return Math.max(1, Math.min(most, worth));
+  { totals, kind, wanted, most }: {
+    totals: Totals | undefined;
+    kind: MessageOf<"offer">["kind"];
+    wanted: number;
+    most: number;
+  },
+): { least: number; start: number; worth: number } {
+  // One reader has one stream.
+  if (kind === "stream") return { least: 1, start: 1, worth: 1 };
+  const worthOf = (bytes: number) => {
+    if (totals === undefined) return most;
+    const worth = Math.ceil(totals.bytes / bytes) + Math.floor(totals.files / FILES_PER_STREAM);
+    return Math.max(1, Math.min(most, worth));
+  };
+  const start = Math.min(wanted, worthOf(BYTES_PER_FIRST_STREAM));
+  return { least: start, start, worth: worthOf(BYTES_PER_STREAM) };
 }

@@ -1,6 +1,12 @@
 import { assertEquals, assertTrue } from "../base/testing.ts";
 import type { SendReport } from "../native/transfer.ts";
-import { type Message, type MessageOf, writeAcknowledgement, writeRequest } from "../wire/mod.ts";
+import {
+  type Message,
+  type MessageOf,
+  type Totals,
+  writeAcknowledgement,
+  writeRequest,
+} from "../wire/mod.ts";
 import type { CommonAction } from "./machine.ts";
 import { chooseStreams, Provider, type ProviderAction, type ProviderEvent } from "./provider.ts";
 import { columnsOf, helloOf, offerOf, Script } from "./testing.ts";
@@ -23,18 +29,10 @@ const DONE: MessageOf<"done"> = {
   failed_count: 0,
 };
 const REPORT: SendReport = {
+  links: [],
+  lost: [],
   bytes_read: 0,
   bytes_wire: 0,
-  links: [{
-    connection: 1,
-    streams: 1,
-    bytes_wire: 0,
-    bytes_delivered: 0,
-    blocked_us: 0,
-    frames: 0,
-    ended: false,
-  }],
-  lost: [],
   blocked_us: 0,
   encode_us: 0,
   encode_plain: 0,
@@ -45,11 +43,13 @@ const REPORT: SendReport = {
 };
 const USAGE = { ownMs: 0, idleMs: 0 };
 
+const STREAMS = { kind: "memory", cpuCount: 2, minStreams: 1, maxStreams: 8 } as const;
+
 function greeted(offer = offerOf()): ProviderScript {
   const provider = new Provider({
     hello: helloOf("s"),
     offer,
-    maxStreams: 8,
+    ...STREAMS,
     compression: "auto",
     compressionLevel: 3,
   });
@@ -80,11 +80,19 @@ Deno.test("Provider sends everything in order and ends well", () => {
   script.event({ type: "started" });
   script.hears(runs([1, 1]));
   script.event({ type: "page", columns: columnsOf([{ parent: 0 }], { first: 2 }), problems: [] });
-  assertEquals(script.taken(), ["send:manifest_page", "read_page", "watch", "push", "send:manifest_page"]);
+  assertEquals(script.taken(), [
+    "send:manifest_page",
+    "read_page",
+    "take_link",
+    "watch",
+    "push",
+    "send:manifest_page",
+  ]);
   script.hears(runs([2, 2]));
   script.event({
     type: "sent",
     report: { ...REPORT, bytes_read: 10, bytes_wire: 200, files_done: 2, idle: true },
+    links: [],
     usage: USAGE,
   });
   assertEquals(script.taken(), ["push", "watch"]);
@@ -170,7 +178,7 @@ Deno.test("Provider refuses another version and its own echo", () => {
       new Provider({
         hello: helloOf("s"),
         offer: offerOf(),
-        maxStreams: 8,
+        ...STREAMS,
         compression: "auto",
         compressionLevel: 3,
       }),
@@ -188,7 +196,7 @@ Deno.test("Provider reports a frozen peer in time, however much its own side sti
   const script = sending();
   script.event({ type: "started" });
   for (let i = 1; i <= 5; i++) {
-    script.wait(2000).event({ type: "sent", report: { ...REPORT, bytes_wire: i }, usage: USAGE });
+    script.wait(2000).event({ type: "sent", report: { ...REPORT, bytes_wire: i }, links: [], usage: USAGE });
   }
   assertTrue(!script.taken().includes("fail"));
   script.wait(2000).failed("PEER_FROZEN");
@@ -224,12 +232,12 @@ Deno.test("Provider ends when either side cancels or fails", () => {
 
 Deno.test("Provider tunes the codec to a link that holds it up", () => {
   const script = sending();
-  script.event({ type: "started" }).event({ type: "sent", report: REPORT, usage: USAGE }).take();
+  script.event({ type: "started" }).event({ type: "sent", report: REPORT, links: [], usage: USAGE }).take();
   const probes = [{ codec: 1, level: 1, plain: 1000, wire: 300, cpu_us: 10 }];
   script.now += 1000;
   // One stream, kept waiting all the time by 1 MB/s.
   const report = { ...REPORT, encode_plain: 1e6, bytes_wire: 1e6, blocked_us: 990_000, probes };
-  script.event({ type: "sent", report, usage: { ownMs: 100, idleMs: 1900 } });
+  script.event({ type: "sent", report, links: [], usage: { ownMs: 100, idleMs: 1900 } });
   const [tune] = script.take() as ProviderAction[];
   assertTrue(tune?.type === "tune");
   assertEquals(tune.choice, { codec: "zstd", level: 1 });
@@ -238,11 +246,16 @@ Deno.test("Provider tunes the codec to a link that holds it up", () => {
 
 Deno.test("chooseStreams() gives small transfers one stream and large ones all", () => {
   const totals = (bytes: number, files: number) => ({ bytes, files, directories: 0, symlinks: 0 });
-  assertEquals(chooseStreams({ totals: totals(1, 1), kind: "files", most: 8 }), 1);
-  assertEquals(chooseStreams({ totals: totals(2 ** 31, 1), kind: "files", most: 8 }), 8);
-  assertEquals(chooseStreams({ totals: totals(1, 1100), kind: "files", most: 8 }), 3);
-  assertEquals(chooseStreams({ totals: undefined, kind: "files", most: 8 }), 8);
-  assertEquals(chooseStreams({ totals: undefined, kind: "stream", most: 8 }), 1);
+  const choose = (totals: Totals | undefined, kind: "files" | "stream" = "files") => {
+    const { least, start, worth } = chooseStreams({ totals, kind, wanted: 4, most: 64 });
+    return [least, start, worth];
+  };
+  assertEquals(choose(totals(1, 1)), [1, 1, 1]);
+  assertEquals(choose(totals(40 << 20, 1)), [3, 3, 10]);
+  assertEquals(choose(totals(2 ** 31, 1)), [4, 4, 64]);
+  assertEquals(choose(totals(1, 1100)), [3, 3, 3]);
+  assertEquals(choose(undefined), [4, 4, 64]);
+  assertEquals(choose(undefined, "stream"), [1, 1, 1]);
 });
 
 /** Sending, with `count` entries listed and more to come. */
@@ -265,7 +278,7 @@ Deno.test("Provider tells totals that it counted after the offer", () => {
   late.take();
   late.event({ type: "counted", totals });
   assertEquals(late.taken(), []);
-  late.event({ type: "sent", report: REPORT, usage: USAGE });
+  late.event({ type: "sent", report: REPORT, links: [], usage: USAGE });
   const progress = late.actions.findLast(({ type }) => type === "progress") as CommonAction & {
     type: "progress";
   };
@@ -323,22 +336,19 @@ Deno.test("Provider refuses questions about what it did not list, and too many",
 });
 
 Deno.test("Provider hands on what the receiver says of its streams", () => {
-  const script = sending(1).event({ type: "started" });
+  const totals = { files: 1, directories: 0, symlinks: 0, bytes: 2 ** 30 };
+  const script = sending(1, offerOf({ totals })).event({ type: "started" });
   script.take();
-  script.hears(writeAcknowledgement({ time: 5, streams: [[0, 3], [2, 7]], links: [] }));
-  script.hears({ type: "bulk_lost", stream: 1, frames: 2 });
+  script.hears(writeAcknowledgement({ time: 5, streams: [[0, 3], [1, 7]], links: [] }));
+  script.hears({ type: "bulk_lost", stream: 1, frames: 7 });
   assertEquals(script.take(), [
-    { type: "acknowledge", streams: [[0, 3], [2, 7]] },
-    { type: "lost", stream: 1, frames: 2 },
+    { type: "acknowledge", streams: [[0, 3], [1, 7]] },
+    { type: "look_at_links" },
+    { type: "lost", stream: 1, frames: 7 },
   ]);
 });
 
-Deno.test("Provider ends when every stream broke while something is to be sent", () => {
-  const script = sending(1).event({ type: "started" });
-  script.take();
-  const links = REPORT.links.map((link) => ({ ...link, streams: 0 }));
-  script.event({ type: "sent", report: { ...REPORT, links, lost: [0] }, usage: USAGE });
-  // The control stream may still say why.
-  assertEquals(script.taken(), ["watch"]);
-  script.wait(1000).failed("CONNECTION_LOST", null);
+Deno.test("Provider refuses words about streams before there are any", () => {
+  greeted().hears(writeAcknowledgement({ time: 5, streams: [], links: [] })).failed("PROTOCOL");
+  greeted().hears({ type: "bulk_lost", stream: 0, frames: 0 }).failed("PROTOCOL");
 });

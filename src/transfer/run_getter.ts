@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from "../base/clock.ts";
-import { WormholeError } from "../base/errors.ts";
+import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { diskSpace } from "../native/files.ts";
 import type { NativeQueue } from "../native/queue.ts";
@@ -12,6 +12,7 @@ import { Getter, type GetterAction, type GetterEvent } from "./getter.ts";
 import { makeHello } from "./handshake.ts";
 import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
+import { TransferLinks } from "./transfer_links.ts";
 import { type ExistingPolicy, Placement } from "./placement.ts";
 
 /** An offer as the person sees it; names are checked, show them through `printable`. */
@@ -101,6 +102,7 @@ class Work implements AsyncDisposable {
   /** Pages keep their order; nothing is closed under one. */
   readonly #lane = new Lane();
   readonly #destination: Uint8Array;
+  readonly #links: TransferLinks;
   #placement: Placement | undefined;
   #engine: NativeReceive | undefined;
   #committing: Promise<CommitResult> | undefined;
@@ -111,6 +113,7 @@ class Work implements AsyncDisposable {
   constructor(options: RunGetterOptions) {
     this.#options = options;
     this.#destination = encodeName(options.destination);
+    this.#links = new TransferLinks(options.connection);
   }
 
   async perform(action: GetterAction, signal: AbortSignal): Promise<GetterEvent | undefined> {
@@ -118,12 +121,24 @@ class Work implements AsyncDisposable {
       case "ask":
         return await this.#ask(action.offer, signal);
       case "start":
-        await this.#options.connection.bulk(action.streams, { signal });
-        await this.#opened().start(
-          { connection: this.#options.connection.native, streams: action.streams },
-          { signal },
-        );
-        return { type: "started" };
+        return await this.#start(action, signal);
+      case "find_link": {
+        const made = await this.#links.next(signal);
+        return made && { type: "linked", link: made.link };
+      }
+      case "watch_link":
+        await this.#links.gone(action.link, signal);
+        return { type: "link_gone", link: action.link };
+      case "drop_link":
+        await this.#links.drop(action.link);
+        return undefined;
+      case "give_up":
+        return { type: "gave_up", stream: action.stream, frames: await this.#opened().giveUp(action.stream) };
+      case "look_at_links": {
+        const received: number[] = [];
+        for (const { link, bytesReceived } of await this.#links.status()) received[link] = bytesReceived;
+        return { type: "links", received: Array.from(received, (each = 0) => each) };
+      }
       case "expect":
         return await this.#lane.run(() => this.#expect(action));
       case "watch":
@@ -141,7 +156,23 @@ class Work implements AsyncDisposable {
     this.#over = true;
     await this.#lane.idle();
     await Promise.allSettled([this.#committing]);
+    await this.#links[Symbol.asyncDispose]();
     await this.#engine?.close();
+  }
+
+  async #start(
+    { link, streams }: GetterAction & { type: "start" },
+    signal: AbortSignal,
+  ): Promise<GetterEvent> {
+    try {
+      const connection = this.#links.get(link);
+      await connection.bulk(streams, { signal });
+      await this.#opened().start({ connection: connection.native, streams }, { signal });
+      return { type: "opened", link };
+    } catch (error) {
+      if (signal.aborted || !isWormholeError(error)) throw error;
+      return { type: "not_opened", link, count: streams, error };
+    }
   }
 
   async #watch(generation: number, signal: AbortSignal): Promise<GetterEvent | undefined> {

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
 import { type CodecChoice, COMPRESSION_RULES, type CompressionMode } from "../content/mod.ts";
-import type { HashedChunks, NativeSend } from "../native/transfer.ts";
+import type { HashedChunks, NativeSend, SendReport } from "../native/transfer.ts";
 import type { PeerConnection } from "../transport/connection.ts";
 import { CHUNK_BYTES, MAX_RESPONSE_CHUNKS } from "../wire/mod.ts";
 import { bytesOfChunks } from "./chunk_list.ts";
@@ -12,6 +12,7 @@ import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
 import { Provider, type ProviderAction, type ProviderEvent } from "./provider.ts";
 import type { SendSource } from "./source.ts";
+import { TransferLinks } from "./transfer_links.ts";
 
 /** What {@linkcode runProvider} needs. */
 export interface RunProviderOptions {
@@ -20,6 +21,8 @@ export interface RunProviderOptions {
   readonly source: SendSource;
   /** Program and version, such as `wormhole/0.1.0`. */
   readonly agent: string;
+  /** Bulk streams at least and at most; the receiver may want fewer. */
+  readonly minStreams: number;
   readonly maxStreams: number;
   /** Bytes of all buffers. */
   readonly poolBytes: number;
@@ -53,12 +56,15 @@ export async function runProvider(options: RunProviderOptions): Promise<Transfer
   const machine = new Provider({
     hello: makeHello({ agent, nonce: crypto.getRandomValues(new Uint8Array(16)), streams: maxStreams }),
     offer: source.offer(crypto.getRandomValues(new Uint8Array(16))),
+    minStreams: options.minStreams,
     maxStreams,
+    cpuCount: navigator.hardwareConcurrency,
+    kind: connection.kind,
     compression: options.compression,
     compressionLevel: options.compressionLevel,
     ...rttMs !== undefined && { rttMs },
   });
-  const work = new Work(options);
+  await using work = new Work(options);
   return await drive<ProviderEvent, ProviderAction>({
     machine,
     connection,
@@ -89,13 +95,21 @@ async function countFor(
 }
 
 /** Does what the machine wants with the engine. */
-class Work {
+class Work implements AsyncDisposable {
   readonly #options: RunProviderOptions;
-  /** Starting, pushing and tuning keep their order. */
+  /** Starting, pushing, tuning and the fate of frames keep their order. */
   readonly #lane = new Lane();
+  readonly #links: TransferLinks;
+  /** Ends the wait for streams that cannot come, by link. */
+  readonly #opening = new Map<number, AbortController>();
 
   constructor(options: RunProviderOptions) {
     this.#options = options;
+    this.#links = new TransferLinks(options.connection);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#links[Symbol.asyncDispose]();
   }
 
   async perform(action: ProviderAction, signal: AbortSignal): Promise<ProviderEvent | undefined> {
@@ -126,7 +140,56 @@ class Work {
         await this.#lane.run(() => engine.lost({ stream: action.stream, frames: action.frames }));
         return undefined;
       case "watch":
-        return { type: "sent", report: await engine.wait({ signal }), usage: await processorUse() };
+        return await this.#sent(await engine.wait({ signal }));
+      case "streams":
+        return await this.#streams(engine, action, signal);
+      case "stop_opening":
+        this.#opening.get(action.link)?.abort(
+          new WormholeError("CONNECT_FAILED", "Cannot open streams: the other side cannot connect"),
+        );
+        return undefined;
+      case "take_link": {
+        const taken = await this.#links.next(signal);
+        return taken && { type: "linked", ...taken };
+      }
+      case "watch_link":
+        await this.#links.gone(action.link, signal);
+        return { type: "link_gone", link: action.link };
+      case "drop_link":
+        await this.#links.drop(action.link);
+        return undefined;
+      case "look_at_links":
+        return { type: "links", links: await this.#links.status() };
+    }
+  }
+
+  /** The engine knows links by their handles, the machine by their numbers. */
+  async #sent(report: SendReport): Promise<ProviderEvent> {
+    const links = report.links.flatMap(({ connection, ...rest }) => {
+      const link = this.#links.numberOf(connection);
+      return link === undefined ? [] : [{ link, ...rest }];
+    });
+    return { type: "sent", report, links, usage: await processorUse() };
+  }
+
+  async #streams(
+    engine: NativeSend,
+    { link, streams, opens }: ProviderAction & { type: "streams" },
+    signal: AbortSignal,
+  ): Promise<ProviderEvent> {
+    const stop = new AbortController();
+    this.#opening.set(link, stop);
+    try {
+      const connection = this.#links.get(link);
+      if (opens > 0) await connection.bulk(opens, { signal: AbortSignal.any([signal, stop.signal]) });
+      await engine.streams({ connection: connection.native, streams }, { signal });
+      return { type: "streams_set", link };
+    } catch (error) {
+      if (signal.aborted || !isWormholeError(error)) throw error;
+      // The transfer goes on with the streams that there are; a link that is gone says so itself.
+      return { type: "streams_set", link, failed: true };
+    } finally {
+      this.#opening.delete(link);
     }
   }
 

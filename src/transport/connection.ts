@@ -69,4 +69,17 @@ declare const AUTHENTICATED: unique symbol;
  */
 export interface PeerConnection extends Link {
   readonly [AUTHENTICATED]: true;
+
+  /**
+   * Gives the next further link to the same machine, over another transport: the side that dialled dials once, if a
+   * second transport could matter; the other side waits for what it dials. undefined: no more will come.
+   */
+  nextLink?(options?: { signal?: AbortSignal }): Promise<FurtherLink | undefined>;
+}
+
+/** A link beside the one that a session is about. */
+export interface FurtherLink {
+  /** From 1, as the side that dialled says; wire/spec/streams.md §1. */
+  readonly number: number;
+  readonly link: PeerConnection;
 }

@@ -10,6 +10,7 @@ export {
   type TransportChoice,
 } from "./chooser.ts";
 export {
+  type FurtherLink,
   type Link,
   type LinkStats,
   MAX_CONTROL_FRAME_BYTES,

@@ -48,6 +48,7 @@ export function providerOptions({ a }: Pick<LinkedPair, "a">, source: SendSource
     connection: trusted(a),
     source,
     agent: AGENT,
+    minStreams: 4,
     maxStreams: 4,
     poolBytes: 32 * MIB,
     chunkBytes: 4 * MIB,

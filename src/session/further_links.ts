@@ -1,0 +1,114 @@
+/**
+ * Further links of a session, over the transport that lost the race: the side that dialled makes one when a transfer asks
+ * for it, the other side takes it. Both prove the same keys as the first link; wire/spec/streams.md §1.
+ *
+ * A session that lost its first link ends today. This is where making another one will begin: the hints, the endpoint
+ * and the peer's key are all here, and the transfer takes whatever `nextLink` gives.
+ */
+import { type Clock, systemClock } from "../base/clock.ts";
+import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { isLan } from "../transport/chooser.ts";
+import type { FurtherLink, Link } from "../transport/connection.ts";
+import { dialFirst } from "../transport/dial.ts";
+import { type Hint, hostPort, isLoopback } from "../transport/hints.ts";
+import { authenticated, type NextLink, sameKey } from "./authenticated.ts";
+import { withDeadline } from "./deadline.ts";
+import { type Acceptor, join, joinedNumber } from "./selection.ts";
+
+/** How long the other transport may take to answer: where it is blocked nobody waits for it anyway. */
+const DIAL_MS = 5000;
+
+/** How long a link may take to say that it joins. */
+const JOIN_MS = 10_000;
+
+/** What {@linkcode dialFurther} needs. */
+export interface DialFurtherOptions {
+  /** The link that the session is about. */
+  readonly first: Link;
+  /** Everything that may be dialled, best first. */
+  readonly hints: readonly Hint[];
+  readonly dial: (hint: Hint, options: { signal: AbortSignal }) => Promise<Link>;
+  /** 32 bytes. */
+  readonly peerKey: Uint8Array;
+  readonly clock?: Clock;
+}
+
+/** Gives how the dialling side comes to a further link: once, and only where another transport could matter. */
+export function dialFurther(
+  { first, hints, dial, peerKey, clock = systemClock }: DialFurtherOptions,
+): NextLink {
+  let dialled = false;
+  return async ({ signal }) => {
+    if (dialled) return undefined;
+    dialled = true;
+    const others = otherHints(hints, first);
+    if (others.length === 0 || !await couldMatter(first)) return undefined;
+    let link: Link | undefined;
+    try {
+      link = await withDeadline((signal) => dialFirst(others, { dial, clock, signal }), {
+        ms: DIAL_MS,
+        late: (cause) => new WormholeError("TIMEOUT", "Cannot make a further link: no answer", { cause }),
+        clock,
+        ...signal && { signal },
+      });
+      await join(link, 1);
+      return { number: 1, link: authenticated(link, peerKey) };
+    } catch (error) {
+      await link?.close().catch(() => {}); // It was never used.
+      if (signal?.aborted || !isWormholeError(error)) throw error;
+      // One transport is enough.
+      return undefined;
+    }
+  };
+}
+
+/** Gives how the listening side comes to further links: it takes each that the holder of `peerKey` makes. */
+export function acceptFurther(
+  acceptor: Acceptor,
+  { peerKey, clock = systemClock }: { peerKey: Uint8Array; clock?: Clock },
+): NextLink {
+  return async ({ signal }) => {
+    for (;;) {
+      const link = await acceptor.accept({ ...signal && { signal } });
+      const further = await joined(link, { peerKey, clock, ...signal && { signal } });
+      if (further !== undefined) return further;
+      await link.close("REFUSED").catch(() => {}); // It belongs to nobody here.
+      signal?.throwIfAborted();
+    }
+  };
+}
+
+async function joined(
+  link: Link,
+  { peerKey, clock, signal }: { peerKey: Uint8Array; clock: Clock; signal?: AbortSignal },
+): Promise<FurtherLink | undefined> {
+  if (!sameKey(link.peerKey, peerKey)) return undefined;
+  try {
+    const frame = await withDeadline((signal) => link.recv({ signal }), {
+      ms: JOIN_MS,
+      late: (cause) => new WormholeError("TIMEOUT", "Cannot take a further link: it says nothing", { cause }),
+      clock,
+      ...signal && { signal },
+    });
+    const number = frame && joinedNumber(frame);
+    return number === undefined ? undefined : { number, link: authenticated(link, peerKey) };
+  } catch (error) {
+    if (signal?.aborted) await link.close().catch(() => {}); // The session is over.
+    if (signal?.aborted || !isWormholeError(error)) throw error;
+    return undefined;
+  }
+}
+
+/** Hints of other transports than the first link's, its own host before others. */
+function otherHints(hints: readonly Hint[], first: Link): Hint[] {
+  const others = hints.filter(({ transport }) => transport !== first.kind);
+  const host = (hint: Hint) => first.remote.startsWith(hostPort({ ...hint, port: 0 }).replace(/0$/, ""));
+  return [...others.filter(host), ...others.filter((hint) => !host(hint))];
+}
+
+/** On one machine nothing needs a second transport, and on a LAN TCP needs none. */
+async function couldMatter(first: Link): Promise<boolean> {
+  if (isLoopback(first.remote.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1"))) return false;
+  const { rttMs } = await first.stats();
+  return !(first.kind === "tcp" && rttMs > 0 && isLan(rttMs));
+}
