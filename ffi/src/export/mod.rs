@@ -11,6 +11,7 @@ use crate::op::{self, Op};
 pub mod codec;
 pub mod files;
 pub mod hash;
+pub mod leftover;
 pub mod mdns;
 pub mod net;
 pub mod pairing;
@@ -22,6 +23,7 @@ pub mod walk;
 pub const OPERATIONS: &[&[(&str, Op)]] = &[
     queue::OPERATIONS,
     hash::OPERATIONS,
+    leftover::OPERATIONS,
     codec::OPERATIONS,
     files::OPERATIONS,
     walk::OPERATIONS,

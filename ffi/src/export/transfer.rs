@@ -21,6 +21,7 @@ use crate::transfer::expect::{ReceiveSession, RootPlan, RootPolicy};
 use crate::transfer::links::Link;
 use crate::transfer::report::{Failure, Report};
 use crate::transfer::send::{SendOptions, SendSession};
+use crate::transfer::version::VersionKey;
 
 pub const OPERATIONS: &[(&str, Op)] = &[
     ("send.open", send_open),
@@ -42,6 +43,7 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("receive.start", receive_start),
     ("receive.give_up", receive_give_up),
     ("receive.wait", receive_wait),
+    ("receive.sync", receive_sync),
     ("receive.commit", receive_commit),
     ("receive.close", receive_close),
 ];
@@ -67,6 +69,8 @@ struct SendOpenArgs {
     ignore_files: bool,
     chunk_bytes: usize,
     io: Option<String>,
+    /// 32 bytes: the secret that versions are made with; none are without it.
+    version_key: Option<ByteBuf>,
 }
 
 #[derive(Serialize)]
@@ -88,9 +92,10 @@ fn send_open(context: Context, args: &[u8]) -> OpFuture {
             .collect();
         let options = WalkOptions { exclude: args.exclude, ignore_files: args.ignore_files };
         let chunk_bytes = within("chunk_bytes", args.chunk_bytes, CHUNK_BYTES)? as u64;
+        let versions = args.version_key.map(|key| VersionKey::new(&key)).transpose()?;
         let session = blocking(move || {
             let session = SendSession::open(roots, options, chunk_bytes)?;
-            Ok(session.with_io(backend_of(args.io.as_deref())?))
+            Ok(session.with_io(backend_of(args.io.as_deref())?).with_versions(versions))
         })
         .await?;
         Ok(SendHandle { send: context.objects.insert(Arc::new(session))? })
@@ -139,6 +144,8 @@ struct ProblemRecord {
 #[derive(Serialize)]
 struct PageResult {
     columns: Columns,
+    /// u64 per entry, or null.
+    versions: Option<ByteBuf>,
     problems: Vec<ProblemRecord>,
 }
 
@@ -156,7 +163,7 @@ fn send_page(context: Context, args: &[u8]) -> OpFuture {
                 text: problem.error.text,
             })
             .collect();
-        Ok(PageResult { columns: listed.columns, problems })
+        Ok(PageResult { columns: listed.columns, versions: listed.versions.map(ByteBuf::from), problems })
     })
 }
 
@@ -414,11 +421,14 @@ struct ReceiveOpenArgs {
     destination: LocalPath,
     pool_bytes: usize,
     io: Option<String>,
+    /// Given when TypeScript keeps a journal: staging folders of earlier transfers that stay.
+    kept: Option<Vec<ByteBuf>>,
 }
 
 #[derive(Serialize)]
 struct ReceiveHandle {
     receive: u32,
+    staging: ByteBuf,
 }
 
 #[derive(Deserialize)]
@@ -428,13 +438,21 @@ struct ReceiveArgs {
 
 fn receive_open(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: ReceiveOpenArgs| async move {
-        let destination = args.destination.0;
+        let (destination, pool_bytes) = (args.destination.0, args.pool_bytes);
         let session = blocking(move || {
             let io = backend_of(args.io.as_deref())?;
-            Ok(ReceiveSession::open(destination, args.pool_bytes)?.with_io(io))
+            let session = match args.kept {
+                Some(kept) => {
+                    let kept: Vec<Vec<u8>> = kept.into_iter().map(ByteBuf::into_vec).collect();
+                    ReceiveSession::open_journaled(destination, pool_bytes, &kept)?
+                }
+                None => ReceiveSession::open(destination, pool_bytes)?,
+            };
+            Ok(session.with_io(io))
         })
         .await?;
-        Ok(ReceiveHandle { receive: context.objects.insert(Arc::new(session))? })
+        let staging = ByteBuf::from(session.inbox.staging.name());
+        Ok(ReceiveHandle { receive: context.objects.insert(Arc::new(session))?, staging })
     })
 }
 
@@ -449,6 +467,9 @@ struct RootPlanArgs {
 struct ExpectArgs {
     receive: u32,
     columns: Columns,
+    /// u64 per entry, or nothing.
+    #[serde(default)]
+    versions: ByteBuf,
     wanted: ByteBuf,
     #[serde(default)]
     roots: Vec<RootPlanArgs>,
@@ -457,8 +478,10 @@ struct ExpectArgs {
 #[derive(Serialize)]
 struct ExpectResult {
     requested: ByteBuf,
+    ranges: ByteBuf,
+    resumed: u64,
     skipped: u64,
-    empty: u64,
+    complete: u64,
     failed: Vec<Failure>,
 }
 
@@ -466,16 +489,26 @@ fn receive_expect(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: ExpectArgs| async move {
         let session = context.objects.get::<ReceiveSession>(args.receive)?;
         let plans: Vec<RootPlan> = args.roots.into_iter().map(root_plan).collect::<Result<_>>()?;
-        let expected = blocking(move || session.expect(&args.columns, &args.wanted, &plans)).await?;
+        let versions = super::leftover::versions_of(&args.versions);
+        let expected =
+            blocking(move || session.expect_versions(&args.columns, &versions, &args.wanted, &plans)).await?;
         let mut requested = Vec::with_capacity(expected.runs.len() * 8);
         for (first, last) in &expected.runs {
             requested.extend_from_slice(&first.to_le_bytes());
             requested.extend_from_slice(&last.to_le_bytes());
         }
+        let mut ranges = Vec::with_capacity(expected.ranges.len() * 24);
+        for (entry, offset, length) in &expected.ranges {
+            ranges.extend_from_slice(&u64::from(*entry).to_le_bytes());
+            ranges.extend_from_slice(&offset.to_le_bytes());
+            ranges.extend_from_slice(&length.to_le_bytes());
+        }
         Ok(ExpectResult {
             requested: ByteBuf::from(requested),
+            ranges: ByteBuf::from(ranges),
+            resumed: expected.resumed,
             skipped: expected.skipped,
-            empty: expected.empty,
+            complete: expected.complete,
             failed: expected.failures,
         })
     })
@@ -526,6 +559,8 @@ struct ReceiveReport {
     /// Those that changed since the last report.
     streams: Vec<arrivals::Word>,
     links: Vec<ReceiveLink>,
+    /// What is verified and written since the last report; for the journal.
+    verified: ByteBuf,
     outstanding: u64,
     ended: bool,
 }
@@ -562,6 +597,7 @@ fn receive_wait(context: Context, args: &[u8]) -> OpFuture {
             blocked_us,
             files_done,
             failed: inbox.report.take_failures(),
+            verified: ByteBuf::from(inbox.verified.take()),
             links,
             // Before what has changed: who hears of the last file hears of its frame.
             outstanding: inbox.outstanding() as u64,
@@ -578,15 +614,41 @@ fn receive_commit(context: Context, args: &[u8]) -> OpFuture {
     })
 }
 
-/// Stops receiving and removes what is staged.
-fn receive_close(context: Context, args: &[u8]) -> OpFuture {
+/// Waits until everything that is staged so far is on the disk.
+fn receive_sync(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: ReceiveArgs| async move {
+        let session = context.objects.get::<ReceiveSession>(args.receive)?;
+        blocking(move || session.inbox.staging.barrier()).await
+    })
+}
+
+#[derive(Deserialize)]
+struct ReceiveCloseArgs {
+    receive: u32,
+    #[serde(default)]
+    keep: bool,
+}
+
+#[derive(Serialize)]
+struct ReceiveCloseResult {
+    /// What was verified and written since the last report.
+    verified: ByteBuf,
+}
+
+/// Stops receiving and removes what is staged, or keeps it for another transfer.
+fn receive_close(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ReceiveCloseArgs| async move {
         let session = context.objects.remove::<ReceiveSession>(args.receive)?;
-        blocking(move || {
+        let verified = blocking(move || {
             session.close();
-            session.inbox.staging.remove()
+            match args.keep {
+                true => session.inbox.staging.keep(),
+                false => session.inbox.staging.remove()?,
+            }
+            Ok(session.inbox.verified.take())
         })
-        .await
+        .await?;
+        Ok(ReceiveCloseResult { verified: ByteBuf::from(verified) })
     })
 }
 

@@ -11,6 +11,7 @@ pub mod beneath;
 pub mod columns;
 mod commit;
 mod ignores;
+pub mod leftover;
 mod listing;
 pub(crate) mod long_path;
 pub mod name;

@@ -11,8 +11,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, flock, fstat, ftruncate,
-    futimens, mkdirat, openat, statat, utimensat,
+    AtFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, chmodat, fchmod, flock, fstat,
+    ftruncate, futimens, mkdirat, openat, statat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -49,10 +49,15 @@ impl Staging {
     /// Makes a staging folder in the directory `destination`, after removing those that crashed
     /// runs left there.
     pub fn create(destination: &Path) -> Result<Staging> {
+        Staging::create_beside(destination, &[])
+    }
+
+    /// As [`Staging::create`], leaving the folders named in `kept` where they are.
+    pub fn create_beside(destination: &Path, kept: &[Vec<u8>]) -> Result<Staging> {
         let what = || format!("Cannot write to {}", quoted_path(destination));
         let directory =
             long_path::open_directory(destination).map_err(|errno| Error::io(what(), &errno.into()))?;
-        remove_stale(directory.as_fd());
+        remove_stale(directory.as_fd(), kept);
         loop {
             let name = fresh_name()?;
             match mkdirat(&directory, &name[..], Mode::RWXU) {
@@ -85,6 +90,11 @@ impl Staging {
     /// Name of the staging folder inside the destination.
     pub fn name(&self) -> &[u8] {
         &self.name
+    }
+
+    /// The directory that everything goes into in the end.
+    pub fn destination(&self) -> BorrowedFd<'_> {
+        self.destination.as_fd()
     }
 
     /// The directory that the staged paths are relative to.
@@ -125,6 +135,14 @@ impl Staging {
         fchmod(file, permissions(mode))
             .and_then(|()| futimens(file, &times(mtime_ns)))
             .map_err(|errno| Error::io("Cannot set a file's mode and time", &errno.into()))
+    }
+
+    /// As [`Staging::finish_file`] for a file that is not open, whatever its mode.
+    pub fn finish_path(&self, path: &[u8], mode: u32, mtime_ns: i64) -> Result<()> {
+        let (parent, name) = beneath::parent(self.tree(), path)?;
+        chmodat(&parent, name, permissions(mode), AtFlags::empty())
+            .and_then(|()| utimensat(parent, name, &times(mtime_ns), AtFlags::SYMLINK_NOFOLLOW))
+            .map_err(|errno| failed("set the mode and time of", path, errno))
     }
 
     /// Removes the file or symlink `path`.
@@ -300,12 +318,13 @@ fn set_up(
 }
 
 /// Removes staging folders whose lock nobody holds. A failure leaves them to the next run.
-fn remove_stale(destination: BorrowedFd<'_>) {
+fn remove_stale(destination: BorrowedFd<'_>, kept: &[Vec<u8>]) {
     let Ok(mut listing) = Listing::read(destination) else { return };
     while let Some(name) = listing.next_name() {
         // The lock is held while removing: whoever made the folder a moment ago finds it taken or
         // unlinked, and begins again with another.
         if is_staging_name(name)
+            && !kept.iter().any(|kept| kept == name)
             && let Some(_lock) = lock_stale(destination, name)
         {
             let _ = remove::remove_tree(destination, name);
@@ -313,7 +332,7 @@ fn remove_stale(destination: BorrowedFd<'_>) {
     }
 }
 
-fn is_staging_name(name: &[u8]) -> bool {
+pub(super) fn is_staging_name(name: &[u8]) -> bool {
     let hex = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
     hex.is_some_and(|hex| hex.len() == 16 && hex.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }

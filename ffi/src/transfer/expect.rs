@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 
+use super::leftover::{LeftoverPage, Leftovers, Verified, gaps};
 use super::receive::Inbox;
 use super::report::Failure;
 use super::target::Target;
 use crate::error::{Error, Kind, Result};
 use crate::io::backend::Backend;
 use crate::io::columns::{Columns, Entry, KIND_DIRECTORY, KIND_FILE, KIND_STREAM, KIND_SYMLINK, NO_PARENT};
+use crate::io::leftover::LeftoverFolder;
 use crate::io::stage::{CommitPolicy, Staging};
 
 /// Failures that a commit names; more are only counted.
@@ -43,9 +45,13 @@ pub struct RootPlan {
 pub struct Expected {
     /// Runs `first, last` of entries to ask the sender for.
     pub runs: Vec<(u32, u32)>,
+    /// Ranges `entry, offset, length` of files that an earlier transfer brought by half.
+    pub ranges: Vec<(u32, u64, u64)>,
+    /// Bytes that an earlier transfer brought; they count as received.
+    pub resumed: u64,
     pub skipped: u64,
-    /// Files without content: complete without asking.
-    pub empty: u64,
+    /// Files that are complete without asking: without content, or brought whole by an earlier transfer.
+    pub complete: u64,
     pub failures: Vec<Failure>,
     targets: Vec<Arc<Target>>,
 }
@@ -63,6 +69,7 @@ pub struct Placed {
 /// The receiving side of one transfer.
 pub struct ReceiveSession {
     pub inbox: Arc<Inbox>,
+    pub leftovers: Mutex<Leftovers>,
     tree: Mutex<Tree>,
 }
 
@@ -95,9 +102,36 @@ struct Link {
 }
 
 impl ReceiveSession {
+    /// Begins a transfer of which nothing is kept when it fails.
     pub fn open(destination: PathBuf, pool_bytes: usize) -> Result<ReceiveSession> {
-        let staging = Staging::create(&destination)?;
-        Ok(ReceiveSession { inbox: Arc::new(Inbox::new(staging, pool_bytes)), tree: Mutex::default() })
+        Ok(ReceiveSession::stage(Staging::create(&destination)?, Verified::default(), pool_bytes))
+    }
+
+    /// Begins a transfer of which TypeScript keeps a journal, beside the staging folders `kept` of earlier ones.
+    pub fn open_journaled(
+        destination: PathBuf,
+        pool_bytes: usize,
+        kept: &[Vec<u8>],
+    ) -> Result<ReceiveSession> {
+        let staging = Staging::create_beside(&destination, kept)?;
+        Ok(ReceiveSession::stage(staging, Verified::kept(), pool_bytes))
+    }
+
+    fn stage(staging: Staging, verified: Verified, pool_bytes: usize) -> ReceiveSession {
+        ReceiveSession {
+            inbox: Arc::new(Inbox::new(staging, verified, pool_bytes)),
+            leftovers: Mutex::default(),
+            tree: Mutex::default(),
+        }
+    }
+
+    /// Lets files be taken over from the staging folder `name` of an earlier transfer; false when it is gone or in use.
+    pub fn add_leftover(&self, name: &[u8], pages: &[LeftoverPage], verified: &[&[u8]]) -> Result<bool> {
+        let Some(folder) = LeftoverFolder::open(self.inbox.staging.destination(), name)? else {
+            return Ok(false);
+        };
+        self.leftovers.lock().unwrap().add(folder, pages, verified)?;
+        Ok(true)
     }
 
     /// Writes small files with another backend than the one that measured best; before anything starts.
@@ -108,6 +142,17 @@ impl ReceiveSession {
 
     /// Takes one page, in order. `wanted` has a bit per entry of the page, lowest first.
     pub fn expect(&self, columns: &Columns, wanted: &[u8], plans: &[RootPlan]) -> Result<Expected> {
+        self.expect_versions(columns, &[], wanted, plans)
+    }
+
+    /// As [`ReceiveSession::expect`]; `versions` has one number per entry, or nothing.
+    pub fn expect_versions(
+        &self,
+        columns: &Columns,
+        versions: &[u64],
+        wanted: &[u8],
+        plans: &[RootPlan],
+    ) -> Result<Expected> {
         let mut tree = self.tree.lock().unwrap();
         if columns.first != tree.next || wanted.len() < (columns.count as usize).div_ceil(8) {
             return Err(Error::new(Kind::Protocol, "The manifest's pages do not follow each other"));
@@ -134,7 +179,10 @@ impl ReceiveSession {
                     expected.skipped += 1;
                     Ok(())
                 }
-                _ => self.expect_leaf(&mut tree, &entry, path.clone(), root, &mut expected),
+                _ => {
+                    let version = versions.get(index).copied().unwrap_or(0);
+                    self.expect_leaf(&mut tree, (&entry, version), path.clone(), root, &mut expected)
+                }
             };
             match result {
                 Ok(()) => {}
@@ -146,7 +194,10 @@ impl ReceiveSession {
             }
         }
         self.inbox.expect(std::mem::take(&mut expected.targets));
-        if expected.runs.is_empty() {
+        if expected.resumed > 0 {
+            self.inbox.report.moved(expected.resumed);
+        }
+        if expected.runs.is_empty() && expected.ranges.is_empty() {
             // Nothing of it comes over the streams, so no thread of theirs tells that its empty files are there.
             self.inbox.report.hurry();
         }
@@ -185,7 +236,7 @@ impl ReceiveSession {
     fn expect_leaf(
         &self,
         tree: &mut Tree,
-        entry: &Entry<'_>,
+        (entry, version): (&Entry<'_>, u64),
         path: Vec<u8>,
         root: usize,
         expected: &mut Expected,
@@ -209,12 +260,13 @@ impl ReceiveSession {
                 self.inbox.staging.finish_file(&file, entry.mode, entry.mtime)?;
                 self.inbox.must_sync(&path);
                 self.inbox.report.file_done();
-                expected.empty += 1;
+                expected.complete += 1;
             }
             KIND_FILE | KIND_STREAM => {
                 let final_path = tree.final_path(root, &path);
                 let paths = (path, final_path);
                 let target = Target::new(entry.id, paths, entry.size, entry.mode, entry.mtime);
+                let Some(target) = self.resume(target, version, expected)? else { return Ok(()) };
                 expected.targets.push(Arc::new(target));
                 match expected.runs.last_mut() {
                     Some((_, last)) if *last + 1 == entry.id => *last = entry.id,
@@ -224,6 +276,31 @@ impl ReceiveSession {
             _ => return Err(Error::new(Kind::Protocol, "The manifest has an entry of an unknown kind")),
         }
         Ok(())
+    }
+
+    /// Takes over what an earlier transfer brought of a file; gives the target back when there is nothing.
+    fn resume(&self, target: Target, version: u64, expected: &mut Expected) -> Result<Option<Target>> {
+        if version == 0 {
+            return Ok(Some(target));
+        }
+        let staging = &self.inbox.staging;
+        let key = (version, target.size);
+        let Some(ranges) = self.leftovers.lock().unwrap().take(key, staging, &target.path)? else {
+            return Ok(Some(target));
+        };
+        expected.resumed += ranges.iter().map(|range| range.end - range.start).sum::<u64>();
+        let missing = gaps(&ranges, target.size);
+        if missing.is_empty() {
+            staging.finish_path(&target.path, target.mode, target.mtime)?;
+            self.inbox.must_sync(&target.path);
+            self.inbox.report.file_done();
+            expected.complete += 1;
+            return Ok(None);
+        }
+        target.resume(staging.open_file(&target.path)?, &ranges);
+        expected.ranges.extend(missing.into_iter().map(|gap| (target.entry, gap.start, gap.end - gap.start)));
+        expected.targets.push(Arc::new(target));
+        Ok(None)
     }
 
     /// Makes links, sets what directories carry, waits for the disk, and moves every root in place.

@@ -8,6 +8,7 @@ pub mod encode;
 pub mod expect;
 pub mod frame;
 pub mod ledger;
+pub mod leftover;
 pub mod links;
 mod pack;
 mod place_small;
@@ -20,6 +21,7 @@ pub mod send;
 pub mod send_streams;
 pub mod source;
 pub mod target;
+pub mod version;
 pub mod work;
 
 #[cfg(test)]

@@ -12,13 +12,18 @@ use crate::io::stage_small::NewFile;
 pub struct Small<'a> {
     target: Arc<Target>,
     data: &'a [u8],
+    id: [u8; 32],
 }
 
 impl<'a> Small<'a> {
     /// Takes a record that brings all of an untouched file; `None` when it has to go the long way.
     pub fn take(target: &Arc<Target>, record: &Record, data: &'a [u8]) -> Option<Small<'a>> {
         let whole = record.is(FLAG_DATA) && record.is(FLAG_END) && record.offset == 0;
-        (whole && target.claim_whole(record.length)).then(|| Small { target: target.clone(), data })
+        (whole && target.claim_whole(record.length)).then(|| Small {
+            target: target.clone(),
+            data,
+            id: record.hash,
+        })
     }
 }
 
@@ -35,7 +40,10 @@ pub fn place(inbox: &Inbox, files: &[Small<'_>]) -> Result<()> {
         let new: Vec<NewFile<'_>> = run.iter().map(Small::new_file).collect();
         for (small, made) in run.iter().zip(inbox.staging.create_small(&*inbox.io, &new)) {
             match made {
-                Ok(()) if small.target.finish_whole() => done.push(&small.target),
+                Ok(()) if small.target.finish_whole() => {
+                    inbox.verified.note(small.target.entry, 0, small.target.size, &small.id);
+                    done.push(&small.target);
+                }
                 // Given up meanwhile: its sender said on another stream that it failed.
                 Ok(()) => inbox.staging.remove_file(&small.target.path)?,
                 Err(error) => one_failed(inbox, &small.target, error)?,

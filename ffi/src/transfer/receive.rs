@@ -11,6 +11,7 @@ use super::arrivals::{Arrival, Arrivals};
 use super::frame::{
     self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, HEADER_BYTES, MAX_PLAIN_BYTES, RECORD_BYTES, Record,
 };
+use super::leftover::Verified;
 use super::links::{Link, Links};
 use super::place_small::{self, Small};
 use super::pool::Pool;
@@ -37,6 +38,8 @@ pub struct Inbox {
     pub staging: Staging,
     pub report: Report,
     pub(super) io: Arc<dyn Backend>,
+    /// What the journal shall hear of.
+    pub verified: Verified,
     state: Mutex<State>,
     pub arrivals: Arrivals,
     pub links: Links,
@@ -84,11 +87,12 @@ impl Unsynced {
 }
 
 impl Inbox {
-    pub fn new(staging: Staging, pool_bytes: usize) -> Inbox {
+    pub fn new(staging: Staging, verified: Verified, pool_bytes: usize) -> Inbox {
         Inbox {
             staging,
             report: Report::default(),
             io: select::automatic(),
+            verified,
             state: Mutex::default(),
             arrivals: Arrivals::default(),
             links: Links::default(),
@@ -318,6 +322,9 @@ impl Stream<'_> {
         }
         let written = if record.is(FLAG_DATA | FLAG_HOLE) { record.length } else { 0 };
         drop(file);
+        if target.size != SIZE_UNKNOWN {
+            self.inbox.verified.note(target.entry, record.offset, written, &record.hash);
+        }
         // Before the file counts as done: whoever hears of the last file has heard of all bytes.
         self.inbox.report.moved(written);
         let Some(file) = target.complete(written) else { return Ok(()) };

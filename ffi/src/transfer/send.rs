@@ -14,6 +14,7 @@ use super::pool::{Buffer, Pool};
 use super::ranges::{data_record, read_again, read_chunk};
 use super::report::{Failure, Report};
 use super::source::Source;
+use super::version::VersionKey;
 use super::work::{Job, Work};
 use crate::chunk::codec::Codec;
 use crate::chunk::hash::hash_range;
@@ -21,7 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::io::backend::{Backend, select};
 use crate::io::columns::{KIND_STREAM, SIZE_UNKNOWN};
 use crate::io::read;
-use crate::io::walk::{FileRef, Root, WalkOptions, Walker};
+use crate::io::walk::{FileRef, Page, Root, WalkOptions, Walker};
 use crate::net::{Payload, Sink};
 
 /// Buffers that the pool has at least: one to read into for each of a few streams, and as many that are kept.
@@ -43,6 +44,7 @@ pub struct SendSession {
     pub counting_stopped: AtomicBool,
     io: Arc<dyn Backend>,
     walker: Mutex<Walker>,
+    version_key: Option<VersionKey>,
     pub work: Work,
     pub report: Report,
     pub encoding: Encoding,
@@ -54,6 +56,8 @@ pub struct SendSession {
 /// A page of the manifest for TypeScript and the problems met on the way.
 pub struct Listed {
     pub columns: crate::io::columns::Columns,
+    /// u64 per entry, little endian; none when the session has no key.
+    pub versions: Option<Vec<u8>>,
     pub problems: Vec<crate::io::walk::Problem>,
 }
 
@@ -66,6 +70,7 @@ impl SendSession {
             counting_stopped: AtomicBool::new(false),
             io: select::automatic(),
             walker: Mutex::new(walker),
+            version_key: None,
             work: Work::new(chunk_bytes),
             report: Report::default(),
             encoding: Encoding::default(),
@@ -80,15 +85,21 @@ impl SendSession {
         SendSession { io, ..self }
     }
 
+    /// The same session, whose pages give files versions.
+    pub fn with_versions(self, key: Option<VersionKey>) -> SendSession {
+        SendSession { version_key: key, ..self }
+    }
+
     /// Walks on and makes what was found known to [`Work`].
     pub fn page(&self, max_entries: usize) -> Result<Listed> {
         let page = self.walker.lock().unwrap().next_page(max_entries)?;
         let end = page.columns.first.saturating_add(page.columns.count);
+        let versions = self.version_key.as_ref().map(|key| versions(key, &page));
         if page.columns.count > 0 {
             let streams = page.columns.iter().filter(|entry| entry.kind == KIND_STREAM).map(|e| stdin(e.id));
             self.work.list(end - 1, page.files.into_iter().chain(streams).map(Source::new));
         }
-        Ok(Listed { columns: page.columns, problems: page.problems })
+        Ok(Listed { columns: page.columns, versions, problems: page.problems })
     }
 
     /// Hashes chunks of a listed file that has not been pushed yet: up to `max_chunks` from `offset` on. Gives the
@@ -156,6 +167,16 @@ impl SendSession {
         self.encoding.close();
         self.report.fail(Error::new(Kind::Closed, "the send session is closed"));
     }
+}
+
+/// The versions of a page's entries: u64 each, little endian, 0 for what is no file.
+fn versions(key: &VersionKey, page: &Page) -> Vec<u8> {
+    let mut versions = vec![0; 8 * page.columns.count as usize];
+    for file in &page.files {
+        let at = 8 * (file.id - page.columns.first) as usize;
+        versions[at..at + 8].copy_from_slice(&key.version(file).to_le_bytes());
+    }
+    versions
 }
 
 /// One bulk stream with its thread.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Kind, Result};
@@ -63,6 +64,16 @@ impl Target {
         let file = Arc::new(create()?);
         state.file = Some(file.clone());
         Ok(Some(file))
+    }
+
+    /// Takes over `file`, which holds `ranges` (sorted, apart, within the size) already, before anything arrives.
+    pub fn resume(&self, file: File, ranges: &[Range<u64>]) {
+        let mut state = self.state.lock().unwrap();
+        state.file = Some(Arc::new(file));
+        for range in ranges {
+            state.covered.add(range.start, range.end - range.start);
+            state.covered.written += range.end - range.start;
+        }
     }
 
     /// Reserves a range before it is written; gives by how many the gaps between ranges have grown.
@@ -200,6 +211,18 @@ mod tests {
                 assert!(target.complete(0).is_some());
             }
         }
+    }
+
+    #[test]
+    fn a_file_that_is_resumed_is_complete_with_the_rest() {
+        let target = Target::new(0, (b"0".to_vec(), b"a".to_vec()), 10, 0o644, 0);
+        target.resume(tempfile::tempfile().unwrap(), &[0..3, 5..6]);
+        assert_eq!(target.claim(5, 1).unwrap_err().kind, Kind::Protocol);
+        target.claim(6, 4).unwrap();
+        target.end(10).unwrap();
+        assert!(target.complete(4).is_none());
+        target.claim(3, 2).unwrap();
+        assert!(target.complete(2).is_some());
     }
 
     #[test]

@@ -370,7 +370,7 @@ fn a_page_that_asks_for_nothing_is_news() {
         let receiver = ReceiveSession::open(to.path().to_path_buf(), 8 << 20).unwrap();
         let plans = [RootPlan { entry: 0, final_name: b"empty".to_vec(), policy: RootPolicy::Fresh }];
         let expected = receiver.expect(&sender.page(7).unwrap().columns, &[255], &plans).unwrap();
-        assert_eq!(expected.empty, 1);
+        assert_eq!(expected.complete, 1);
         // The receiver that has everything else already waits for exactly this count.
         let news = tokio::time::timeout(Duration::from_secs(20), receiver.inbox.report.wait());
         news.await.expect("a report within 20 s").unwrap();
