@@ -34,15 +34,13 @@ const BARE: Readonly<Record<string, Bare>> = {
   "bare pipeline": {
     example: "bare_pipeline",
     note: "both ends in one process: read, BLAKE3, AES-GCM, TCP, AES-GCM, BLAKE3, write to a fresh file; " +
-      "no start-up, handshake, names or fsync",
-    args: (
-      { path, bytes, into },
-    ) => ["--from", path, "--to", `${into}/to`, "--size", String(bytes), "--fresh"],
+      "no start-up, no names, no fsync",
+    args: ({ path, into }) => ["--path", path, "--into", `${into}/fresh`],
   },
   "bare pipeline, preallocated": {
     example: "bare_pipeline",
     note: "the same into a file whose pages exist already",
-    args: ({ path, bytes, into }) => ["--from", path, "--to", `${into}/to`, "--size", String(bytes)],
+    args: ({ path, into }) => ["--path", path, "--into", `${into}/preallocated`, "--preallocate"],
   },
   "bare QUIC": {
     example: "bare_quic",

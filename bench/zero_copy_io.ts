@@ -2,20 +2,14 @@
 import { type Bench, type Case, type Plan, runBench } from "./bench.ts";
 import { MOVE, plain } from "./columns.ts";
 import { type Input, Inputs } from "./inputs.ts";
-import { copiedBytes } from "./copies.ts";
 import { found } from "./process.ts";
-import { compare, moveCase } from "./tools/tool.ts";
+import type { Sample } from "./results.ts";
+import { momentsOf } from "./timeline.ts";
+import { compare, type Move, moveCase, sampleOf } from "./tools/tool.ts";
 import { type Variant, wormhole } from "./tools/wormhole.ts";
 
 const GIB = 2 ** 30;
 const BACKENDS = ["auto", "std", "linux", "uring"] as const;
-
-/** Ways of sending whose copies are counted. */
-const COUNTED = {
-  "copies, TCP": { transport: "tcp", compression: "never" },
-  "copies, TCP, zstd tried": { transport: "tcp", compression: "always" },
-  "copies, QUIC": { transport: "quic", compression: "never" },
-} as const;
 
 /** The bench. */
 export const BENCH: Bench = {
@@ -46,13 +40,8 @@ export const BENCH: Bench = {
     for (const [job, input] of Object.entries(jobs)) {
       if (!plan.job(job)) continue;
       for (const backend of BACKENDS) {
-        const env = { WORMHOLE_DEBUG_IO: backend };
+        const env = { WORMHOLE_DEBUG_IO: backend, WORMHOLE_LOG_LEVEL: "debug" };
         if (plan.tool(backend)) cases.push(await backendCase(`${backend}`, { job, input, plan, env }));
-      }
-    }
-    for (const [tool, way] of Object.entries(plan.job("random") ? COUNTED : {})) {
-      if (plan.tool("copies")) {
-        cases.push(copiesCase(tool, { ...way, job: "random", input: jobs.random!, plan }));
       }
     }
     const strace = await found("strace");
@@ -83,34 +72,18 @@ async function backendCase(
     job,
     input,
     scratch: plan.scratch,
+    measure: (move, bytes) => ({ ...sampleOf(move, bytes), ...copies(move, bytes) }),
   });
 }
 
-/** Counts the bytes that one way of sending copies. */
-function copiesCase(
-  tool: string,
-  { job, input, plan, transport, compression }: {
-    job: string;
-    input: () => Promise<Input>;
-    plan: Plan;
-    transport: "tcp" | "quic";
-    compression: "never" | "always";
-  },
-): Case {
-  return {
-    job,
-    tool,
-    note:
-      "both ends in one process, 2 streams; the native library's count (`net.stats`) of user-space copies",
-    run: async () => {
-      const into = await Deno.makeTempDir({ dir: plan.scratch, prefix: "into-" });
-      try {
-        return await copiedBytes({ transport, compression, input: await input(), into });
-      } finally {
-        await Deno.remove(into, { recursive: true });
-      }
-    },
+/** Reads the engines' own counts from the `done` events, as far as they tell. */
+function copies({ sender, receiver }: Move, bytes: number): Sample {
+  const of = (name: string, cost: Move["sender"] | undefined) => {
+    const done = cost && momentsOf(cost).find(({ event }) => event === "done");
+    const copied = done?.fields.bytes_copied;
+    return typeof copied === "number" ? { [name]: copied / bytes } : {};
   };
+  return { ...of("copied_sender", sender), ...of("copied_receiver", receiver) };
 }
 
 /** Counts the system calls of both ends. */

@@ -83,14 +83,11 @@ export const sendme: Maker = async ({ scratch }) => {
         if (found) resolve(found[0]);
       };
       const options: MeasuredOptions = { scratch, cwd: work, onLine };
-      const sender = measured([program, "send", "--no-progress", "--relay", "disabled", path], {
-        ...options,
-        server: true,
-      });
+      const sender = measured([program, "send", "--relay", "disabled", path], { ...options, server: true });
       const sent = sender.cost();
       sent.then(() => reject(new Error("sendme send ended before it gave a ticket")), reject);
       try {
-        const receive = [program, "receive", "--no-progress", "--relay", "disabled", await ticket];
+        const receive = [program, "receive", "--relay", "disabled", await ticket];
         const receiver = await measured(receive, { scratch, cwd: into }).cost();
         sender.child.kill("SIGINT");
         return { sender: { ...await sent, end: receiver.end }, receiver };

@@ -18,6 +18,8 @@ export type OutputEvent =
   | SettingEvent
   | CheckEvent
   | ChecksumEvent
+  | UnfinishedEvent
+  | KeptEvent
   | VerifiedEvent
   | WarningEvent
   | DoneEvent
@@ -123,6 +125,29 @@ export interface ChecksumEvent {
   /** 64 hex digits: BLAKE3-256 of the whole file, as b3sum gives it. */
   readonly hash: string;
   readonly bytes: number;
+}
+
+/** A transfer that ended early; `wormhole transfers`. */
+export interface UnfinishedEvent {
+  readonly event: "unfinished";
+  /** The names at the top of what was sent. */
+  readonly name: string;
+  /** Folder that it goes to. */
+  readonly destination: string;
+  readonly bytes: number;
+  /** null: not known. */
+  readonly bytes_total: number | null;
+  /** ISO 8601. */
+  readonly updated_at: string;
+  /** It was dropped just now. */
+  readonly dropped: boolean;
+}
+
+/** What arrived of a transfer that fails now stays for another try. */
+export interface KeptEvent {
+  readonly event: "kept";
+  readonly bytes: number;
+  readonly destination: string;
 }
 
 /** The end of `wormhole verify`. */

@@ -5,6 +5,7 @@ import type {
   DoneEvent,
   OfferEvent,
   OutputEvent,
+  UnfinishedEvent,
   VerifiedEvent,
 } from "./events.ts";
 import { counted, formatDuration, formatRate, formatSize } from "./format.ts";
@@ -37,6 +38,11 @@ export function humanText(event: OutputEvent, styles: Styles): string {
       return checkText(event, styles);
     case "checksum":
       return checksumLine(event);
+    case "unfinished":
+      return unfinishedText(event);
+    case "kept":
+      return `${formatSize(event.bytes)} of it stay in ${safe(event.destination)}. ` +
+        "Receive the same things into the same folder to go on; wormhole transfers lists and drops them.";
     case "verified":
       return verifiedText(event);
     case "warning":
@@ -96,6 +102,16 @@ function doneText(event: DoneEvent): string {
   if (event.skipped > 0) parts.push(`Left out: ${event.skipped}.`);
   if (event.failed > 0) parts.push(`Failed: ${event.failed}.`);
   return parts.join(" ");
+}
+
+function unfinishedText(
+  { name, destination, bytes, bytes_total, updated_at, dropped }: UnfinishedEvent,
+): string {
+  const of = bytes_total === null ? "" : ` of ${formatSize(bytes_total)}`;
+  const when = `${updated_at.slice(0, 16).replace("T", " ")} UTC`;
+  return `${dropped ? "Dropped: " : ""}${safe(name)}: ${formatSize(bytes)}${of} into ${
+    safe(destination)
+  }, ${when}`;
 }
 
 function verifiedText({ files, bytes, failed, duration_ms: ms }: VerifiedEvent): string {

@@ -169,6 +169,8 @@ Deno.test("docs/json.md describes every event and field", async () => {
     setting: ["name", "value", "source"],
     check: ["name", "status", "text", "advice"],
     checksum: ["name", "hash", "bytes"],
+    unfinished: ["name", "destination", "bytes", "bytes_total", "updated_at", "dropped"],
+    kept: ["bytes", "destination"],
     verified: ["files", "bytes", "failed", "duration_ms"],
     warning: ["message"],
     done: ["direction", "bytes", "files", "skipped", "failed", "duration_ms", "bytes_on_wire", "destination"],

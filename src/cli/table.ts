@@ -14,6 +14,7 @@ import {
   VERSION,
 } from "./commands/definitions_help.ts";
 import { HUB, RECV, SEND } from "./commands/definitions_transfer.ts";
+import { TRANSFERS } from "./commands/definitions_transfers.ts";
 import { VERIFY } from "./commands/definitions_verify.ts";
 import { COMMON_FLAGS } from "./common_flags.ts";
 import type { ArgsOf, Command, Flag } from "./definition.ts";
@@ -22,6 +23,7 @@ import type { ArgsOf, Command, Flag } from "./definition.ts";
 export const COMMANDS = [
   SEND,
   RECV,
+  TRANSFERS,
   VERIFY,
   HUB,
   CONFIG_SHOW,
@@ -47,6 +49,7 @@ export type CommandArgs<C> = ArgsOf<C> & CommonArgs;
 
 export type SendArgs = CommandArgs<typeof SEND>;
 export type RecvArgs = CommandArgs<typeof RECV>;
+export type TransfersArgs = CommandArgs<typeof TRANSFERS>;
 export type VerifyArgs = CommandArgs<typeof VERIFY>;
 export type HubArgs = CommandArgs<typeof HUB>;
 export type ConfigShowArgs = CommandArgs<typeof CONFIG_SHOW>;

@@ -15,6 +15,7 @@ export interface Wire {
 export const WIRING: Readonly<Record<CommandName, Wire>> = {
   send: { load: () => import("./commands/send.ts") },
   recv: { load: () => import("./commands/recv.ts") },
+  transfers: { load: () => import("./commands/transfers.ts") },
   verify: { load: () => import("./commands/verify.ts") },
   hub: { load: () => import("./commands/hub.ts") },
   "config show": { load: () => import("./commands/config_show.ts") },

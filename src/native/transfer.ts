@@ -1,3 +1,10 @@
+import {
+  addLeftover,
+  leftoverRecords,
+  removeLeftovers,
+  spentLeftovers,
+  type VersionedPage,
+} from "./leftover.ts";
 import type { NativeQueue } from "./queue.ts";
 
 /** Entries as columns of little-endian numbers; docs/design/contracts.md §1. */
@@ -45,6 +52,8 @@ export interface SendOptions {
   readonly chunk_bytes: number;
   /** How small files are read: `auto`, `std`, `linux`, `uring`. */
   readonly io?: string;
+  /** 32 bytes: the secret that versions are made with. */
+  readonly version_key?: Uint8Array;
 }
 
 /** What {@linkcode NativeSend.start} needs. */
@@ -155,7 +164,12 @@ export class NativeSend implements AsyncDisposable {
   page(
     maxEntries: number,
     { signal }: WaitOptions = {},
-  ): Promise<{ columns: NativeColumns; problems: readonly NativeProblem[] }> {
+  ): Promise<{
+    columns: NativeColumns;
+    /** u64 per entry; null without a version key. */
+    versions: Uint8Array | null;
+    problems: readonly NativeProblem[];
+  }> {
     return this.#queue.call("send.page", { send: this.#send, max_entries: maxEntries }, { signal });
   }
 
@@ -267,9 +281,13 @@ export interface RootPlan {
 export interface ExpectResult {
   /** u32 pairs: runs of entries to ask for. */
   readonly requested: Uint8Array;
+  /** Ranges to ask for, 24 bytes each, of files that an earlier transfer brought by half. */
+  readonly ranges: Uint8Array;
+  /** Bytes that an earlier transfer brought; they count as received. */
+  readonly resumed: number;
   readonly skipped: number;
-  /** Empty files: made without asking; they count in `files_done`. */
-  readonly empty: number;
+  /** Files that are complete without asking: empty, or brought by an earlier transfer; they count in `files_done`. */
+  readonly complete: number;
   readonly failed: readonly NativeFailure[];
 }
 
@@ -283,6 +301,8 @@ export interface ReceiveReport {
   /** Those that changed since the last report. */
   readonly streams: readonly ArrivedFrames[];
   readonly links: readonly ReceiveLink[];
+  /** Records of what is verified and written since the last report; `src/store/journal.ts`. */
+  readonly verified: Uint8Array;
   /** Requested entries that are neither complete nor failed. */
   readonly outstanding: number;
   /** No stream is read and none is waited for. */
@@ -316,11 +336,15 @@ export interface CommitResult {
 export class NativeReceive implements AsyncDisposable {
   readonly #queue: NativeQueue;
   readonly #receive: number;
-  #closing: Promise<void> | undefined;
+  #closing: Promise<{ verified: Uint8Array }> | undefined;
 
-  private constructor(queue: NativeQueue, receive: number) {
+  /** Name of the staging folder in the destination. */
+  readonly staging: Uint8Array;
+
+  private constructor(queue: NativeQueue, { receive, staging }: { receive: number; staging: Uint8Array }) {
     this.#queue = queue;
     this.#receive = receive;
+    this.staging = staging;
   }
 
   /**
@@ -330,10 +354,41 @@ export class NativeReceive implements AsyncDisposable {
    */
   static async open(
     queue: NativeQueue,
-    options: { destination: Uint8Array; pool_bytes: number; io?: string },
+    options: {
+      readonly destination: Uint8Array;
+      readonly pool_bytes: number;
+      /** How small files are written: `auto`, `std`, `linux`, `uring`. */
+      readonly io?: string;
+      /** Given when a journal is kept: staging folders of earlier transfers that stay where they are. */
+      readonly kept?: readonly Uint8Array[];
+    },
   ): Promise<NativeReceive> {
-    const { receive } = await queue.call<{ receive: number }>("receive.open", options);
-    return new NativeReceive(queue, receive);
+    return new NativeReceive(queue, await queue.call("receive.open", options));
+  }
+
+  /** As {@linkcode addLeftover}. */
+  addLeftover(leftover: Omit<Parameters<typeof addLeftover>[1], "receive">): Promise<boolean> {
+    return addLeftover(this.#queue, { receive: this.#receive, ...leftover });
+  }
+
+  /** As {@linkcode leftoverRecords}. */
+  leftoverRecords(page: VersionedPage): Promise<Uint8Array> {
+    return leftoverRecords(this.#queue, { receive: this.#receive, ...page });
+  }
+
+  /** As {@linkcode spentLeftovers}. */
+  spentLeftovers(): Promise<Uint8Array[]> {
+    return spentLeftovers(this.#queue, this.#receive);
+  }
+
+  /** As {@linkcode removeLeftovers}. */
+  removeLeftovers(staging: readonly Uint8Array[]): Promise<void> {
+    return removeLeftovers(this.#queue, { receive: this.#receive, staging });
+  }
+
+  /** Waits until everything that is staged so far is on the disk. @throws {WormholeError} what the disk says. */
+  sync(): Promise<void> {
+    return this.#queue.call("receive.sync", { receive: this.#receive });
   }
 
   /**
@@ -341,7 +396,13 @@ export class NativeReceive implements AsyncDisposable {
    * without a plan are passed over with all that is in them.
    */
   expect(
-    page: { columns: NativeColumns; wanted: Uint8Array; roots: readonly RootPlan[] },
+    page: {
+      readonly columns: NativeColumns;
+      /** u64 per entry. */
+      readonly versions?: Uint8Array;
+      readonly wanted: Uint8Array;
+      readonly roots: readonly RootPlan[];
+    },
     { signal }: WaitOptions = {},
   ): Promise<ExpectResult> {
     return this.#queue.call("receive.expect", { receive: this.#receive, ...page }, { signal });
@@ -381,12 +442,16 @@ export class NativeReceive implements AsyncDisposable {
     return this.#queue.call("receive.commit", { receive: this.#receive });
   }
 
-  /** Stops everything and removes the staging folder; idempotent. */
-  close(): Promise<void> {
-    return this.#closing ??= this.#queue.call("receive.close", { receive: this.#receive });
+  /**
+   * Stops everything and removes the staging folder, or keeps it for another transfer; idempotent. Gives the records of
+   * what was verified and written since the last report.
+   */
+  async close({ keep = false }: { keep?: boolean } = {}): Promise<Uint8Array> {
+    this.#closing ??= this.#queue.call("receive.close", { receive: this.#receive, keep });
+    return (await this.#closing).verified;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 }

@@ -18,6 +18,7 @@ import {
 import {
   type Acceptance,
   type Offer,
+  openJournal,
   type Progress,
   runGetter,
   type TransferOutcome,
@@ -54,6 +55,12 @@ export interface RecvOptions {
   onEvent?(event: SessionEvent): void;
   onLooking?(): void;
   onProgress?(progress: Progress): void;
+  /** Keep what arrives of a transfer that fails, and go on with what earlier ones kept; true unless told otherwise. */
+  readonly resume?: boolean;
+  /** Told when the transfer fails and bytes of it stay. */
+  onKept?(bytes: number): void;
+  /** Told of what is odd but no failure. */
+  onWarning?(sentence: string): void;
   readonly clock?: Clock;
   readonly signal: AbortSignal;
 }
@@ -67,6 +74,10 @@ export interface RecvOptions {
 export async function recv(options: RecvOptions): Promise<TransferOutcome> {
   await using machine = await openMachine(options.folders);
   await using connection = await join(options, machine);
+  const { onKept, onWarning } = options;
+  using journal = options.resume === false
+    ? undefined
+    : await openJournal(options.folders, { onReplaced: (sentence) => onWarning?.call(options, sentence) });
   return await runGetter({
     connection,
     queue: machine.queue,
@@ -77,6 +88,8 @@ export async function recv(options: RecvOptions): Promise<TransferOutcome> {
     ...options.io !== undefined && { io: options.io },
     accept: (offer, about) => options.accept(offer, about),
     only: options.only,
+    ...journal && { journal },
+    ...onKept && { onKept: (bytes: number) => onKept.call(options, bytes) },
     onProgress: options.onProgress,
     signal: options.signal,
   });

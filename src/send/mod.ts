@@ -6,6 +6,8 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import type { Folders } from "../config/paths.ts";
 import type { CompressionMode } from "../content/mod.ts";
+import type { Identity } from "../config/identity.ts";
+import { hashBuffer } from "../native/hash.ts";
 import { parseCode } from "../pairing/mod.ts";
 import {
   APP_ID,
@@ -73,7 +75,7 @@ export async function send(options: SendOptions): Promise<TransferOutcome> {
   await using machine = await openMachine(folders);
   await using source = "text" in content
     ? SendSource.ofText(content.text)
-    : await SendSource.open(machine.queue, content.files);
+    : await SendSource.open(machine.queue, { ...content.files, versionKey: versionKey(machine.identity) });
   options.onSource?.(source);
   const meet = (signal: AbortSignal | undefined) =>
     openRendezvous({
@@ -100,6 +102,15 @@ export async function send(options: SendOptions): Promise<TransferOutcome> {
     onProgress: options.onProgress,
     signal,
   });
+}
+
+/** This machine's secret for the versions of files (spec/manifest.md §4): nobody can tell the machine key from it. */
+function versionKey({ seed }: Identity): Uint8Array<ArrayBuffer> {
+  const context = new TextEncoder().encode("wormhole version key 1\0");
+  const input = new Uint8Array(context.length + seed.length);
+  input.set(context);
+  input.set(seed, context.length);
+  return hashBuffer(input);
 }
 
 /** Waits for the receiver, as long as the person wants. */

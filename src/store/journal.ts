@@ -11,11 +11,13 @@ export const RECORD_BYTES = 48;
 export interface UnfinishedTransfer {
   /** 16 random bytes, made by this machine. */
   readonly id: Uint8Array<ArrayBuffer>;
+  /** 32 bytes: the sender's machine key; only the same machine's versions of files mean the same. */
+  readonly peer: Uint8Array<ArrayBuffer>;
   /** Folder that is received into, bytes of the system. */
   readonly destination: Uint8Array<ArrayBuffer>;
   /** Name of the staging folder in it. */
   readonly staging: Uint8Array<ArrayBuffer>;
-  /** What the person sees of it: the names of its roots, as `printable` shows them. */
+  /** The names of its roots, for the person to know it by. */
   readonly title: string;
   /** Bytes of the whole transfer; undefined when the sender has not said. */
   readonly bytesTotal: number | undefined;
@@ -29,7 +31,10 @@ export interface UnfinishedTransfer {
 }
 
 /** What {@linkcode Journal.begin} takes. */
-export type NewTransfer = Pick<UnfinishedTransfer, "id" | "destination" | "staging" | "title" | "bytesTotal">;
+export type NewTransfer = Pick<
+  UnfinishedTransfer,
+  "id" | "peer" | "destination" | "staging" | "title" | "bytesTotal"
+>;
 
 /** Options of {@linkcode Journal.open}. */
 export interface JournalOptions {
@@ -42,7 +47,7 @@ export interface JournalOptions {
 
 const MIGRATIONS = [`
   CREATE TABLE transfers (
-    id BLOB PRIMARY KEY, destination BLOB NOT NULL, staging BLOB NOT NULL, title TEXT NOT NULL, bytes_total INTEGER,
+    id BLOB PRIMARY KEY, peer BLOB NOT NULL, destination BLOB NOT NULL, staging BLOB NOT NULL, title TEXT NOT NULL, bytes_total INTEGER,
     bytes_done INTEGER NOT NULL, started_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, pid INTEGER NOT NULL
   ) STRICT;
   CREATE INDEX transfers_by_destination ON transfers (destination, updated_ms);
@@ -59,6 +64,7 @@ const MIGRATIONS = [`
 
 interface TransferRow {
   id: Uint8Array<ArrayBuffer>;
+  peer: Uint8Array<ArrayBuffer>;
   destination: Uint8Array<ArrayBuffer>;
   staging: Uint8Array<ArrayBuffer>;
   title: string;
@@ -98,11 +104,12 @@ export class Journal implements Disposable {
   }
 
   /** Takes a transfer in, which from now on is unfinished. */
-  begin({ id, destination, staging, title, bytesTotal }: NewTransfer): void {
+  begin({ id, peer, destination, staging, title, bytesTotal }: NewTransfer): void {
     const now = this.#now();
     this.#database.run(
-      "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)",
+      "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
       id,
+      peer,
       destination,
       staging,
       title,
@@ -206,6 +213,7 @@ export class Journal implements Disposable {
 function transferOf(row: TransferRow): UnfinishedTransfer {
   return {
     id: row.id,
+    peer: row.peer,
     destination: row.destination,
     staging: row.staging,
     title: row.title,

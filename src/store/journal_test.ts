@@ -59,7 +59,7 @@ Deno.test("a process that is killed loses nothing that addVerified() took", asyn
       const journal = Journal.open(${JSON.stringify(path)}, { bootId: "a" });
       const id = new Uint8Array(16).fill(1);
       const empty = new Uint8Array(0);
-      journal.begin({ id, destination: empty, staging: empty, title: "", bytesTotal: undefined });
+      journal.begin({ id, peer: empty, destination: empty, staging: empty, title: "", bytesTotal: undefined });
       for (let i = 1; i <= 50; i++) journal.addVerified(id, new Uint8Array(48).fill(i), i);
       Deno.kill(Deno.pid, "SIGKILL");
     `;
@@ -79,6 +79,7 @@ Deno.test("a process that is killed loses nothing that addVerified() took", asyn
 function transfer(n: number, destination: string) {
   return {
     id: bytes(n),
+    peer: bytes(9),
     destination: text(destination),
     staging: text(".wormhole-1.part"),
     title: `transfer ${n}`,

@@ -15,3 +15,10 @@ export {
   type IndexTotals,
   type KnownFile,
 } from "./file_index.ts";
+export {
+  Journal,
+  type JournalOptions,
+  type NewTransfer,
+  RECORD_BYTES,
+  type UnfinishedTransfer,
+} from "./journal.ts";

@@ -9,10 +9,14 @@ import {
   columnsOf,
   type Message,
   type MessageOf,
+  type Range,
   type Totals,
+  unpackRanges,
+  versionsOf,
   writeRequest,
 } from "../wire/mod.ts";
 import { BulkReceiver, type BulkReceiverAction, type BulkReceiverEvent } from "./bulk_receiver.ts";
+import { requestParts } from "./request_parts.ts";
 import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
 import { ManifestReader, type ManifestRoot } from "./manifest_reader.ts";
@@ -51,6 +55,8 @@ export type GetterAction =
   | {
     readonly type: "expect";
     readonly columns: Columns;
+    /** u64 per entry; spec/manifest.md §4. */
+    readonly versions?: Uint8Array;
     readonly wanted: Uint8Array;
     readonly roots: readonly ManifestRoot[];
   }
@@ -104,7 +110,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #expecting = 0;
   #generation = 0;
   #requested = 0;
-  #empty = 0;
+  #complete = 0;
   #skipped = 0;
   #engineFailed = 0;
   #received: Pick<ReceiveReport, "bytes" | "bytes_wire" | "files_done" | "outstanding"> = {
@@ -292,7 +298,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     this.#skipped -= refusedLeaves;
     this.#expecting++;
     this.#pageEnds.push(columns.first + columns.count - 1);
-    this.act({ type: "expect", columns, wanted, roots });
+    const versions = versionsOf(message);
+    this.act({ type: "expect", columns, wanted, roots, ...versions && { versions } });
   }
 
   #expected(result: ExpectResult, refused: readonly RefusedRoot[]): void {
@@ -301,7 +308,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     this.#generation++;
     for (const { entry, ...failed } of refused) this.#failures.add(failed, entry);
     this.#failures.addNative(result.failed);
-    this.#empty += result.empty;
+    this.#complete += result.complete;
     this.#skipped += result.skipped;
     if (result.requested.length > 0) {
       const runs = new DataView(
@@ -313,17 +320,28 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
         this.#requested += runs.getUint32(at + 4, true) - runs.getUint32(at, true) + 1;
       }
     }
+    const ranges = unpackRanges(result.ranges);
+    this.#requested += new Set(ranges.map(({ entry }) => entry)).size;
     // Nothing of a page is asked for later; after the last one the sender's memory does not matter any more.
-    if (result.requested.length > 0 || !this.#reader!.ended) {
-      this.send({
-        type: "request_chunks",
-        ...writeRequest({ runs: [], ranges: [] }),
-        runs: result.requested,
-        released,
-      });
+    if (result.requested.length > 0 || ranges.length > 0 || !this.#reader!.ended) {
+      this.#request(result.requested, ranges, released);
     }
     this.#grant();
     this.#commitWhenComplete();
+  }
+
+  /** Asks for a page's content; all ranges of one file go in one message. */
+  #request(runs: Uint8Array, ranges: readonly Range[], released: number): void {
+    for (const part of requestParts(ranges)) {
+      const last = part.end === ranges.length;
+      const request = writeRequest({ runs: [], ranges: ranges.slice(part.start, part.end) });
+      this.send({
+        type: "request_chunks",
+        ...request,
+        ...part.start === 0 && { runs },
+        ...last && { released },
+      });
+    }
   }
 
   #news(report: ReceiveReport, generation: number): void {
@@ -358,8 +376,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
 
   /** Requested entries that are not known to be finished. */
   #unfinished(): number {
-    // Empty files count as done at once, but a report may be older than the page that had them.
-    const done = Math.max(0, this.#received.files_done - this.#empty);
+    // Files that needed no asking count as done at once, but a report may be older than the page that had them.
+    const done = Math.max(0, this.#received.files_done - this.#complete);
     return Math.max(0, this.#requested - done - this.#engineFailed);
   }
 

@@ -9,7 +9,14 @@ import { helloOf, offerOf, pageOf, Script } from "./testing.ts";
 
 type GetterScript = Script<GetterEvent, GetterAction>;
 
-const EXPECTED: ExpectResult = { requested: new Uint8Array(), skipped: 0, empty: 0, failed: [] };
+const EXPECTED: ExpectResult = {
+  requested: new Uint8Array(),
+  ranges: new Uint8Array(),
+  resumed: 0,
+  skipped: 0,
+  complete: 0,
+  failed: [],
+};
 const REPORT: ReceiveReport = {
   bytes: 0,
   bytes_wire: 0,
@@ -17,6 +24,7 @@ const REPORT: ReceiveReport = {
   links: [],
   files_done: 0,
   failed: [],
+  verified: new Uint8Array(),
   outstanding: 0,
   ended: false,
 };
@@ -87,7 +95,7 @@ Deno.test("Getter does not take an early report for the end", () => {
 
 Deno.test("Getter commits at once when nothing was requested", () => {
   const script = receiving().hears(pageOf(0, [{ size: 0 }]));
-  expected(script, { empty: 1 });
+  expected(script, { complete: 1 });
   assertEquals(script.taken(), ["expect", "commit"]);
 });
 
@@ -225,7 +233,7 @@ Deno.test("Getter grants no pages while too much is outstanding", () => {
 Deno.test("Getter reports a frozen peer, but not once everything is there", () => {
   receiving().wait(15_000).failed("PEER_FROZEN");
   const script = receiving().hears(pageOf(0, [{ size: 0 }]));
-  expected(script, { empty: 1 });
+  expected(script, { complete: 1 });
   script.wait(60_000).event({ type: "committed", result: COMMITTED });
   assertTrue(script.taken().includes("finish"));
 });
@@ -240,7 +248,7 @@ Deno.test("Getter ends when either side cancels or fails", () => {
 
 Deno.test("Getter tells the sender what was placed when it is aborted too late", () => {
   const script = receiving().hears(pageOf(0, [{ size: 0 }]));
-  expected(script, { empty: 1 });
+  expected(script, { complete: 1 });
   script.taken();
   script.event({ type: "abort", reason: "enough" });
   assertEquals(script.taken(), []);
@@ -258,12 +266,12 @@ Deno.test("Getter waits a moment for the reason why a link is gone", () => {
 Deno.test("Getter ends well when the link is lost after done", () => {
   for (const event of [{ type: "closed" }, { type: "link_failed", error: new Error("x") }] as const) {
     const script = receiving().hears(pageOf(0, [{ size: 0 }]));
-    expected(script, { empty: 1 });
+    expected(script, { complete: 1 });
     script.event({ type: "committed", result: COMMITTED }).event(event);
     assertEquals(script.taken().at(-1), "finish");
   }
   const script = receiving().hears(pageOf(0, [{ size: 0 }]));
-  expected(script, { empty: 1 });
+  expected(script, { complete: 1 });
   script.event({ type: "committed", result: COMMITTED }).wait(5000);
   assertEquals(script.taken().at(-1), "finish");
 });

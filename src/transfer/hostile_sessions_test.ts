@@ -199,7 +199,14 @@ function hold<Event, Action extends { type: string }>(
   assertTrue(endings.has(undefined) && endings.size > 4, [...endings].join());
 }
 
-const EXPECTED: ExpectResult = { requested: NONE, skipped: 0, empty: 0, failed: [] };
+const EXPECTED: ExpectResult = {
+  requested: NONE,
+  ranges: NONE,
+  resumed: 0,
+  skipped: 0,
+  complete: 0,
+  failed: [],
+};
 const RECEIVED: ReceiveReport = {
   bytes: 5,
   bytes_wire: 50,
@@ -207,6 +214,7 @@ const RECEIVED: ReceiveReport = {
   links: [],
   files_done: 1,
   failed: [],
+  verified: new Uint8Array(),
   outstanding: 0,
   ended: false,
 };

@@ -14,3 +14,4 @@ export {
 } from "./run_getter.ts";
 export { runProvider, type RunProviderOptions } from "./run_provider.ts";
 export { type FilesOptions, SendSource } from "./source.ts";
+export { dropUnfinished, openJournal, unfinishedTransfers } from "./unfinished.ts";

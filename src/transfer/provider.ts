@@ -26,7 +26,13 @@ import { peerState, refused } from "./peer_error.ts";
 /** What only the sender's surroundings tell it. */
 export type ProviderEvent =
   /** Result of `read_page`. */
-  | { readonly type: "page"; readonly columns: Columns; readonly problems: readonly NativeProblem[] }
+  | {
+    readonly type: "page";
+    readonly columns: Columns;
+    /** u64 per entry; spec/manifest.md §4. */
+    readonly versions?: Uint8Array | null;
+    readonly problems: readonly NativeProblem[];
+  }
   | BulkSenderEvent
   /** Result of `watch`; `links` are the report's by their numbers. */
   | {
@@ -262,7 +268,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     this.act({ type: "read_page" });
   }
 
-  #page({ columns, problems }: { columns: Columns; problems: readonly NativeProblem[] }): void {
+  #page({ columns, versions, problems }: ProviderEvent & { type: "page" }): void {
     this.#reading = false;
     this.#failures.addNative(problems);
     this.#omitted += problems.length;
@@ -272,7 +278,8 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     if (columns.count > 0 || columns.last) {
       const omitted = this.#omitted === 0 ? {} : { omitted: this.#omitted };
       this.#omitted = 0;
-      this.send({ type: "manifest_page", page: this.#nextPage++, ...columns, ...omitted });
+      const named = versions ? { versions } : {};
+      this.send({ type: "manifest_page", page: this.#nextPage++, ...columns, ...omitted, ...named });
     }
     this.#list();
   }

@@ -3,7 +3,8 @@ import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { diskSpace } from "../native/files.ts";
 import type { NativeQueue } from "../native/queue.ts";
-import { type CommitResult, NativeReceive } from "../native/transfer.ts";
+import { type CommitResult, NativeReceive, type ReceiveReport } from "../native/transfer.ts";
+import type { Journal } from "../store/mod.ts";
 import type { PeerConnection } from "../transport/connection.ts";
 import { type EntryName, parseName, printable } from "../tree/mod.ts";
 import type { MessageOf, Totals } from "../wire/mod.ts";
@@ -14,6 +15,7 @@ import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
 import { TransferLinks } from "./transfer_links.ts";
 import { type ExistingPolicy, Placement } from "./placement.ts";
+import { findLeftovers, ResumeLog, type ResumeOptions } from "./resume.ts";
 
 /** An offer as the person sees it; names are checked, show them through `printable`. */
 export interface Offer {
@@ -65,14 +67,18 @@ export interface RunGetterOptions {
   readonly only?: readonly string[];
   /** Take symlinks that lead out of what was sent. */
   readonly unsafeLinks?: boolean;
+  /** Where what arrived is written down, so that a transfer that fails can be gone on with; without it nothing stays. */
+  readonly journal?: Journal;
+  /** Told when the transfer fails and bytes of it are kept for another try. */
+  onKept?(bytes: number): void;
   readonly clock?: Clock;
   onProgress?(progress: Progress): void;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Receives over an authenticated connection, which stays open when all went well. Nothing but what was there before
- * stays in the destination when it fails.
+ * Receives over an authenticated connection, which stays open when all went well. When it fails, nothing but what was
+ * there before stays in the destination, and, with a journal, a hidden folder that another transfer goes on with.
  *
  * @throws {WormholeError} REFUSED when `accept` declined; DESTINATION_EXISTS when something exists and no policy was
  * given; NO_SPACE and other disk codes; CANCELLED when the sender stopped; PEER_FROZEN or CONNECTION_LOST; PROTOCOL,
@@ -86,15 +92,26 @@ export async function runGetter(options: RunGetterOptions): Promise<TransferOutc
     maxStreams,
   });
   await using work = new Work(options);
-  return await drive<GetterEvent, GetterAction>({
-    machine,
-    connection,
-    clock,
-    perform: (action, over) => work.perform(action, over),
-    ...onProgress && { onProgress },
-    ...signal && { signal },
-  });
+  try {
+    const outcome = await drive<GetterEvent, GetterAction>({
+      machine,
+      connection,
+      clock,
+      perform: (action, over) => work.perform(action, over),
+      ...onProgress && { onProgress },
+      ...signal && { signal },
+    });
+    await work.placed();
+    return outcome;
+  } catch (error) {
+    const kept = await work.failed(error);
+    if (kept > 0) options.onKept?.(kept);
+    throw error;
+  }
 }
+
+/** Names of an offer that the journal's title has. */
+const MAX_TITLE_NAMES = 8;
 
 /** Does what the machine wants with the person, the disk and the engine. */
 class Work implements AsyncDisposable {
@@ -105,6 +122,7 @@ class Work implements AsyncDisposable {
   readonly #links: TransferLinks;
   #placement: Placement | undefined;
   #engine: NativeReceive | undefined;
+  #log: ResumeLog | undefined;
   #committing: Promise<CommitResult> | undefined;
   #over = false;
   /** What is offered is what will be written. */
@@ -151,13 +169,31 @@ class Work implements AsyncDisposable {
     }
   }
 
+  /** Everything is in place: nothing is needed for another try. */
+  async placed(): Promise<void> {
+    await this.#log?.placed();
+    this.#log = undefined;
+  }
+
+  /** The transfer failed; gives the bytes that are kept for another try. */
+  async failed(error: unknown): Promise<number> {
+    await this.#idle();
+    const log = this.#log;
+    this.#log = undefined;
+    return await log?.failed(error) ?? 0;
+  }
+
   /** Waits for what runs, then removes what is staged. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#idle();
+    await this.#links[Symbol.asyncDispose]();
+    await this.#engine?.close();
+  }
+
+  async #idle(): Promise<void> {
     this.#over = true;
     await this.#lane.idle();
     await Promise.allSettled([this.#committing]);
-    await this.#links[Symbol.asyncDispose]();
-    await this.#engine?.close();
   }
 
   async #start(
@@ -177,7 +213,9 @@ class Work implements AsyncDisposable {
 
   async #watch(generation: number, signal: AbortSignal): Promise<GetterEvent | undefined> {
     try {
-      return { type: "received", report: await this.#opened().wait({ signal }), generation };
+      const report = await this.#opened().wait({ signal });
+      this.#log?.verified(report.verified, report.bytes);
+      return { type: "received", report, generation };
     } catch (error) {
       // What is placed is complete: whatever else arrives matters no more.
       if (this.#committing !== undefined) return undefined;
@@ -196,7 +234,7 @@ class Work implements AsyncDisposable {
         exists: (names) => this.#exists(names),
         existing: acceptance.existing,
       });
-      await this.#open();
+      await this.#open(offer);
     }
     const decision = { accept: true, ...only && { only }, ...unsafeLinks && { unsafeLinks } } as const;
     return { type: "decided", decision };
@@ -252,24 +290,45 @@ class Work implements AsyncDisposable {
     return (await diskSpace(this.#options.queue, this.#options.destination)).available;
   }
 
-  async #open(): Promise<void> {
+  async #open(offer: Offer): Promise<void> {
     const { queue, poolBytes, io } = this.#options;
+    const resume = this.#resumeOptions(offer);
+    const left = resume && findLeftovers(resume);
     const engine = await NativeReceive.open(queue, {
       destination: this.#destination,
       pool_bytes: poolBytes,
       ...io !== undefined && { io },
+      ...left && { kept: left.kept },
     });
     // The transfer may have ended while the folder was made.
-    if (this.#over) await engine.close();
-    else this.#engine = engine;
+    if (this.#over) return void await engine.close();
+    this.#engine = engine;
+    if (left) this.#log = await ResumeLog.begin(resume, { engine, usable: left.usable });
+  }
+
+  /** A stream cannot be read again from its middle. */
+  #resumeOptions({ kind, roots, totals, counting }: Offer): ResumeOptions | undefined {
+    const { journal, connection, clock } = this.#options;
+    if (journal === undefined || kind !== "files") return undefined;
+    return {
+      journal,
+      peer: connection.peerKey,
+      destination: this.#destination,
+      title: roots.slice(0, MAX_TITLE_NAMES).map(({ name }) => name).join(", "),
+      bytesTotal: counting ? undefined : totals.bytes,
+      ...clock && { clock },
+    };
   }
 
   async #expect(action: GetterAction & { type: "expect" }): Promise<GetterEvent> {
+    const { columns, versions, wanted } = action;
     const { plans, refused } = await this.#placement!.plan(action.roots);
+    await this.#log?.page(columns, versions);
     const result = await this.#opened().expect({
-      columns: action.columns,
-      wanted: action.wanted,
+      columns,
+      wanted,
       roots: plans,
+      ...this.#log && versions && { versions },
     });
     return { type: "expected", result, refused };
   }

@@ -27,6 +27,8 @@ export interface FilesOptions {
   readonly chunkBytes: number;
   /** Forces how files are read; see `debug_io`. */
   readonly io?: string;
+  /** 32 bytes: the secret that the versions of files are made with; without it a receiver cannot resume. */
+  readonly versionKey?: Uint8Array;
 }
 
 const NOTHING: Totals = { files: 0, directories: 0, symlinks: 0, bytes: 0 };
@@ -89,6 +91,7 @@ export class SendSource implements AsyncDisposable {
       ignore_files: options.ignoreFiles ?? false,
       chunk_bytes: options.chunkBytes,
       ...options.io !== undefined && { io: options.io },
+      ...options.versionKey && { version_key: options.versionKey },
     });
     const roots = named.map(({ root }) => root);
     if (isStream) {

@@ -44,6 +44,18 @@ export function columnsOf(page: MessageOf<"manifest_page">): Columns {
 }
 
 /**
+ * Gives the versions of a page's entries, u64 each; undefined when the sender gives none.
+ *
+ * @throws {WormholeError} PROTOCOL when they are not as many as the entries.
+ */
+export function versionsOf({ count, versions }: MessageOf<"manifest_page">): Uint8Array | undefined {
+  if (versions !== undefined && versions.length !== count * 8) {
+    throw pageError(`column "versions" has ${versions.length} bytes, not ${count * 8}`);
+  }
+  return versions;
+}
+
+/**
  * Gives the entries of one page in order, after checking the page as a whole: column lengths, kinds, name and
  * target lengths, sizes, modes, and that a parent precedes its children.
  *
@@ -175,6 +187,16 @@ export function packRanges(ranges: readonly Range[]): Uint8Array {
     view(packed).setBigUint64(i * 24 + 16, BigInt(length), true);
   });
   return packed;
+}
+
+/** Reads what {@linkcode packRanges} made, from the native library. */
+export function unpackRanges(packed: Uint8Array): Range[] {
+  const from = view(packed);
+  return Array.from({ length: packed.length / 24 }, (_, i) => ({
+    entry: from.getUint32(i * 24, true),
+    offset: Number(from.getBigUint64(i * 24 + 8, true)),
+    length: Number(from.getBigUint64(i * 24 + 16, true)),
+  }));
 }
 
 /** Makes the columns of a request. */

@@ -1,7 +1,15 @@
 import fc from "fast-check";
 import { isWormholeError } from "../base/errors.ts";
 import { assertEquals, assertThrows } from "../base/testing.ts";
-import { type Entry, packRanges, readEntries, readRequest, writeColumns, writeRequest } from "./columns.ts";
+import {
+  type Entry,
+  packRanges,
+  readEntries,
+  readRequest,
+  versionsOf,
+  writeColumns,
+  writeRequest,
+} from "./columns.ts";
 import type { Columns } from "./message.ts";
 
 const name = new TextEncoder().encode("name");
@@ -25,6 +33,18 @@ const entries: Omit<Entry, "id">[] = [
 Deno.test("readEntries() gives back what writeColumns() took", () => {
   const columns = writeColumns(entries, { first: 7, last: true });
   assertEquals([...readEntries(columns)], entries.map((entry, i) => ({ id: 7 + i, ...entry })));
+});
+
+Deno.test("versionsOf() gives one version per entry, or none", () => {
+  const page = {
+    type: "manifest_page",
+    page: 0,
+    ...writeColumns(entries, { first: 7, last: true }),
+  } as const;
+  assertEquals(versionsOf(page), undefined);
+  const versions = new Uint8Array(8 * entries.length).fill(3);
+  assertEquals(versionsOf({ ...page, versions }), versions);
+  assertThrows(() => versionsOf({ ...page, versions: versions.subarray(1) }), "PROTOCOL", '"versions"');
 });
 
 Deno.test("readEntries() refuses pages that contradict themselves", () => {

@@ -125,6 +125,8 @@ const MESSAGES = {
       ...COLUMN_FIELDS,
       /** Things that the sender could not read while it made this page. */
       omitted: optional(COUNT),
+      /** u64 each: the sender's name for a file in its present state; 0 for none. */
+      versions: optional(column("u64", PAGE)),
     },
   },
   page_credit: {

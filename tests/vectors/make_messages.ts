@@ -92,6 +92,12 @@ const MESSAGES: [name: string, description: string, message: Message][] = [
       { ...entry, kind: "stream", name: bytes("stdin"), mode: 0o7777, mtime: 2n ** 63n - 1n },
     ], { first: 0, last: false }),
   }],
+  ["manifest_page_versions", "a file that the sender can name again", {
+    type: "manifest_page",
+    page: 1,
+    ...writeColumns([{ ...entry, name: bytes("b"), size: 5 }], { first: 4, last: true }),
+    versions: new Uint8Array(new BigUint64Array([0x0123456789abcdefn]).buffer),
+  }],
   ["manifest_page_last_empty", "an empty last page, with things left out", {
     type: "manifest_page",
     page: 4294967295,

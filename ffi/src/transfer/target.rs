@@ -98,7 +98,8 @@ impl Target {
     pub fn claim_whole(&self, length: u64) -> bool {
         let mut state = self.state.lock().unwrap();
         let untouched = state.size == Some(length) && self.size == length && !state.ended && !state.over;
-        if !untouched || !state.covered.ranges.is_empty() || !state.covered.add(0, length) {
+        let untouched = untouched && state.file.is_none() && state.covered.ranges.is_empty();
+        if !untouched || !state.covered.add(0, length) {
             return false;
         }
         state.ended = true;

@@ -55,6 +55,10 @@ async function receive(context: Context<RecvArgs>, destination: string): Promise
     },
     onLooking: () => context.log.info("looking for the sender on this network"),
     onProgress: (progress) => show.progress(progress),
+    // What goes to standard output is staged where nobody would look for it.
+    resume: !args.stdout,
+    onKept: (bytes) => output.emit({ event: "kept", bytes, destination }),
+    onWarning: (message) => output.emit({ event: "warning", message }),
     clock,
     signal,
   });

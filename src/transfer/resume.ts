@@ -1,0 +1,194 @@
+/**
+ * The receiver's side of resume: keeps the journal of one transfer, finds what earlier ones left in the same folder, and
+ * decides what stays when it ends. The engine moves files; the wire knows only versions and ranges.
+ * Design: docs/design/dedup_and_resume.md.
+ */
+import { type Clock, systemClock } from "../base/clock.ts";
+import { type ErrorCode, isWormholeError } from "../base/errors.ts";
+import { encodeVersionedPage } from "../native/leftover.ts";
+import type { NativeReceive } from "../native/transfer.ts";
+import type { Journal, UnfinishedTransfer } from "../store/mod.ts";
+import type { Columns } from "../wire/mod.ts";
+
+/** What a transfer is journaled under. */
+export interface ResumeOptions {
+  readonly journal: Journal;
+  /** 32 bytes: the sender's machine key. */
+  readonly peer: Uint8Array;
+  /** Folder that is received into, bytes of the system. */
+  readonly destination: Uint8Array;
+  /** The names of the roots, for the person. */
+  readonly title: string;
+  readonly bytesTotal: number | undefined;
+  readonly clock?: Pick<Clock, "now">;
+}
+
+/** How often what was received is brought to the disk for good, in ms: what a power cut may cost. */
+const SYNC_EVERY_MS = 5000;
+
+/** Unfinished transfers that are older are dropped when the next one into the same folder begins, in ms: 30 days. */
+const MAX_AGE_MS = 30 * 86_400_000;
+
+/** Leftovers that are looked at for one transfer, the newest first. */
+const MAX_LEFTOVERS = 16;
+
+/** Failures after which nothing of that peer is kept: what it sent cannot be relied on. */
+const UNTRUSTED: readonly ErrorCode[] = [
+  "PROTOCOL",
+  "LIMIT_EXCEEDED",
+  "CORRUPT",
+  "HOSTILE_NAME",
+  "PATH_ESCAPES",
+  "VERSION_UNSUPPORTED",
+  "PEER_UNAUTHENTICATED",
+];
+
+/** The names of the staging folders that must stay, and those whose content may be taken over. */
+export interface Leftovers {
+  readonly kept: Uint8Array[];
+  readonly usable: UnfinishedTransfer[];
+}
+
+/** Finds what earlier transfers left in the folder, and forgets what is too old or came to nothing. */
+export function findLeftovers(
+  { journal, peer, destination }: ResumeOptions,
+  now: number = Date.now(),
+): Leftovers {
+  const kept: Uint8Array[] = [];
+  const usable: UnfinishedTransfer[] = [];
+  for (const left of journal.list(new Uint8Array(destination))) {
+    const idle = now - left.updatedMs;
+    // Another process may have begun it a moment ago.
+    if (idle > MAX_AGE_MS || (left.bytesDone === 0 && idle > SYNC_EVERY_MS)) journal.end(left.id);
+    else {
+      kept.push(left.staging);
+      if (usable.length < MAX_LEFTOVERS && sameBytes(left.peer, peer)) usable.push(left);
+    }
+  }
+  return { kept, usable };
+}
+
+/** One transfer's journal, from its first page to its end. */
+export class ResumeLog {
+  readonly #options: ResumeOptions;
+  readonly #engine: NativeReceive;
+  readonly #clock: Pick<Clock, "now">;
+  readonly #id: Uint8Array<ArrayBuffer>;
+  readonly #taken: UnfinishedTransfer[] = [];
+  #page = 0;
+  #bytesDone = 0;
+  #unsynced = false;
+  #syncedAt: number;
+  #syncing: Promise<void> | undefined;
+
+  private constructor(options: ResumeOptions, engine: NativeReceive) {
+    this.#options = options;
+    this.#engine = engine;
+    this.#clock = options.clock ?? systemClock;
+    this.#id = crypto.getRandomValues(new Uint8Array(16));
+    this.#syncedAt = this.#clock.now();
+  }
+
+  /** Journals a transfer that `engine` stages, and gives it what earlier ones left. */
+  static async begin(
+    options: ResumeOptions,
+    { engine, usable }: { engine: NativeReceive; usable: readonly UnfinishedTransfer[] },
+  ): Promise<ResumeLog> {
+    const log = new ResumeLog(options, engine);
+    const { journal, peer, destination, title, bytesTotal } = options;
+    journal.begin({
+      id: log.#id,
+      peer: new Uint8Array(peer),
+      destination: new Uint8Array(destination),
+      staging: new Uint8Array(engine.staging),
+      title,
+      bytesTotal,
+    });
+    for (const left of usable) await log.#give(left);
+    return log;
+  }
+
+  /** Journals a page, with what the engine will take over for it; call before the engine expects the page. */
+  async page(columns: Columns, versions: Uint8Array | undefined): Promise<void> {
+    if (versions === undefined) return;
+    const { journal } = this.#options;
+    journal.addPage(this.#id, this.#page++, encodeVersionedPage({ columns, versions }));
+    if (this.#taken.length === 0) return;
+    const records = await this.#engine.leftoverRecords({ columns, versions });
+    if (records.length > 0) journal.addVerified(this.#id, new Uint8Array(records), this.#bytesDone);
+  }
+
+  /** Journals what has been verified and written since the last call; brings it to the disk now and then. */
+  verified(records: Uint8Array, bytesDone: number): void {
+    if (records.length > 0 || bytesDone !== this.#bytesDone) {
+      this.#bytesDone = bytesDone;
+      this.#options.journal.addVerified(this.#id, new Uint8Array(records), bytesDone);
+      this.#unsynced = true;
+    }
+    const now = this.#clock.now();
+    if (!this.#unsynced || this.#syncing !== undefined || now - this.#syncedAt < SYNC_EVERY_MS) return;
+    this.#unsynced = false;
+    this.#syncing = this.#sync().finally(() => {
+      this.#syncing = undefined;
+      this.#syncedAt = this.#clock.now();
+    });
+  }
+
+  /** Everything is in place: nothing of this transfer, or of those that it went on with, is needed any more. */
+  async placed(): Promise<void> {
+    const { journal, title } = this.#options;
+    await this.#syncing;
+    journal.end(this.#id);
+    const spent = await this.#engine.spentLeftovers();
+    const done = this.#taken.filter((left) =>
+      // Whoever received the same things whole wants no half of them.
+      left.title === title || spent.some((staging) => sameBytes(staging, left.staging))
+    );
+    await this.#engine.removeLeftovers(done.map(({ staging }) => staging));
+    for (const { id } of done) journal.end(id);
+  }
+
+  /** The transfer failed with `error`; gives the bytes that are kept for another try, 0 when nothing is. */
+  async failed(error: unknown): Promise<number> {
+    await this.#syncing;
+    const keep = this.#bytesDone > 0 && !isWormholeError(error, ...UNTRUSTED);
+    if (!keep) this.#options.journal.end(this.#id);
+    const last = await this.#engine.close({ keep });
+    if (!keep) return 0;
+    this.#options.journal.addVerified(this.#id, new Uint8Array(last), this.#bytesDone);
+    return this.#bytesDone;
+  }
+
+  async #give(left: UnfinishedTransfer): Promise<void> {
+    const { journal } = this.#options;
+    try {
+      const taken = await this.#engine.addLeftover({
+        staging: left.staging,
+        pages: journal.pages(left.id),
+        verified: journal.verified(left.id),
+      });
+      if (taken) this.#taken.push(left);
+    } catch (error) {
+      // A damaged journal costs what it described, no more.
+      if (!isWormholeError(error, "CORRUPT", "PROTOCOL")) throw error;
+      journal.end(left.id);
+    }
+  }
+
+  async #sync(): Promise<void> {
+    const { journal } = this.#options;
+    const mark = journal.mark(this.#id);
+    try {
+      await this.#engine.sync();
+    } catch (error) {
+      // The transfer itself tells what is wrong with the disk; without the barrier there is only less to go on with.
+      if (isWormholeError(error)) return;
+      throw error;
+    }
+    journal.settle(this.#id, mark);
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -1,0 +1,59 @@
+/** Transfers into this machine that ended early: where their journal is, which there are, and how they are dropped. */
+import { join } from "../base/paths.ts";
+import type { Folders } from "../config/paths.ts";
+import { cleanLeftover } from "../native/leftover.ts";
+import { NativeQueue } from "../native/queue.ts";
+
+import { Journal, type UnfinishedTransfer } from "../store/mod.ts";
+
+/** Opens the journal of this person's transfers, made at first use. @throws {WormholeError} what the disk says. */
+export async function openJournal(
+  { stateDir }: Pick<Folders, "stateDir">,
+  { onReplaced }: { onReplaced?: (message: string) => void } = {},
+): Promise<Journal> {
+  await Deno.mkdir(stateDir, { recursive: true, mode: 0o700 });
+  return Journal.open(join(stateDir, "transfers.db"), {
+    bootId: await bootId(),
+    ...onReplaced && { onReplaced },
+  });
+}
+
+/** Gives the transfers that can be gone on with, the newest first; one that has nothing to show for is left out. */
+export async function unfinishedTransfers(folders: Pick<Folders, "stateDir">): Promise<UnfinishedTransfer[]> {
+  using journal = await openJournal(folders);
+  return journal.list().filter(({ bytesDone }) => bytesDone > 0);
+}
+
+/**
+ * Drops unfinished transfers with everything that they hold on the disk; gives those dropped. One that is under way
+ * stays.
+ *
+ * @throws {WormholeError} what the disk says.
+ */
+export async function dropUnfinished(
+  folders: Pick<Folders, "stateDir">,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<UnfinishedTransfer[]> {
+  using journal = await openJournal(folders);
+  await using queue = NativeQueue.open();
+  const dropped: UnfinishedTransfer[] = [];
+  for (const left of journal.list()) {
+    const { destination, staging } = left;
+    if (!await cleanLeftover(queue, { destination, staging }, { ...signal && { signal } })) continue;
+    journal.end(left.id);
+    if (left.bytesDone > 0) dropped.push(left);
+  }
+  return dropped;
+}
+
+/**
+ * Names this run of the system: what was written but not synced is still there only within it. Where the system has no
+ * such name it is a new one each time, so that only what was synced counts.
+ */
+async function bootId(): Promise<string> {
+  try {
+    return (await Deno.readTextFile("/proc/sys/kernel/random/boot_id")).trim();
+  } catch {
+    return crypto.randomUUID();
+  }
+}
