@@ -108,7 +108,7 @@ function unfinishedText(
   { name, destination, bytes, bytes_total, updated_at, dropped }: UnfinishedEvent,
 ): string {
   const of = bytes_total === null ? "" : ` of ${formatSize(bytes_total)}`;
-  const when = `${updated_at.slice(0, 16).replace("T", " ")} UTC`;
+  const when = safe(`${updated_at.slice(0, 16).replace("T", " ")} UTC`);
   return `${dropped ? "Dropped: " : ""}${safe(name)}: ${formatSize(bytes)}${of} into ${
     safe(destination)
   }, ${when}`;
