@@ -37,9 +37,9 @@ export interface EndpointOptions {
   tcp?: boolean;
   /** Whether to use QUIC, listening and dialling. */
   quic?: boolean;
-  /** What QUIC sends with. */
+  /** What QUIC sends with; `bbr` only where the path is long, `cubic` elsewhere. */
   congestion?: Congestion;
-  /** What TCP sends with where the path is long. */
+  /** Where a path is long, and what TCP sends with there. */
   longPaths?: LongPaths;
 }
 

@@ -153,9 +153,12 @@ fn endpoint(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: EndpointArgs| async move {
         let seed = key(&args.secret_key, "secret")?;
         let bind = args.bind.iter().map(|text| address::parse(text)).collect::<Result<Vec<_>>>()?;
-        let congestion = Congestion::from_name(&args.congestion)?;
         let LongPathsArgs { algorithm, min_rtt_ms } = args.long_paths;
         let long_paths = LongPaths { algorithm, min_rtt: Duration::from_millis(min_rtt_ms) };
+        let congestion = match Congestion::from_name(&args.congestion)? {
+            Congestion::Bbr => Congestion::BbrFrom(long_paths.min_rtt),
+            other => other,
+        };
         let endpoint =
             Endpoint::open(Options { seed, bind, tcp: args.tcp, quic: args.quic, congestion, long_paths })
                 .await?;

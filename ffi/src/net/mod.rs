@@ -15,6 +15,7 @@ pub mod address;
 mod bbr;
 #[cfg(test)]
 mod bbr_test;
+mod by_path;
 pub mod congestion;
 mod control;
 mod delivery;

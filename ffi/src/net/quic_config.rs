@@ -8,6 +8,7 @@ use noq_proto::congestion::CubicConfig;
 
 use super::MAX_BULK_STREAMS;
 use super::bbr::BbrFactory;
+use super::by_path::ByPathFactory;
 use crate::error::{Error, Kind, Result};
 
 /// What a peer may have in flight to us, and the most that it can make us hold: what all its streams hold and as much
@@ -33,6 +34,8 @@ pub enum Congestion {
     Cubic,
     /// Models the path's rate and round trip; packets that are lost for other reasons than congestion cost little.
     Bbr,
+    /// [`Congestion::Bbr`] on paths whose round trip is at least this, [`Congestion::Cubic`] on shorter ones.
+    BbrFrom(Duration),
 }
 
 impl Congestion {
@@ -54,6 +57,7 @@ pub fn transport_config(congestion: Congestion) -> iroh::endpoint::QuicTransport
     let controller: Arc<dyn ControllerFactory + Send + Sync> = match congestion {
         Congestion::Cubic => Arc::new(CubicConfig::default()),
         Congestion::Bbr => Arc::new(BbrFactory),
+        Congestion::BbrFrom(long_from) => Arc::new(ByPathFactory { long_from }),
     };
     QuicTransportConfig::builder()
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
