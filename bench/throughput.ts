@@ -35,12 +35,16 @@ const BARE: Readonly<Record<string, Bare>> = {
     example: "bare_pipeline",
     note: "both ends in one process: read, BLAKE3, AES-GCM, TCP, AES-GCM, BLAKE3, write to a fresh file; " +
       "no start-up, no names, no fsync",
-    args: ({ path, into }) => ["--path", path, "--into", `${into}/fresh`],
+    args: (
+      { path, bytes, into },
+    ) => ["--from", path, "--size", String(bytes), "--to", `${into}/fresh`, "--fresh"],
   },
   "bare pipeline, preallocated": {
     example: "bare_pipeline",
     note: "the same into a file whose pages exist already",
-    args: ({ path, into }) => ["--path", path, "--into", `${into}/preallocated`, "--preallocate"],
+    args: (
+      { path, bytes, into },
+    ) => ["--from", path, "--size", String(bytes), "--to", `${into}/preallocated`],
   },
   "bare QUIC": {
     example: "bare_quic",
