@@ -4,7 +4,7 @@
  */
 import { encodeName } from "../src/base/names.ts";
 import { NativeQueue } from "../src/native/queue.ts";
-import { NativeReceive } from "../src/native/transfer.ts";
+import { NativeReceive } from "../src/native/receive.ts";
 import { makeHello } from "../src/transfer/handshake.ts";
 import { type DialTransport, Endpoint, type Link } from "../src/transport/mod.ts";
 import {

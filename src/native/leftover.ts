@@ -1,7 +1,7 @@
 /** What earlier transfers left in a destination; thin typed functions over `ffi/src/export/leftover.rs`. */
 import { encode } from "cborg";
 import type { CallOptions, NativeQueue } from "./queue.ts";
-import type { NativeColumns } from "./transfer.ts";
+import type { NativeColumns } from "./entries.ts";
 
 /** A manifest page with its entries' versions (u64 each). */
 export interface VersionedPage {

@@ -3,7 +3,7 @@
  * makes a further link. Spec: wire/spec/streams.md. The getter is its machine.
  */
 import { WormholeError } from "../base/errors.ts";
-import type { ArrivedFrames } from "../native/transfer.ts";
+import type { ArrivedFrames } from "../native/receive.ts";
 import {
   MAX_ACKNOWLEDGED_STREAMS,
   MAX_LINKS,

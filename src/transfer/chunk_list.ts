@@ -1,5 +1,5 @@
 /** Chunk lists as they go over the wire; wire/spec/chunks.md §2. */
-import type { HashedChunks } from "../native/transfer.ts";
+import type { HashedChunks } from "../native/send.ts";
 import { CHUNK_BYTES, type MessageOf } from "../wire/mod.ts";
 
 /** Makes the message for the chunks of `entry` that begin at `offset`, and tells where they end. */

@@ -1,6 +1,6 @@
 /** What the sender knows about its engine and its machine, for who decides about compression. */
 import type { Codec, CodecChoice, CompressionFacts } from "../content/mod.ts";
-import { CODEC_NUMBERS, type SendReport } from "../native/transfer.ts";
+import { CODEC_NUMBERS, type SendReport } from "../native/send.ts";
 
 /** CPU time since some moment in the past. */
 export interface ProcessorUse {

@@ -3,7 +3,7 @@
  * there. Specs: wire/spec/offer.md, manifest.md, chunks.md.
  */
 import { type ErrorCode, WormholeError } from "../base/errors.ts";
-import type { CommitResult, ExpectResult, ReceiveReport } from "../native/transfer.ts";
+import type { CommitResult, ExpectResult, ReceiveReport } from "../native/receive.ts";
 import {
   type Columns,
   columnsOf,

@@ -1,7 +1,7 @@
 import { WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { assertEquals, assertTrue } from "../base/testing.ts";
-import type { CommitResult, ExpectResult, ReceiveReport } from "../native/transfer.ts";
+import type { CommitResult, ExpectResult, ReceiveReport } from "../native/receive.ts";
 import { type Message, type MessageOf, readAcknowledgement, writeRequest } from "../wire/mod.ts";
 import { Getter, type GetterAction, type GetterEvent, MAX_OUTSTANDING, PAGE_WINDOW } from "./getter.ts";
 import type { CommonAction } from "./machine.ts";

@@ -1,7 +1,8 @@
 /** Ten thousand sessions with a peer that mangles an honest script: bounded work, known errors, nothing else. */
 import { ERROR_NUMBERS, isWormholeError, WormholeError } from "../base/errors.ts";
 import { assertTrue } from "../base/testing.ts";
-import type { ExpectResult, ReceiveReport, SendReport } from "../native/transfer.ts";
+import type { ExpectResult, ReceiveReport } from "../native/receive.ts";
+import type { SendReport } from "../native/send.ts";
 import {
   decodeMessage,
   encodeMessage,

@@ -1,6 +1,6 @@
 import { type ErrorCode, errorCode } from "../base/errors.ts";
 import { decodeName } from "../base/names.ts";
-import type { NativeFailure, NativeProblem } from "../native/transfer.ts";
+import type { NativeFailure, NativeProblem } from "../native/entries.ts";
 import { MAX_LISTED_FAILURES, NO_PARENT } from "../wire/mod.ts";
 
 /** One entry that did not arrive. */

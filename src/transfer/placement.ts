@@ -1,6 +1,6 @@
 /** Finds a place in the destination for each root: its own name, a free one, or none. */
 import { encodeName } from "../base/names.ts";
-import type { RootPlan } from "../native/transfer.ts";
+import type { RootPlan } from "../native/receive.ts";
 import { type EntryName, parseName, printable } from "../tree/mod.ts";
 import { MAX_NAME_BYTES } from "../wire/mod.ts";
 import type { RefusedRoot } from "./getter.ts";

@@ -4,7 +4,8 @@
  */
 import { type ErrorCode, WormholeError } from "../base/errors.ts";
 import { type CodecChoice, CompressionController, type CompressionMode } from "../content/mod.ts";
-import type { HashedChunks, NativeProblem, SendReport } from "../native/transfer.ts";
+import type { NativeProblem } from "../native/entries.ts";
+import type { HashedChunks, SendReport } from "../native/send.ts";
 import {
   type Columns,
   type Message,

@@ -1,5 +1,5 @@
 import { assertEquals, assertTrue } from "../base/testing.ts";
-import type { SendReport } from "../native/transfer.ts";
+import type { SendReport } from "../native/send.ts";
 import {
   type Message,
   type MessageOf,

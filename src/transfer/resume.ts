@@ -6,7 +6,7 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError } from "../base/errors.ts";
 import { encodeVersionedPage } from "../native/leftover.ts";
-import type { NativeReceive } from "../native/transfer.ts";
+import type { NativeReceive } from "../native/receive.ts";
 import type { Journal, UnfinishedTransfer } from "../store/mod.ts";
 import type { Columns } from "../wire/mod.ts";
 

@@ -3,7 +3,7 @@ import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { diskSpace } from "../native/files.ts";
 import type { NativeQueue } from "../native/queue.ts";
-import { type CommitResult, NativeReceive } from "../native/transfer.ts";
+import { type CommitResult, NativeReceive } from "../native/receive.ts";
 import type { Journal } from "../store/mod.ts";
 import type { PeerConnection } from "../transport/connection.ts";
 import { type EntryName, parseName, printable } from "../tree/mod.ts";

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
 import { type CodecChoice, COMPRESSION_RULES, type CompressionMode } from "../content/mod.ts";
-import type { HashedChunks, NativeSend, SendReport } from "../native/transfer.ts";
+import type { HashedChunks, NativeSend, SendReport } from "../native/send.ts";
 import type { PeerConnection } from "../transport/connection.ts";
 import { CHUNK_BYTES, MAX_RESPONSE_CHUNKS } from "../wire/mod.ts";
 import { bytesOfChunks } from "./chunk_list.ts";

@@ -2,7 +2,7 @@
 import { WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { basename } from "../base/paths.ts";
-import { NativeSend, type SendCount } from "../native/transfer.ts";
+import { NativeSend, type SendCount } from "../native/send.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import { type EntryName, parseName, printable } from "../tree/mod.ts";
 import {

@@ -9,7 +9,7 @@ import { encodeName } from "../../src/base/names.ts";
 import { isWormholeError } from "../../src/base/errors.ts";
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
 import { NativeQueue } from "../../src/native/queue.ts";
-import { NativeReceive, type RootPlan } from "../../src/native/transfer.ts";
+import { NativeReceive, type RootPlan } from "../../src/native/receive.ts";
 import { ManifestReader } from "../../src/transfer/manifest_reader.ts";
 import type { Columns, MessageOf } from "../../src/wire/mod.ts";
 import { Dice, type HostilePage, hostilePage } from "./hostile_manifests.ts";

@@ -10,13 +10,15 @@ use crate::op::{self, Op};
 
 pub mod codec;
 pub mod files;
+mod engine;
 pub mod hash;
 pub mod leftover;
 pub mod mdns;
 pub mod net;
 pub mod pairing;
 pub mod queue;
-pub mod transfer;
+pub mod receive;
+pub mod send;
 pub mod walk;
 
 /// Operations by name, one table per module.
@@ -29,7 +31,8 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     walk::OPERATIONS,
     net::OPERATIONS,
     mdns::OPERATIONS,
-    transfer::OPERATIONS,
+    send::OPERATIONS,
+    receive::OPERATIONS,
 ];
 
 /// Size of the caller's error buffer; longer texts are cut.

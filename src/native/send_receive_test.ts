@@ -2,7 +2,8 @@ import { COMPRESSION_RULES } from "../content/mod.ts";
 import { assertEquals, assertRejects } from "../base/testing.ts";
 import { closeConnection, type ConnectionHandle, memoryPair } from "./net.ts";
 import { NativeQueue } from "./queue.ts";
-import { NativeReceive, NativeSend, type ReceiveReport } from "./transfer.ts";
+import { NativeReceive, type ReceiveReport } from "./receive.ts";
+import { NativeSend } from "./send.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 const bytes = (text: string) => new TextEncoder().encode(text);
