@@ -60,6 +60,15 @@ export interface StreamCountInput {
 /** What one TCP connection keeps in flight under a stock Linux (`net.ipv4.tcp_rmem`, 6 MiB, half usable). */
 const TCP_WINDOW_BYTES = 3 * 1024 * 1024;
 
+/** What a long path is taken for until it is measured: 1 Gbit/s, in bytes per ms. */
+const ASSUMED_BYTES_PER_MS = 125_000;
+
+/**
+ * What one stream at first is to keep in flight of that: over 1 Gbit/s 8 streams did best at 50 ms, and 16 at 100 ms with
+ * 1% loss (docs/design/links.md). On slower paths the surplus waits its turn.
+ */
+const ASSUMED_IN_FLIGHT_BYTES = 768 * 1024;
+
 /** One stream hashes and decrypts on one thread; beyond this many, threads only take turns. */
 const MAX_STREAMS_BY_CPU = 8;
 
@@ -69,18 +78,20 @@ const MAX_STREAMS_BY_CPU = 8;
  * - On one machine or a LAN the CPU is the limit: a stream keeps a core busy with TLS and BLAKE3 at each end, so
  *   as many as cores, 2 to {@linkcode MAX_STREAMS_BY_CPU}; with 2 cores 2 to 4 do best, more only add switches.
  * - TCP over a longer path is limited by each connection's window and by the slowest to recover from a loss:
- *   `minStreams`, or enough windows for the bandwidth-delay product when that is known.
- * - QUIC streams share one congestion window, so more of them add no bandwidth; they only keep a small file
- *   from waiting behind a large one: `minStreams`.
+ *   enough windows for the bandwidth-delay product when that is known.
+ * - A QUIC stream is limited by its window, and by what it holds while it waits for a lost packet.
+ * - Until a longer path is measured, it is taken for one of 1 Gbit/s.
  *
  * `minStreams` is the floor except where the CPU is the limit and has fewer cores than that.
  */
 export function streamCount(input: StreamCountInput): number {
-  const { kind, rttMs, cpuCount, minStreams, maxStreams, bandwidthDelayBytes = 0 } = input;
+  const { kind, rttMs, cpuCount, minStreams, maxStreams, bandwidthDelayBytes } = input;
   const byCpu = Math.max(2, Math.min(Math.floor(cpuCount) || 1, MAX_STREAMS_BY_CPU));
   const lan = kind === "memory" || isLan(rttMs);
   const wanted = lan
     ? Math.max(byCpu, Math.min(minStreams, 2 * byCpu))
+    : bandwidthDelayBytes === undefined
+    ? Math.max(minStreams, Math.ceil(rttMs * ASSUMED_BYTES_PER_MS / ASSUMED_IN_FLIGHT_BYTES))
     : kind === "tcp"
     ? Math.max(minStreams, Math.ceil(bandwidthDelayBytes / TCP_WINDOW_BYTES))
     : minStreams;

@@ -24,7 +24,9 @@ const COUNTS = [
   { description: "8 cores on a LAN", input: { cpuCount: 8 }, count: 8 },
   { description: "64 cores on a LAN", input: { cpuCount: 64 }, count: 8 },
   { description: "many streams wanted with 2 cores", input: { minStreams: 32 }, count: 4 },
-  { description: "TCP far away", input: { rttMs: 80 }, count: 4 },
+  { description: "TCP at 50 ms, not measured yet", input: { rttMs: 50 }, count: 8 },
+  { description: "QUIC at 100 ms, not measured yet", input: { kind: "quic", rttMs: 100 }, count: 16 },
+  { description: "a second away, not measured yet", input: { rttMs: 1000 }, count: 64 },
   {
     description: "TCP with 30 MiB in flight",
     input: { rttMs: 80, bandwidthDelayBytes: 30 << 20 },

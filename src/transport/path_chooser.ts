@@ -21,7 +21,7 @@ const USELESS = 0.05;
 const FELL = 0.7;
 
 /** An experiment must be able to pay: time that the rest takes, in ms. */
-const LEFT_MS = 10_000;
+const LEFT_MS = 30_000;
 
 /** How long a failed experiment keeps another from being made, at first and at most, in ms. */
 const FIRST_REST_MS = 20_000;

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::op::{self, Op};
 
 pub mod codec;
-pub mod files;
 mod engine;
+pub mod files;
 pub mod hash;
 pub mod leftover;
 pub mod mdns;

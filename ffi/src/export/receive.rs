@@ -1,26 +1,19 @@
 //! `src/native/receive.ts`: the receiving engine.
 
-use std::os::unix::ffi::OsStringExt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 use super::LocalPath;
-use crate::chunk::codec::Codec;
+use super::engine::{MAX_STREAMS, backend_of, counters, within};
 use crate::error::{Error, Kind, Result};
-use crate::io::backend::{Backend, select};
 use crate::io::columns::Columns;
-use crate::io::walk::{self, Root, WalkOptions};
 use crate::net::Connection;
 use crate::op::{self, Context, Op, OpFuture, blocking};
 use crate::transfer::arrivals;
-use crate::transfer::encode::{Candidate, Probe, Rules};
 use crate::transfer::expect::{ReceiveSession, RootPlan, RootPolicy};
 use crate::transfer::links::Link;
-use crate::transfer::report::{Failure, Report};
-use crate::transfer::send::{SendOptions, SendSession};
-use crate::transfer::version::VersionKey;
-use super::engine::{MAX_STREAMS, backend_of, counters, within};
+use crate::transfer::report::Failure;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub const OPERATIONS: &[(&str, Op)] = &[
     ("receive.open", receive_open),

@@ -1,26 +1,23 @@
 //! `src/native/send.ts`: the sending engine.
 
-use std::os::unix::ffi::OsStringExt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 use super::LocalPath;
+use super::engine::{MAX_STREAMS, backend_of, counters, within};
 use crate::chunk::codec::Codec;
 use crate::error::{Error, Kind, Result};
-use crate::io::backend::{Backend, select};
 use crate::io::columns::Columns;
 use crate::io::walk::{self, Root, WalkOptions};
 use crate::net::Connection;
 use crate::op::{self, Context, Op, OpFuture, blocking};
-use crate::transfer::arrivals;
 use crate::transfer::encode::{Candidate, Probe, Rules};
-use crate::transfer::expect::{ReceiveSession, RootPlan, RootPolicy};
 use crate::transfer::links::Link;
-use crate::transfer::report::{Failure, Report};
+use crate::transfer::report::Failure;
 use crate::transfer::send::{SendOptions, SendSession};
 use crate::transfer::version::VersionKey;
-use super::engine::{MAX_STREAMS, backend_of, counters, within};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub const OPERATIONS: &[(&str, Op)] = &[
     ("send.open", send_open),
