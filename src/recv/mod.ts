@@ -15,6 +15,7 @@ import {
   type SessionEvent,
   withDeadline,
 } from "../session/mod.ts";
+import type { Journal } from "../store/mod.ts";
 import {
   type Acceptance,
   type Offer,
@@ -75,9 +76,7 @@ export async function recv(options: RecvOptions): Promise<TransferOutcome> {
   await using machine = await openMachine(options.folders);
   await using connection = await join(options, machine);
   const { onKept, onWarning } = options;
-  using journal = options.resume === false
-    ? undefined
-    : await openJournal(options.folders, { onReplaced: (sentence) => onWarning?.call(options, sentence) });
+  using journal = await journalOf(options);
   return await runGetter({
     connection,
     queue: machine.queue,
@@ -90,9 +89,22 @@ export async function recv(options: RecvOptions): Promise<TransferOutcome> {
     only: options.only,
     ...journal && { journal },
     ...onKept && { onKept: (bytes: number) => onKept.call(options, bytes) },
+    ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
     onProgress: options.onProgress,
     signal: options.signal,
   });
+}
+
+/** Opens the journal; a transfer that cannot have one, since the home is full or read-only, is worth having too. */
+async function journalOf({ resume = true, folders, onWarning }: RecvOptions): Promise<Journal | undefined> {
+  if (!resume) return undefined;
+  try {
+    return await openJournal(folders, { ...onWarning && { onReplaced: onWarning } });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    onWarning?.(`What arrives is not kept for another try: ${reason}`);
+    return undefined;
+  }
 }
 
 async function join(

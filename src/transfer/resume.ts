@@ -20,6 +20,8 @@ export interface ResumeOptions {
   /** The names of the roots, for the person. */
   readonly title: string;
   readonly bytesTotal: number | undefined;
+  /** Told, once, when the journal cannot be kept any more: the transfer goes on without. */
+  onWarning?(sentence: string): void;
   readonly clock?: Pick<Clock, "now">;
 }
 
@@ -76,6 +78,7 @@ export class ResumeLog {
   readonly #id: Uint8Array<ArrayBuffer>;
   readonly #taken: UnfinishedTransfer[] = [];
   #page = 0;
+  #isBroken = false;
   #bytesDone = 0;
   #unsynced = false;
   #syncedAt: number;
@@ -96,14 +99,16 @@ export class ResumeLog {
   ): Promise<ResumeLog> {
     const log = new ResumeLog(options, engine);
     const { journal, peer, destination, title, bytesTotal } = options;
-    journal.begin({
-      id: log.#id,
-      peer: new Uint8Array(peer),
-      destination: new Uint8Array(destination),
-      staging: new Uint8Array(engine.staging),
-      title,
-      bytesTotal,
-    });
+    log.#write(() =>
+      journal.begin({
+        id: log.#id,
+        peer: new Uint8Array(peer),
+        destination: new Uint8Array(destination),
+        staging: new Uint8Array(engine.staging),
+        title,
+        bytesTotal,
+      })
+    );
     for (const left of usable) await log.#give(left);
     return log;
   }
@@ -112,21 +117,24 @@ export class ResumeLog {
   async page(columns: Columns, versions: Uint8Array | undefined): Promise<void> {
     if (versions === undefined) return;
     const { journal } = this.#options;
-    journal.addPage(this.#id, this.#page++, encodeVersionedPage({ columns, versions }));
+    this.#write(() => journal.addPage(this.#id, this.#page++, encodeVersionedPage({ columns, versions })));
     if (this.#taken.length === 0) return;
     const records = await this.#engine.leftoverRecords({ columns, versions });
-    if (records.length > 0) journal.addVerified(this.#id, new Uint8Array(records), this.#bytesDone);
+    if (records.length === 0) return;
+    this.#write(() => journal.addVerified(this.#id, new Uint8Array(records), this.#bytesDone));
   }
 
   /** Journals what has been verified and written since the last call; brings it to the disk now and then. */
   verified(records: Uint8Array, bytesDone: number): void {
     if (records.length > 0 || bytesDone !== this.#bytesDone) {
       this.#bytesDone = bytesDone;
-      this.#options.journal.addVerified(this.#id, new Uint8Array(records), bytesDone);
+      this.#write(() => this.#options.journal.addVerified(this.#id, new Uint8Array(records), bytesDone));
       this.#unsynced = true;
     }
     const now = this.#clock.now();
-    if (!this.#unsynced || this.#syncing !== undefined || now - this.#syncedAt < SYNC_EVERY_MS) return;
+    if (
+      this.#isBroken || !this.#unsynced || this.#syncing !== undefined || now - this.#syncedAt < SYNC_EVERY_MS
+    ) return;
     this.#unsynced = false;
     this.#syncing = this.#sync().finally(() => {
       this.#syncing = undefined;
@@ -138,25 +146,39 @@ export class ResumeLog {
   async placed(): Promise<void> {
     const { journal, title } = this.#options;
     await this.#syncing;
-    journal.end(this.#id);
+    this.#write(() => journal.end(this.#id));
     const spent = await this.#engine.spentLeftovers();
     const done = this.#taken.filter((left) =>
       // Whoever received the same things whole wants no half of them.
       left.title === title || spent.some((staging) => sameBytes(staging, left.staging))
     );
     await this.#engine.removeLeftovers(done.map(({ staging }) => staging));
-    for (const { id } of done) journal.end(id);
+    for (const { id } of done) this.#write(() => journal.end(id));
   }
 
   /** The transfer failed with `error`; gives the bytes that are kept for another try, 0 when nothing is. */
   async failed(error: unknown): Promise<number> {
     await this.#syncing;
-    const keep = this.#bytesDone > 0 && !isWormholeError(error, ...UNTRUSTED);
-    if (!keep) this.#options.journal.end(this.#id);
+    const { journal } = this.#options;
+    const keep = this.#bytesDone > 0 && !this.#isBroken && !isWormholeError(error, ...UNTRUSTED);
+    if (!keep) this.#write(() => journal.end(this.#id));
     const last = await this.#engine.close({ keep });
     if (!keep) return 0;
-    this.#options.journal.addVerified(this.#id, new Uint8Array(last), this.#bytesDone);
+    this.#write(() => journal.addVerified(this.#id, new Uint8Array(last), this.#bytesDone));
     return this.#bytesDone;
+  }
+
+  /** Writes to the journal, whose failure (a full disk, a home that is read-only) is none of the transfer. */
+  #write(change: () => void): void {
+    if (this.#isBroken) return;
+    try {
+      change();
+    } catch (error) {
+      if (!isWormholeError(error)) throw error;
+      this.#isBroken = true;
+      const { onWarning } = this.#options;
+      onWarning?.call(this.#options, `What arrives is not kept for another try: ${error.message}`);
+    }
   }
 
   async #give(left: UnfinishedTransfer): Promise<void> {
@@ -170,22 +192,21 @@ export class ResumeLog {
       if (taken) this.#taken.push(left);
     } catch (error) {
       // A damaged journal costs what it described, no more.
-      if (!isWormholeError(error, "CORRUPT", "PROTOCOL")) throw error;
-      journal.end(left.id);
+      if (!isWormholeError(error)) throw error;
+      if (isWormholeError(error, "CORRUPT", "PROTOCOL")) this.#write(() => journal.end(left.id));
     }
   }
 
   async #sync(): Promise<void> {
     const { journal } = this.#options;
-    const mark = journal.mark(this.#id);
     try {
+      const mark = journal.mark(this.#id);
       await this.#engine.sync();
+      this.#write(() => journal.settle(this.#id, mark));
     } catch (error) {
       // The transfer itself tells what is wrong with the disk; without the barrier there is only less to go on with.
-      if (isWormholeError(error)) return;
-      throw error;
+      if (!isWormholeError(error)) throw error;
     }
-    journal.settle(this.#id, mark);
   }
 }
 

@@ -15,7 +15,7 @@ import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
 import { TransferLinks } from "./transfer_links.ts";
 import { type ExistingPolicy, Placement } from "./placement.ts";
-import { findLeftovers, ResumeLog, type ResumeOptions } from "./resume.ts";
+import { findLeftovers, type Leftovers, ResumeLog, type ResumeOptions } from "./resume.ts";
 
 /** An offer as the person sees it; names are checked, show them through `printable`. */
 export interface Offer {
@@ -71,6 +71,8 @@ export interface RunGetterOptions {
   readonly journal?: Journal;
   /** Told when the transfer fails and bytes of it are kept for another try. */
   onKept?(bytes: number): void;
+  /** Told of what is odd but no failure of the transfer. */
+  onWarning?(sentence: string): void;
   readonly clock?: Clock;
   onProgress?(progress: Progress): void;
   readonly signal?: AbortSignal;
@@ -293,7 +295,7 @@ class Work implements AsyncDisposable {
   async #open(offer: Offer): Promise<void> {
     const { queue, poolBytes, io } = this.#options;
     const resume = this.#resumeOptions(offer);
-    const left = resume && findLeftovers(resume);
+    const left = resume && this.#leftovers(resume);
     const engine = await NativeReceive.open(queue, {
       destination: this.#destination,
       pool_bytes: poolBytes,
@@ -304,6 +306,17 @@ class Work implements AsyncDisposable {
     if (this.#over) return void await engine.close();
     this.#engine = engine;
     if (left) this.#log = await ResumeLog.begin(resume, { engine, usable: left.usable });
+  }
+
+  /** What cannot be looked up is left alone, and nothing of this transfer is kept. */
+  #leftovers(resume: ResumeOptions): Leftovers | undefined {
+    try {
+      return findLeftovers(resume);
+    } catch (error) {
+      if (!isWormholeError(error)) throw error;
+      this.#options.onWarning?.(`What arrives is not kept for another try: ${error.message}`);
+      return undefined;
+    }
   }
 
   /** A stream cannot be read again from its middle. */
@@ -317,6 +330,7 @@ class Work implements AsyncDisposable {
       title: roots.slice(0, MAX_TITLE_NAMES).map(({ name }) => name).join(", "),
       bytesTotal: counting ? undefined : totals.bytes,
       ...clock && { clock },
+      onWarning: (sentence) => this.#options.onWarning?.(sentence),
     };
   }
 

@@ -120,6 +120,18 @@ Deno.test("what was kept stays while something else is received into the same fo
   assertTrue(await again(sandbox) < 20 * MIB);
 });
 
+Deno.test("a home that cannot hold a journal costs resume, and nothing else", async () => {
+  await using sandbox = await Sandbox.create();
+  await album(sandbox);
+  await sandbox.file("people/receiver/state/wormhole", "in the way");
+  const ends = await transfer(sandbox, [sandbox.path("from/album")], await sandbox.folder("into"));
+  assertDone(ends);
+  const warning = ends.receiver.events.find(({ event }) => event === "warning");
+  assertTrue(/not kept for another try/.test(warning?.message), JSON.stringify(ends.receiver.events));
+  await assertSameTree(sandbox.path("into/album"), sandbox.path("from/album"));
+  assertEquals(await stagingFolders(sandbox.path("into")), []);
+});
+
 Deno.test("a damaged journal costs the kept bytes, and nothing else", async () => {
   await using sandbox = await Sandbox.create();
   await album(sandbox);
