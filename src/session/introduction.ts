@@ -1,3 +1,4 @@
+import { sameBytes } from "../base/bytes.ts";
 import { WormholeError } from "../base/errors.ts";
 import { type Hint, parseHints } from "../transport/hints.ts";
 import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
@@ -84,12 +85,7 @@ export function decodeIntroduction(encoded: Uint8Array): Introduction {
 
 /** Gives the key that a dialling `peer` proves to a machine with the key `own`. */
 export function dialledKey(peer: Introduction, own: Uint8Array): Uint8Array {
-  return sameKey(peer.key, own) && peer.twin !== undefined ? peer.twin : peer.key;
-}
-
-/** Tells whether two public keys are the same; they are no secrets. */
-export function sameKey(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  return sameBytes(peer.key, own) && peer.twin !== undefined ? peer.twin : peer.key;
 }
 
 function malformed(state: string): WormholeError {

@@ -1,3 +1,4 @@
+import { sameBytes } from "../base/bytes.ts";
 import { isIP } from "node:net";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
@@ -9,7 +10,6 @@ import { type Hint, hintText, orderHints } from "../transport/hints.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
 import { dialFurther } from "./further_links.ts";
-import { sameKey } from "./introduction.ts";
 import { introduce } from "./introduce.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
 import { select } from "./selection.ts";
@@ -46,7 +46,7 @@ export async function joinSession(
     await using meeting = await meet({ signal });
     const twin = ed25519Public(twinSeed);
     const peer = await introduce(meeting, { ...options, role: "receiver", hints: [], twin });
-    if (sameKey(peer.key, identity.publicKey)) {
+    if (sameBytes(peer.key, identity.publicKey)) {
       // One person's two windows on one machine.
       await (await opening).close();
       opening = open(twinSeed);

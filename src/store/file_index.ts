@@ -5,6 +5,7 @@
  * A row of `chunks` is (48 bits of the chunk's id, file, ordinal); the whole id is in the file's list, so an equal
  * prefix of another chunk costs a look and no mistake.
  */
+import { sameBytes } from "../base/bytes.ts";
 import {
   CHUNK_ID_BYTES,
   chunkCount,
@@ -371,10 +372,4 @@ function chunkingNumber(chunking: Chunking): number {
 function prefixOf(id: Uint8Array): number {
   return ((id[0]! * 0x100 + id[1]!) * 0x100 + id[2]!) * 0x1000000 + (id[3]! * 0x100 + id[4]!) * 0x100 +
     id[5]!;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

@@ -3,6 +3,7 @@
  * decides what stays when it ends. The engine moves files; the wire knows only versions and ranges.
  * Design: docs/design/dedup_and_resume.md.
  */
+import { sameBytes } from "../base/bytes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError } from "../base/errors.ts";
 import { encodeVersionedPage } from "../native/leftover.ts";
@@ -208,8 +209,4 @@ export class ResumeLog {
       if (!isWormholeError(error)) throw error;
     }
   }
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
