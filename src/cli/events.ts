@@ -182,6 +182,10 @@ export interface DoneEvent {
   readonly bytes_on_wire: number;
   /** Folder that was written into; null when sending and for standard output. */
   readonly destination: string | null;
+  /** 64 hex digits: what this side noted of the transfer; null: nothing. */
+  readonly receipt: string | null;
+  /** The other side noted the same; null: it did not say. */
+  readonly receipt_agreed: boolean | null;
 }
 
 /** The end of a command that failed. */

@@ -52,6 +52,8 @@ const HOSTILE: OutputEvent[] = [
     duration_ms: 5,
     bytes_on_wire: 1,
     destination: EVIL,
+    receipt: EVIL,
+    receipt_agreed: false,
   },
   { event: "error", code: "IO", message: EVIL, advice: EVIL, exit: 6 },
 ];

@@ -12,6 +12,15 @@ import { VERSION } from "./version.ts";
 /** How this program names itself to a peer. */
 export const AGENT = `wormhole/${VERSION}`;
 
+/** Hex digits of a receipt that people see: enough to compare two by eye. */
+const RECEIPT_DIGITS = 16;
+
+const RECEIPT_STATES = {
+  agreed: "the same on both sides",
+  differs: "another one on the other side",
+  unconfirmed: "not confirmed by the other side",
+} as const;
+
 /** Gives the event for a session event that people and scripts want to know of. */
 export function peerEvent(event: SessionEvent): PeerEvent | undefined {
   if (event.type !== "connected") return undefined;
@@ -70,16 +79,16 @@ export async function confirmVerifier(
 /**
  * Tells how a transfer ended.
  *
- * @throws {WormholeError} PARTIAL when some entries failed.
+ * @throws {WormholeError} PARTIAL when some entries failed, or the two sides' receipts differ.
  */
 export function finish(
   outcome: TransferOutcome,
-  { direction, destination, output }: {
+  { direction, destination, output, log }: {
     direction: "send" | "recv";
     destination: string | null;
-    output: Output;
-  },
+  } & Pick<Context<unknown>, "output" | "log">,
 ): void {
+  const { receipt } = outcome;
   for (const { path, code, message } of outcome.failed) {
     output.emit({ event: "file_failed", name: path, code, message });
   }
@@ -96,7 +105,19 @@ export function finish(
     duration_ms: Math.round(outcome.durationMs),
     bytes_on_wire: outcome.bytesWire,
     destination,
+    receipt: receipt?.hash ?? null,
+    receipt_agreed: receipt === undefined || receipt.state === "unconfirmed"
+      ? null
+      : receipt.state === "agreed",
   });
+  if (receipt) log.info(`receipt ${receipt.hash.slice(0, RECEIPT_DIGITS)}, ${RECEIPT_STATES[receipt.state]}`);
+  if (receipt?.state === "differs") {
+    throw new WormholeError(
+      "PARTIAL",
+      "Cannot confirm the transfer: the two machines noted different lists of what was sent; " +
+        "compare the files with --checksum and wormhole verify",
+    );
+  }
   if (outcome.failedCount > 0) {
     const verb = direction === "send" ? "send" : "receive";
     throw new WormholeError(

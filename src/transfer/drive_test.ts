@@ -6,6 +6,7 @@ import { encodeMessage } from "../wire/mod.ts";
 import { drive } from "./drive.ts";
 import { type Decision, Getter, type GetterAction, type GetterEvent } from "./getter.ts";
 import { Provider, type ProviderAction, type ProviderEvent } from "./provider.ts";
+import { ReceiptLog } from "./receipt.ts";
 import { columnsOf, helloOf, offerOf } from "./testing.ts";
 
 /** One end of an in-process control stream. */
@@ -56,8 +57,9 @@ function pair(): [End, End] {
   return [a, b];
 }
 
-function provide(connection: End, clock: SimulatedClock, signal?: AbortSignal) {
+function provide(connection: End, clock: SimulatedClock, signal?: AbortSignal, receipt?: ReceiptLog) {
   const machine = new Provider({
+    ...receipt && { receipt },
     hello: helloOf("s"),
     offer: offerOf({ kind: "text", roots: [], text: "hi" }),
     ...STREAMS,
@@ -73,8 +75,13 @@ function provide(connection: End, clock: SimulatedClock, signal?: AbortSignal) {
   });
 }
 
-function get(connection: End, clock: SimulatedClock, decide: (signal: AbortSignal) => Promise<Decision>) {
-  const machine = new Getter({ hello: helloOf("r"), maxStreams: 1 });
+function get(
+  connection: End,
+  clock: SimulatedClock,
+  decide: (signal: AbortSignal) => Promise<Decision>,
+  receipt?: ReceiptLog,
+) {
+  const machine = new Getter({ hello: helloOf("r"), maxStreams: 1, ...receipt && { receipt } });
   return drive<GetterEvent, GetterAction>({
     machine,
     connection,
@@ -93,6 +100,23 @@ Deno.test("drive() carries a text from a provider to a getter", async () => {
   assertEquals([sent.kind, got.text], ["text", "hi"]);
   assertEquals([a.closedWith, b.closedWith], [undefined, undefined]);
   assertEquals(clock.pending, 0);
+});
+
+Deno.test("drive() tells both sides whether they noted the same", async () => {
+  const table = [["", true, "agreed"], ["more", true, "differs"], ["", false, "unconfirmed"]] as const;
+  for (const [more, both, state] of table) {
+    const [a, b] = pair();
+    using ours = new ReceiptLog();
+    using theirs = new ReceiptLog();
+    if (more) ours.text(more);
+    const clock = new SimulatedClock();
+    const [sent, got] = await Promise.all([
+      provide(a, clock, undefined, both ? ours : undefined),
+      get(b, clock, () => Promise.resolve({ accept: true }), theirs),
+    ]);
+    assertEquals([sent.receipt?.state, got.receipt?.state], [both ? state : undefined, state]);
+    if (both) assertEquals(sent.receipt!.hash === got.receipt!.hash, state === "agreed");
+  }
 });
 
 Deno.test("drive() tells both sides of a refusal", async () => {

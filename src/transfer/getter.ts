@@ -21,6 +21,7 @@ import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
 import { ManifestReader, type ManifestRoot } from "./manifest_reader.ts";
 import { type FailedEntry, Failures, type Progress, type TransferOutcome } from "./outcome.ts";
+import { type ReceiptLog, receiptOf } from "./receipt.ts";
 
 /** What the person decided about an offer. */
 export type Decision =
@@ -70,6 +71,8 @@ export type GetterAction =
 export interface GetterOptions {
   readonly hello: MessageOf<"hello">;
   readonly maxStreams: number;
+  /** Notes what is received, to be compared at the end; disposed of by the caller. */
+  readonly receipt?: ReceiptLog;
 }
 
 /** Pages that the sender may be ahead of us: enough to fill a link of 100 ms with small files. */
@@ -124,6 +127,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #peerGone = false;
   #ran = false;
   #outcome: TransferOutcome | undefined;
+  /** 32 bytes: what this end noted, once that is complete. */
+  #receipt: Uint8Array | undefined;
 
   constructor(options: GetterOptions) {
     super(options.hello);
@@ -189,6 +194,9 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
         }, message.entry);
       case "done_ack":
         this.#mustBe("done", message.type);
+        if (this.#receipt) {
+          this.#outcome = { ...this.#outcome!, receipt: receiptOf(this.#receipt, message.manifest_hash) };
+        }
         return this.settle();
       default:
         throw unexpected(message.type);
@@ -290,6 +298,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     this.#mustBe("receiving", message.type);
     if (message.page !== this.#pages || message.page > this.#credit) throw unexpected(message.type);
     this.#pages++;
+    this.#options.receipt?.page(message);
     const columns = columnsOf(message);
     const { wanted, roots, refused, refusedLeaves } = this.#reader!.read(columns);
     for (const { entry, ...failed } of refused) this.#failures.add(failed, entry);
@@ -403,8 +412,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     const peerGone = this.#peerGone;
     this.#state = "done";
     this.#outcome = this.#result({ files, directories, symlinks });
-    const { bytes, failedCount: failed_count } = this.#outcome;
-    this.send({
+    const { bytes, failedCount: failed_count, text } = this.#outcome;
+    const done = {
       type: "done",
       files,
       directories,
@@ -412,7 +421,12 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
       bytes,
       failed: this.#failures.entries,
       failed_count,
-    });
+    } as const;
+    const { receipt } = this.#options;
+    if (text !== undefined) receipt?.text(text);
+    const manifest_hash = this.#receipt = receipt?.finish(done);
+    if (manifest_hash) this.#outcome = { ...this.#outcome, receipt: receiptOf(manifest_hash, undefined) };
+    this.send({ ...done, ...manifest_hash && { manifest_hash } });
     this.#ackDeadline = this.now + ACK_WAIT_MS;
     this.#progress("done");
     if (peerGone) this.finish(this.#outcome);

@@ -2,6 +2,7 @@ import { type ErrorCode, errorCode } from "../base/errors.ts";
 import { decodeName } from "../base/names.ts";
 import type { NativeFailure, NativeProblem } from "../native/entries.ts";
 import { MAX_LISTED_FAILURES, NO_PARENT } from "../wire/mod.ts";
+import type { Receipt } from "./receipt.ts";
 
 /** One entry that did not arrive. */
 export interface FailedEntry {
@@ -28,6 +29,8 @@ export interface TransferOutcome {
   /** The first failures; {@linkcode TransferOutcome.failedCount} counts all. */
   readonly failed: readonly FailedEntry[];
   readonly failedCount: number;
+  /** What both ends noted of the transfer; left out where this end noted nothing. */
+  readonly receipt?: Receipt;
   /** The received text. */
   readonly text?: string;
   /** From the answer to the end. */

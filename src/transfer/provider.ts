@@ -23,6 +23,7 @@ import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
 import { Failures, type Progress } from "./outcome.ts";
 import { peerState, refused } from "./peer_error.ts";
+import { type ReceiptLog, receiptOf } from "./receipt.ts";
 
 /** What only the sender's surroundings tell it. */
 export type ProviderEvent =
@@ -87,6 +88,8 @@ export interface ProviderOptions {
   readonly compressionLevel: number;
   /** Round trip time of the connection, where it is known. */
   readonly rttMs?: number;
+  /** Notes what is sent, to be compared at the end; disposed of by the caller. */
+  readonly receipt?: ReceiptLog;
 }
 
 /** Bytes that make one more bulk stream worth its set-up at first, and at all: a chunk. */
@@ -280,7 +283,15 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       const omitted = this.#omitted === 0 ? {} : { omitted: this.#omitted };
       this.#omitted = 0;
       const named = versions ? { versions } : {};
-      this.send({ type: "manifest_page", page: this.#nextPage++, ...columns, ...omitted, ...named });
+      const page = {
+        type: "manifest_page",
+        page: this.#nextPage++,
+        ...columns,
+        ...omitted,
+        ...named,
+      } as const;
+      this.#options.receipt?.page(page);
+      this.send(page);
     }
     this.#list();
   }
@@ -364,7 +375,10 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     const { kind } = this.#options.offer;
     if (kind !== "text" && !this.#listed) throw unexpected("done");
     this.#state = "done";
-    this.send({ type: "done_ack" });
+    const { receipt, offer } = this.#options;
+    if (offer.text !== undefined) receipt?.text(offer.text);
+    const manifest_hash = receipt?.finish(done);
+    this.send({ type: "done_ack", ...manifest_hash && { manifest_hash } });
     // The receiver counts our failures too; what it has beyond ours failed over there.
     const ours = this.#failures.count;
     const names = new Set(this.#failures.entries.map(({ entry }) => entry));
@@ -384,6 +398,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       skipped: 0,
       failed: this.#failures.listed,
       failedCount: this.#failures.count,
+      ...manifest_hash && { receipt: receiptOf(manifest_hash, done.manifest_hash) },
       durationMs: this.now - this.#acceptedAt,
     });
   }

@@ -15,6 +15,7 @@ import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
 import { TransferLinks } from "./transfer_links.ts";
 import { type ExistingPolicy, Placement } from "./placement.ts";
+import { ReceiptLog } from "./receipt.ts";
 import { findLeftovers, type Leftovers, ResumeLog, type ResumeOptions } from "./resume.ts";
 
 /** An offer as the person sees it; names are checked, show them through `printable`. */
@@ -89,7 +90,9 @@ export interface RunGetterOptions {
  */
 export async function runGetter(options: RunGetterOptions): Promise<TransferOutcome> {
   const { connection, agent, maxStreams, clock = systemClock, onProgress, signal } = options;
+  using receipt = new ReceiptLog();
   const machine = new Getter({
+    receipt,
     hello: makeHello({ agent, nonce: crypto.getRandomValues(new Uint8Array(16)), streams: maxStreams }),
     maxStreams,
   });

@@ -11,6 +11,7 @@ import { makeHello } from "./handshake.ts";
 import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
 import { Provider, type ProviderAction, type ProviderEvent } from "./provider.ts";
+import { ReceiptLog } from "./receipt.ts";
 import type { SendSource } from "./source.ts";
 import { TransferLinks } from "./transfer_links.ts";
 
@@ -53,7 +54,9 @@ export async function runProvider(options: RunProviderOptions): Promise<Transfer
   await countFor(source, { clock, signal });
   // Without it compression starts as on a path that is near.
   const { rttMs } = await connection.stats().catch(() => ({ rttMs: undefined }));
+  using receipt = new ReceiptLog();
   const machine = new Provider({
+    receipt,
     hello: makeHello({ agent, nonce: crypto.getRandomValues(new Uint8Array(16)), streams: maxStreams }),
     offer: source.offer(crypto.getRandomValues(new Uint8Array(16))),
     minStreams: options.minStreams,

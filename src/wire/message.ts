@@ -195,11 +195,17 @@ const MESSAGES = {
       failed: list(record({ entry: ENTRY, code }), limits.MAX_LISTED_FAILURES),
       /** All entries that did not arrive. */
       failed_count: COUNT,
-      /** BLAKE3-256 over what was received; not yet used. */
+      /** What the receiver noted of the transfer; spec/chunks.md §4. */
       manifest_hash: optional(bytes(32, { min: 32 })),
     },
   },
-  done_ack: { number: 11, fields: {} },
+  done_ack: {
+    number: 11,
+    fields: {
+      /** What the sender noted. */
+      manifest_hash: optional(bytes(32, { min: 32 })),
+    },
+  },
   ping: { number: 12, fields: { nonce: uint(0xffffffff) } },
   pong: { number: 13, fields: { nonce: uint(0xffffffff) } },
   cancel: { number: 14, fields: { code } },

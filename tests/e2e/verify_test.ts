@@ -1,6 +1,6 @@
 /** `wormhole verify` as a person uses it. */
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
-import { run } from "./command.ts";
+import { assertTransfers, run } from "./harness.ts";
 import { Sandbox } from "./sandbox.ts";
 
 Deno.test("verify compares with the list that verify --checksum made", async () => {
@@ -50,4 +50,25 @@ Deno.test("verify refuses what is no list, and a list that leads out of the fold
   assertEquals((await run(["verify", sandbox.dir], { person })).code, 2);
   const list = await sandbox.file("list", `${"0".repeat(64)}  x\n`);
   assertEquals((await run(["verify", sandbox.path("no"), list], { person })).code, 6);
+});
+
+Deno.test("both sides show the same receipt of a folder, a stream and a text", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.file("from/a", "hello");
+  await sandbox.file("from/deep/b", "there");
+  const cases: [what: string[], stdin?: Uint8Array][] = [
+    [[sandbox.path("from")]],
+    [["-"], new TextEncoder().encode("a stream")],
+    [["--text", "some words"]],
+  ];
+  for (const [i, [what, stdin]] of cases.entries()) {
+    const into = await sandbox.folder(`into${i}`);
+    const ends = await assertTransfers(sandbox, what, into, { ...stdin && { stdin } });
+    const [sent, received] = [ends.sender, ends.receiver].map(({ events }) =>
+      events.find(({ event }) => event === "done")!
+    );
+    assertTrue(/^[0-9a-f]{64}$/.test(sent!.receipt), JSON.stringify(sent));
+    assertEquals([sent!.receipt_agreed, received!.receipt_agreed], [true, true]);
+    assertEquals(received!.receipt, sent!.receipt);
+  }
 });

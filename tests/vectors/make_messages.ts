@@ -173,6 +173,7 @@ const MESSAGES: [name: string, description: string, message: Message][] = [
     failed_count: 1000,
   }],
   ["done_ack", "no fields", { type: "done_ack" }],
+  ["done_ack_receipt", "with the sender's receipt", { type: "done_ack", manifest_hash: filled(32, 8) }],
   ["ping", "", { type: "ping", nonce: 4294967295 }],
   ["pong", "", { type: "pong", nonce: 0 }],
   ["cancel", "Ctrl-C", { type: "cancel", code: "INTERRUPTED" }],

@@ -15,17 +15,22 @@ import { AGENT, confirmVerifier, finish, peerEvent, ProgressShow } from "../tran
  * for the folder; what `recv` throws; PARTIAL when some entries failed.
  */
 export async function run(context: Context<RecvArgs>): Promise<void> {
-  const { args, output } = context;
+  const { args, output, log } = context;
   if (args.stdout) {
     const { receiveToStdout } = await import("../receive_to_stdout.ts");
     const outcome = await receiveToStdout(context.stdout(), (destination) => receive(context, destination));
-    finish(outcome, { direction: "recv", destination: null, output });
+    finish(outcome, { direction: "recv", destination: null, output, log });
     return;
   }
   const destination = await folder(args.output ?? ".");
   const outcome = await receive(context, destination);
   if (outcome.text !== undefined) output.emit({ event: "text", text: outcome.text });
-  finish(outcome, { direction: "recv", destination: outcome.kind === "text" ? null : destination, output });
+  finish(outcome, {
+    direction: "recv",
+    destination: outcome.kind === "text" ? null : destination,
+    output,
+    log,
+  });
 }
 
 async function receive(context: Context<RecvArgs>, destination: string): Promise<TransferOutcome> {

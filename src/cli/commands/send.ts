@@ -44,7 +44,7 @@ export async function run(context: Context<SendArgs>): Promise<void> {
     clock,
     signal,
   });
-  finish(outcome, { direction: "send", destination: null, output });
+  finish(outcome, { direction: "send", destination: null, output, log: context.log });
 }
 
 function contentOf(
