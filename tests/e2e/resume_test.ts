@@ -9,15 +9,16 @@ const MIB = 1024 * 1024;
 /** What one chunk and its surroundings take, compressed; more than one must not come twice per stream. */
 const CHUNK_BYTES = 4 * MIB;
 
-/** Sends `sandbox`'s folder `from/album` until a part of it has arrived, then ends one side with `signal`. */
+/** Sends `sandbox`'s folder `from/album` until `until` bytes of it have arrived, then ends one side with `signal`. */
 async function interrupted(
   sandbox: Sandbox,
   who: "sender" | "receiver",
   signal: Deno.Signal,
+  until = 2 * CHUNK_BYTES,
 ): Promise<{ bytes: number }> {
   await using offered = await offer(sandbox, [sandbox.path("from/album")], { send: SLOWLY });
   await using receiver = accept(offered, await sandbox.folder("into"));
-  const { bytes } = await receiver.event("progress", ({ bytes }) => bytes >= 2 * CHUNK_BYTES);
+  const { bytes } = await receiver.event("progress", ({ bytes }) => bytes >= until);
   const victim: Running = who === "sender" ? offered.sender : receiver;
   victim.signal(signal);
   await Promise.all([offered.sender.ending(), receiver.ending()]);
@@ -68,6 +69,18 @@ Deno.test("a transfer that is interrupted again and again arrives whole", async 
   assertTrue(wire < 20 * MIB, `${wire} came`);
   await assertSameTree(sandbox.path("into/album"), sandbox.path("from/album"));
   assertEquals(await stagingFolders(sandbox.path("into")), []);
+});
+
+Deno.test("two names of one file that both came by half are not mixed with each other", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.file("from/album/a", slowToPack(16 * MIB));
+  await Deno.link(sandbox.path("from/album/a"), sandbox.path("from/album/b"));
+  // The first name by half, then the rest of it and the beginning of the second.
+  for (const until of [2 * CHUNK_BYTES, 16 * MIB + CHUNK_BYTES]) {
+    await interrupted(sandbox, "sender", "SIGKILL", until);
+  }
+  await again(sandbox);
+  await assertSameTree(sandbox.path("into/album"), sandbox.path("from/album"));
 });
 
 Deno.test("recv says what it keeps; transfers lists it and --clean drops it", async () => {

@@ -86,8 +86,11 @@ fn records(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: RecordsArgs| async move {
         let session = context.objects.get::<ReceiveSession>(args.receive)?;
         let versions = versions_of(&args.versions);
-        let records = session.leftovers.lock().unwrap().records_for(&args.columns, &versions);
-        Ok(RecordsResult { records: ByteBuf::from(records) })
+        blocking(move || {
+            let records = session.leftovers.lock().unwrap().records_for(&args.columns, &versions);
+            Ok(RecordsResult { records: ByteBuf::from(records) })
+        })
+        .await
     })
 }
 

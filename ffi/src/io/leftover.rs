@@ -58,26 +58,37 @@ impl LeftoverFolder {
         &self.name
     }
 
+    /// Whether the staged `path` is still a file of `size` bytes.
+    pub fn has(&self, path: &[u8], size: u64) -> Result<bool> {
+        Ok(self.find(path, size)?.is_some())
+    }
+
+    /// Opens the folder in which the staged file `path` is; none when it is no file of `size` bytes any more.
+    fn find<'a>(&self, path: &'a [u8], size: u64) -> Result<Option<(beneath::Parent<'_>, &'a [u8])>> {
+        let (folder, name) = match beneath::parent(self.tree.as_fd(), path) {
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::NotDirectory | Kind::PathEscapes) => {
+                return Ok(None);
+            }
+            result => result?,
+        };
+        match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat)
+                if FileType::from_raw_mode(stat.st_mode as _) == FileType::RegularFile
+                    && stat.st_size as u64 == size =>
+            {
+                Ok(Some((folder, name)))
+            }
+            Ok(_) | Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(failed("look at", path, errno)),
+        }
+    }
+
     /// Moves the staged file `path` to `to` in `staging`; false when it is no file of `size` bytes any more.
     ///
     /// # Errors
     /// ALREADY_EXISTS when there is something at `to`; what the disk says.
     pub fn give(&self, path: &[u8], size: u64, staging: &Staging, to: &[u8]) -> Result<bool> {
-        let (from, from_name) = match beneath::parent(self.tree.as_fd(), path) {
-            Err(error) if matches!(error.kind, Kind::NotFound | Kind::NotDirectory | Kind::PathEscapes) => {
-                return Ok(false);
-            }
-            result => result?,
-        };
-        match statat(&from, from_name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode as _) == FileType::RegularFile => {
-                if stat.st_size as u64 != size {
-                    return Ok(false);
-                }
-            }
-            Ok(_) | Err(Errno::NOENT) => return Ok(false),
-            Err(errno) => return Err(failed("look at", path, errno)),
-        }
+        let Some((from, from_name)) = self.find(path, size)? else { return Ok(false) };
         if staging.has(to)? {
             return Err(Error::new(
                 Kind::AlreadyExists,

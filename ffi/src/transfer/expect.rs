@@ -284,8 +284,8 @@ impl ReceiveSession {
             return Ok(Some(target));
         }
         let staging = &self.inbox.staging;
-        let key = (version, target.size);
-        let Some(ranges) = self.leftovers.lock().unwrap().take(key, staging, &target.path)? else {
+        let wanted = (target.entry, target.size);
+        let Some(ranges) = self.leftovers.lock().unwrap().take(wanted, staging, &target.path)? else {
             return Ok(Some(target));
         };
         expected.resumed += ranges.iter().map(|range| range.end - range.start).sum::<u64>();

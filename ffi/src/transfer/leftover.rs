@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use crate::error::{Error, Kind, Result};
 use crate::io::columns::{Columns, KIND_DIRECTORY, KIND_FILE, NO_PARENT};
 use crate::io::leftover::LeftoverFolder;
+use crate::io::name::quoted;
 use crate::io::stage::Staging;
 
 /// One verified range: entry u32, length u32, offset u64, chunk id 32 bytes (zeros: a hole or unknown); little endian.
@@ -94,6 +95,9 @@ impl Verified {
 pub struct Leftovers {
     folders: Vec<LeftoverFolder>,
     files: HashMap<Key, Vec<LeftoverFile>>,
+    /// Which entry of the new manifest gets which file: hard links have one version, and two transfers may each have
+    /// brought another part of the same file.
+    promised: HashMap<u32, LeftoverFile>,
     count: usize,
 }
 
@@ -145,39 +149,56 @@ impl Leftovers {
         Ok(())
     }
 
-    /// The records that a page's files would take over, with the page's own entry ids. Keep them before
-    /// [`Leftovers::take`], so that a crash between the two loses nothing.
-    pub fn records_for(&self, columns: &Columns, versions: &[u64]) -> Vec<u8> {
+    /// Chooses a file for each of a page's entries that has one, and gives the records of those, with the page's own
+    /// entry ids. Keep them before [`Leftovers::take`], so that a crash between the two loses nothing.
+    pub fn records_for(&mut self, columns: &Columns, versions: &[u64]) -> Vec<u8> {
         let mut blob = Vec::new();
         for (entry, &version) in columns.iter().zip(versions) {
             if entry.kind != KIND_FILE || version == 0 {
                 continue;
             }
-            for file in self.files.get(&(version, entry.size)).into_iter().flatten() {
-                for record in &file.records {
-                    blob.extend_from_slice(&entry.id.to_le_bytes());
-                    blob.extend_from_slice(&record.0[4..]);
-                }
+            let Some(files) = self.files.get_mut(&(version, entry.size)) else { continue };
+            let folders = &self.folders;
+            // The newest first; what has changed hands, or lost its bytes with the power, is passed over.
+            let Some(file) = std::iter::from_fn(|| files.pop())
+                .find(|file| folders[file.folder].has(&file.path, entry.size).unwrap_or(false))
+            else {
+                continue;
+            };
+            for record in &file.records {
+                blob.extend_from_slice(&entry.id.to_le_bytes());
+                blob.extend_from_slice(&record.0[4..]);
             }
+            self.promised.insert(entry.id, file);
         }
         blob
     }
 
-    /// Moves a file of that version to `path` in `staging` and gives its verified ranges: sorted, apart, within `size`.
-    pub fn take(&mut self, key: Key, staging: &Staging, path: &[u8]) -> Result<Option<Vec<Range<u64>>>> {
-        let Some(files) = self.files.get_mut(&key) else { return Ok(None) };
-        while let Some(file) = files.pop() {
-            if self.folders[file.folder].give(&file.path, key.1, staging, path)? {
-                return Ok(Some(merged(&file.records, key.1)));
-            }
+    /// Moves the file that [`Leftovers::records_for`] chose for `entry` to `path` in `staging` and gives its verified
+    /// ranges: sorted, apart, within `size`.
+    ///
+    /// # Errors
+    /// NOT_FOUND when it has gone since; then nothing may come to be at `path`, which the journal has records of.
+    pub fn take(
+        &mut self,
+        (entry, size): (u32, u64),
+        staging: &Staging,
+        path: &[u8],
+    ) -> Result<Option<Vec<Range<u64>>>> {
+        let Some(file) = self.promised.remove(&entry) else { return Ok(None) };
+        if self.folders[file.folder].give(&file.path, size, staging, path)? {
+            return Ok(Some(merged(&file.records, size)));
         }
-        Ok(None)
+        let text =
+            format!("Cannot go on with {}: what an earlier transfer left of it has gone", quoted(path));
+        Err(Error::new(Kind::NotFound, text))
     }
 
     /// Names of the folders of which nothing is left to take.
     pub fn spent(&self) -> Vec<&[u8]> {
         let mut waiting = vec![false; self.folders.len()];
-        self.files.values().flatten().for_each(|file| waiting[file.folder] = true);
+        let left = self.files.values().flatten().chain(self.promised.values());
+        left.for_each(|file| waiting[file.folder] = true);
         let spent = self.folders.iter().zip(&waiting).filter(|(_, waits)| !**waits);
         spent.map(|(folder, _)| folder.name()).collect()
     }
@@ -266,14 +287,67 @@ mod tests {
         let new_page = page(&[(KIND_FILE, NO_PARENT, b"x", 9), (KIND_FILE, NO_PARENT, b"b", 10)], &[77, 77]);
         let records = leftovers.records_for(&new_page.columns, &new_page.versions);
         assert_eq!(records, [record(1, 2, 2, &[1; 32]), record(1, 4, 2, &[2; 32])].concat());
-        assert!(leftovers.take((77, 9), &staging, b"0").unwrap().is_none());
-        let taken = leftovers.take((77, 10), &staging, b"1").unwrap().unwrap();
+        assert!(leftovers.take((0, 9), &staging, b"0").unwrap().is_none());
+        let taken = leftovers.take((1, 10), &staging, b"1").unwrap().unwrap();
         assert!(taken.iter().eq(std::iter::once(&(2..6))));
-        assert!(leftovers.take((77, 10), &staging, b"2").unwrap().is_none());
+        assert!(leftovers.take((1, 10), &staging, b"2").unwrap().is_none());
         assert!(staging.has(b"1").unwrap());
         assert_eq!(leftovers.spent(), [&name[..]]);
         leftovers.remove(std::slice::from_ref(&name)).unwrap();
         assert!(!folder.path().join(std::str::from_utf8(&name).unwrap()).exists());
+    }
+
+    /// Two names of one file, each brought by half.
+    fn leave_links(destination: &std::path::Path) -> (Vec<u8>, LeftoverPage, Vec<u8>) {
+        let old = Staging::create_beside(destination, &[]).unwrap();
+        for (path, offset) in [(b"0", 0), (b"1", 5)] {
+            old.create_file(path, 10).unwrap().write_all_at(b"abcde", offset).unwrap();
+        }
+        old.keep();
+        let links = page(&[(KIND_FILE, NO_PARENT, b"a", 10), (KIND_FILE, NO_PARENT, b"b", 10)], &[77, 77]);
+        let blob = [record(0, 0, 5, &[1; 32]), record(1, 5, 5, &[2; 32])].concat();
+        (old.name().to_vec(), links, blob)
+    }
+
+    #[test]
+    fn files_of_one_version_keep_their_own_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, links, blob) = leave_links(folder.path());
+        let staging = Staging::create_beside(folder.path(), std::slice::from_ref(&name)).unwrap();
+        let left = LeftoverFolder::open(staging.destination(), &name).unwrap().unwrap();
+        let mut leftovers = Leftovers::default();
+        leftovers.add(left, std::slice::from_ref(&links), &[&blob]).unwrap();
+        let records = leftovers.records_for(&links.columns, &links.versions);
+        assert_eq!(records.len(), 2 * RECORD_BYTES, "one record for each of the two");
+        for entry in [0u32, 1] {
+            let path = entry.to_string();
+            let ranges = leftovers.take((entry, 10), &staging, path.as_bytes()).unwrap().unwrap();
+            let (records, _) = records.as_chunks::<RECORD_BYTES>();
+            let told =
+                records.iter().map(|bytes| Record(*bytes)).find(|record| record.entry() == entry).unwrap();
+            assert_eq!(ranges, [told.range()]);
+            let mut bytes = [0; 5];
+            let file = staging.open_file(path.as_bytes()).unwrap();
+            file.read_exact_at(&mut bytes, told.range().start).unwrap();
+            assert_eq!(&bytes, b"abcde", "the records are those of the file that was taken");
+        }
+    }
+
+    #[test]
+    fn no_records_are_given_of_a_file_that_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, links, blob) = leave_links(folder.path());
+        let tree = folder.path().join(std::str::from_utf8(&name).unwrap()).join("tree");
+        std::fs::remove_file(tree.join("1")).unwrap();
+        let staging = Staging::create_beside(folder.path(), std::slice::from_ref(&name)).unwrap();
+        let left = LeftoverFolder::open(staging.destination(), &name).unwrap().unwrap();
+        let mut leftovers = Leftovers::default();
+        leftovers.add(left, std::slice::from_ref(&links), &[&blob]).unwrap();
+        let records = leftovers.records_for(&links.columns, &links.versions);
+        assert_eq!(records, record(0, 0, 5, &[1; 32]));
+        std::fs::remove_file(tree.join("0")).unwrap();
+        assert_eq!(leftovers.take((0, 10), &staging, b"0").unwrap_err().kind, Kind::NotFound);
+        assert!(leftovers.take((1, 10), &staging, b"1").unwrap().is_none());
     }
 
     #[test]
