@@ -11,5 +11,6 @@ export const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   regression: async () => (await import("./regression.ts")).BENCH,
   small_files: async () => (await import("./small_files.ts")).BENCH,
   wan: async () => (await import("./wan.ts")).BENCH,
+  again: async () => (await import("./again.ts")).BENCH,
   peers: async () => (await import("./peers.ts")).BENCH,
 };

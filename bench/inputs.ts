@@ -25,6 +25,21 @@ export class Inputs {
     return this.#once(`random-${bytes}`, (path) => writeFile(path, bytes, randomBlock()));
   }
 
+  /** A file of `bytes` with `data` random bytes in a hundred places and holes between them. */
+  sparse(bytes: number, data: number): Promise<Input> {
+    return this.#once(`sparse-${bytes}`, async (path) => {
+      using file = await Deno.open(path, { write: true, create: true, truncate: true });
+      await file.truncate(bytes);
+      const next = randomBlock();
+      const each = Math.floor(data / 100);
+      for (let place = 0; place < 100; place++) {
+        await file.seek(Math.floor(place * bytes / 100 / 4096) * 4096, Deno.SeekMode.Start);
+        for (let at = 0; at < each;) at += await file.write(next().subarray(0, each - at));
+      }
+      return { path, bytes, files: 1 };
+    });
+  }
+
   /** A file of lines of a made-up server log, which compress about 4:1. */
   text(bytes: number): Promise<Input> {
     return this.#once(`text-${bytes}.log`, (path) => writeFile(path, bytes, textBlock()));

@@ -25,7 +25,10 @@ export const croc: Maker = async ({ scratch }) => {
       const relayed = ["--relay", `127.0.0.1:${ports[0]}`];
       const options: MeasuredOptions = { scratch, env: { ...env, CROC_SECRET: secret } };
       const sender = measured([program, "--yes", ...relayed, "send", "--no-local", path], options);
-      const receiver = measured([program, "--yes", ...relayed, "--out", into], { ...options, cwd: into });
+      const receiver = measured([program, "--yes", "--overwrite", ...relayed, "--out", into], {
+        ...options,
+        cwd: into,
+      });
       return await bothCosts(sender, receiver);
     },
     [Symbol.asyncDispose]: relay.end,

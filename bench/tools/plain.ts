@@ -14,13 +14,33 @@ export const copy: Maker = async ({ scratch }) => ({
   },
 });
 
-/** rsync against a daemon. */
-export const rsyncDaemon: ServedMaker = async ({ scratch }) => {
-  const program = await found("rsync");
-  if (!program) return { missing: "rsync is not installed (scripts/bench-peers)" };
+/** rsync against a daemon, whole files. */
+export const rsyncDaemon: ServedMaker = rsyncWith("rsync daemon", ["--whole-file"]);
+
+/** rsync against a daemon, sending only what an older version does not have, and keeping what broke off. */
+export const rsyncDelta: ServedMaker = rsyncWith("rsync daemon, delta", ["--no-whole-file", "--partial"]);
+
+function rsyncWith(name: string, more: readonly string[]): ServedMaker {
+  return async (place) => {
+    const program = await found("rsync");
+    if (!program) return { missing: "rsync is not installed (scripts/bench-peers)" };
+    return await servedRsync({ program, name, more, ...place });
+  };
+}
+
+async function servedRsync(
+  { program, name, more, scratch }: {
+    program: string;
+    name: string;
+    more: readonly string[];
+    scratch: string;
+  },
+): Promise<Served> {
   return {
-    name: "rsync daemon",
-    note: "rsync -r --times --perms --links --whole-file to an rsync daemon: no encryption, no compression",
+    name,
+    note: `rsync -r --times --perms --links ${
+      more.join(" ")
+    } to an rsync daemon: no encryption, no compression`,
     version: (await output([program, "--version"])).split("\n")[0]!,
     async ends(input, into, { host, port }) {
       const config = `${scratch}/rsyncd.conf`;
@@ -30,14 +50,14 @@ export const rsyncDaemon: ServedMaker = async ({ scratch }) => {
         `use chroot = no\n${owner}[into]\npath = ${into}\nread only = no\nreverse lookup = no\n`,
       );
       const daemon = ["--daemon", "--no-detach", `--address=${host}`, `--port=${port}`, `--config=${config}`];
-      const options = ["-r", "--times", "--perms", "--links", "--whole-file"];
+      const options = ["-r", "--times", "--perms", "--links", ...more];
       return {
         server: [program, ...daemon],
         client: [program, ...options, input.path, `rsync://${host}:${port}/into/`],
       };
     },
   } satisfies Served;
-};
+}
 
 /** A tar through a bare TCP connection. */
 export const tarOverNc: ServedMaker = async () => {

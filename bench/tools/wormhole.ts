@@ -11,6 +11,8 @@ export interface Variant {
   readonly recv?: readonly string[];
   /** Settings of both ends. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What both ends know of earlier moves stays. */
+  readonly remembers?: boolean;
   /** Commands to run either end under, such as strace. */
   readonly under?: { readonly send: readonly string[]; readonly recv: readonly string[] };
 }
@@ -28,7 +30,7 @@ export function wormholeCommand(): string[] {
 }
 
 /** Runs `send`, and `recv` with the code as soon as it is shown. */
-export function wormhole({ name, send = [], recv = [], env = {}, under }: Variant): Maker {
+export function wormhole({ name, send = [], recv = [], env = {}, remembers = false, under }: Variant): Maker {
   return async ({ scratch }) => {
     const command = wormholeCommand();
     const settings = Object.entries(env).map(([key, value]) => `${key}=${value} `).join("");
@@ -42,7 +44,7 @@ export function wormhole({ name, send = [], recv = [], env = {}, under }: Varian
       version: await output([...command, "version"]),
       async move(input, into) {
         const homes = new Homes(scratch);
-        await homes.clear(); // No hash cache from the run before.
+        if (!remembers) await homes.clear(); // No hash cache from the run before.
         const { promise: code, resolve, reject } = Promise.withResolvers<string>();
         const onLine = (line: string) => {
           const event = line.startsWith("{") ? JSON.parse(line) : {};
