@@ -2,66 +2,12 @@
  * `wormhole send`: offers files, standard input or a text under a new code and sends them to whoever has it.
  * It never prints and never asks; the command does.
  */
-import { type Clock, systemClock } from "../base/clock.ts";
-import { WormholeError } from "../base/errors.ts";
-import type { Folders } from "../config/paths.ts";
-import type { CompressionMode } from "../content/mod.ts";
-import type { Identity } from "../config/identity.ts";
-import { hashBuffer } from "../native/hash.ts";
-import { parseCode } from "../pairing/mod.ts";
-import {
-  APP_ID,
-  hostSession,
-  type Machine,
-  openMachine,
-  openRendezvous,
-  type SessionEvent,
-  withDeadline,
-} from "../session/mod.ts";
-import {
-  type FilesOptions,
-  type Progress,
-  runProvider,
-  SendSource,
-  type TransferOutcome,
-} from "../transfer/mod.ts";
-import { allowedTransports, type PeerConnection, type TransportChoice } from "../transport/mod.ts";
+import { type Code, parseCode } from "../pairing/mod.ts";
+import { APP_ID, type Machine, openMachine, openRendezvous } from "../session/mod.ts";
+import type { TransferOutcome } from "../transfer/mod.ts";
+import { type Meet, openSource, type SendOptions, serve } from "./serve.ts";
 
-/** What is sent: a text, or what {@linkcode FilesOptions} names. */
-export type Content = { readonly text: string } | { readonly files: FilesOptions };
-
-/** Options of {@linkcode send}. */
-export interface SendOptions {
-  readonly content: Content;
-  readonly folders: Folders;
-  /** Program and version: `wormhole/0.1.0`. */
-  readonly agent: string;
-  /** A code that was agreed on; else one of `words` words is made. */
-  readonly code?: string;
-  readonly words: number;
-  /** Address of a hub; "" for none. */
-  readonly hub: string;
-  readonly port: number;
-  readonly transport: TransportChoice;
-  readonly forceTcp: boolean;
-  readonly minStreams: number;
-  readonly maxStreams: number;
-  readonly poolBytes: number;
-  readonly chunkBytes: number;
-  readonly compression: CompressionMode;
-  readonly compressionLevel: number;
-  /** How long to wait for the receiver, in ms; for ever when left out. */
-  readonly timeoutMs?: number;
-  /** Asks whether the receiver shows the same verifier. */
-  confirm?(verifier: string): Promise<boolean>;
-  /** Called once what is sent has been found, before there is a code. */
-  onSource?(source: SendSource): void;
-  onEvent?(event: SessionEvent): void;
-  onProgress?(progress: Progress): void;
-  onWarning?(sentence: string): void;
-  readonly clock?: Clock;
-  readonly signal: AbortSignal;
-}
+export type { Content, SendOptions } from "./serve.ts";
 
 /**
  * Sends, once, to one receiver.
@@ -70,14 +16,15 @@ export interface SendOptions {
  * TIMEOUT when nobody came in time; the signal's reason when aborted.
  */
 export async function send(options: SendOptions): Promise<TransferOutcome> {
-  const { content, folders, signal } = options;
   const code = options.code === undefined ? undefined : parseCode(options.code);
-  await using machine = await openMachine(folders);
-  await using source = "text" in content
-    ? SendSource.ofText(content.text)
-    : await SendSource.open(machine.queue, { ...content.files, versionKey: versionKey(machine.identity) });
-  options.onSource?.(source);
-  const meet = (signal: AbortSignal | undefined) =>
+  await using machine = await openMachine(options.folders);
+  await using source = await openSource(options, machine);
+  return await serve(options, { machine, source, meet: meeting(options, machine, code) });
+}
+
+/** Gives how a place to meet is opened, under `code` or a new one. */
+function meeting(options: SendOptions, machine: Machine, code: Code | undefined): Meet {
+  return ({ signal }) =>
     openRendezvous({
       appId: APP_ID,
       registry: machine.registry,
@@ -88,56 +35,4 @@ export async function send(options: SendOptions): Promise<TransferOutcome> {
       ...options.onWarning && { onWarning: options.onWarning },
       ...signal && { signal },
     });
-  await using connection = await host(options, machine, meet);
-  return await runProvider({
-    connection,
-    source,
-    agent: options.agent,
-    minStreams: options.minStreams,
-    maxStreams: options.maxStreams,
-    poolBytes: options.poolBytes,
-    chunkBytes: options.chunkBytes,
-    compression: options.compression,
-    compressionLevel: options.compressionLevel,
-    onProgress: options.onProgress,
-    signal,
-  });
-}
-
-/** This machine's secret for the versions of files (spec/manifest.md §4): nobody can tell the machine key from it. */
-function versionKey({ seed }: Identity): Uint8Array<ArrayBuffer> {
-  const context = new TextEncoder().encode("wormhole version key 1\0");
-  const input = new Uint8Array(context.length + seed.length);
-  input.set(context);
-  input.set(seed, context.length);
-  return hashBuffer(input);
-}
-
-/** Waits for the receiver, as long as the person wants. */
-async function host(
-  options: SendOptions,
-  { queue, identity, crypto }: Machine,
-  meet: (signal: AbortSignal | undefined) => ReturnType<typeof openRendezvous>,
-): Promise<PeerConnection> {
-  const { timeoutMs, confirm, onEvent, clock = systemClock, signal } = options;
-  const run = (signal: AbortSignal) =>
-    hostSession({
-      queue,
-      identity,
-      crypto,
-      agent: options.agent,
-      transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
-      // Without a hub the mailbox has the port, which is what --peer names.
-      port: options.hub === "" ? 0 : options.port,
-      meet: ({ signal }) => meet(signal),
-      ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },
-      ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
-      signal,
-    });
-  if (timeoutMs === undefined) return await run(signal);
-  const late = (cause: unknown) =>
-    new WormholeError("TIMEOUT", `Cannot send: nobody came within ${Math.round(timeoutMs / 1000)} s`, {
-      cause,
-    });
-  return await withDeadline(run, { ms: timeoutMs, late, clock, signal });
 }
