@@ -3,7 +3,8 @@
  * made again, bounded in entries, oldest use first out.
  *
  * A row of `chunks` is (48 bits of the chunk's id, file, ordinal); the whole id is in the file's list, so an equal
- * prefix of another chunk costs a look and no mistake.
+ * prefix of another chunk costs a look and no mistake. A row of `files` has a sum of its own, since one flipped bit of it
+ * would make wrong bytes of right ones; one that does not fit is forgotten.
  */
 import { sameBytes } from "../base/bytes.ts";
 import {
@@ -15,17 +16,31 @@ import {
   isWhole,
 } from "./chunk_list.ts";
 import { Database } from "./database.ts";
-import { IDENTITY_BYTES, isSettled, sizeOf } from "./file_stamp.ts";
+import { IDENTITY_BYTES, sizeOf, STAMP_BYTES } from "./file_stamp.ts";
+import { rowSum } from "./row_sum.ts";
 
 /** A file whose chunks are known. */
 export interface KnownFile {
   /** Absolute path, bytes of the system. */
   readonly path: Uint8Array<ArrayBuffer>;
-  /** Its {@linkcode FileStamp} when it was hashed. */
+  /** Its {@linkcode FileStamp} when it had those chunks. */
   readonly stamp: Uint8Array<ArrayBuffer>;
-  /** When it was hashed, ms since 1970. */
-  readonly hashedMs: number;
+  /**
+   * The stamp alone is proof: `wasSettledWhenRead` or `isSettledWhenPlaced` says so. Otherwise it may have changed
+   * without its stamp, and is hashed before it is used.
+   */
+  readonly settled: boolean;
   readonly chunks: ChunkList;
+  /** Whose version of a file it is. */
+  readonly version?: FileVersion;
+}
+
+/** What a sender calls a file in its present state; spec/manifest.md §4. */
+export interface FileVersion {
+  /** 32 bytes: the sender's machine key. */
+  readonly peer: Uint8Array<ArrayBuffer>;
+  /** 8 bytes, not all 0. */
+  readonly version: Uint8Array<ArrayBuffer>;
 }
 
 /** Where the bytes of one chunk are. */
@@ -65,7 +80,11 @@ const EVICT_SHARE = 0.1;
 /** Rows looked at for one id: more chunks with equal 48 bits are copies of one, or somebody's attempt to slow us down. */
 const MAX_CANDIDATES = 8;
 
-const MIGRATIONS = [`
+/** Versions kept for one file: whoever sent the same content, the last ones. */
+const MAX_VERSIONS = 8;
+
+const MIGRATIONS = [
+  `
   CREATE TABLE files (
     id INTEGER PRIMARY KEY, identity BLOB NOT NULL, chunking INTEGER NOT NULL, path BLOB NOT NULL,
     stamp BLOB NOT NULL, size INTEGER NOT NULL, hashed_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL,
@@ -78,7 +97,22 @@ const MIGRATIONS = [`
   CREATE TABLE chunks (
     prefix INTEGER NOT NULL, file INTEGER NOT NULL, ordinal INTEGER NOT NULL, PRIMARY KEY (prefix, file, ordinal)
   ) STRICT, WITHOUT ROWID;
-`];
+`,
+  // What was known before has no sums and no word of whether it is settled: it is found out again.
+  `
+  DELETE FROM chunks;
+  DELETE FROM files;
+  ALTER TABLE files DROP COLUMN hashed_ms;
+  ALTER TABLE files ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE files ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE versions (
+    id INTEGER PRIMARY KEY, peer BLOB NOT NULL, version BLOB NOT NULL, size INTEGER NOT NULL, file INTEGER NOT NULL,
+    sum INTEGER NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX versions_by_name ON versions (peer, version, size);
+  CREATE INDEX versions_by_file ON versions (file);
+`,
+];
 
 interface FileRow {
   id: number;
@@ -86,9 +120,10 @@ interface FileRow {
   path: Uint8Array<ArrayBuffer>;
   stamp: Uint8Array<ArrayBuffer>;
   size: number;
-  hashed_ms: number;
+  settled: number;
   ids: Uint8Array<ArrayBuffer>;
   sizes: Uint8Array<ArrayBuffer> | null;
+  sum: number;
 }
 
 /** See the top of this file. */
@@ -127,13 +162,36 @@ export class FileIndex implements Disposable {
       stamp.slice(0, IDENTITY_BYTES),
       chunkingNumber(chunking),
     );
-    if (row === undefined || !sameBytes(row.stamp, stamp) || !isSettled(row.stamp, row.hashed_ms)) {
-      return undefined;
-    }
+    if (row === undefined || !sameBytes(row.stamp, stamp)) return undefined;
     const file = fileOf(row);
     if (file === undefined) return void this.#forget(row);
+    if (!file.settled) return undefined;
     this.#used(row.id, this.#now());
     return file.chunks;
+  }
+
+  /** Gives the file that was remembered as this version of `size` bytes; it may have changed since. */
+  ofVersion({ peer, version }: FileVersion, size: number): KnownFile | undefined {
+    const row = this.#database.get<FileRow & { version_id: number; version_sum: number }>(
+      "SELECT files.*, versions.id AS version_id, versions.sum AS version_sum FROM versions " +
+        "JOIN files ON files.id = versions.file WHERE peer = ? AND version = ? AND versions.size = ?",
+      peer,
+      version,
+      size,
+    );
+    if (row === undefined) return undefined;
+    const file = fileOf(row);
+    if (file === undefined) return void this.#forget(row);
+    if (row.version_sum !== versionSum({ peer, version, file })) {
+      return void this.#database.run("DELETE FROM versions WHERE id = ?", row.version_id);
+    }
+    this.#used(row.id, this.#now());
+    return file;
+  }
+
+  /** Tells whether a file of `size` bytes is known. */
+  hasSize(size: number): boolean {
+    return this.#database.get("SELECT 1 FROM files WHERE size = ? LIMIT 1", size) !== undefined;
   }
 
   /** Gives the files last seen at `path`, one for each way of cutting. */
@@ -169,10 +227,15 @@ export class FileIndex implements Disposable {
     return places;
   }
 
-  /** Remembers files, in one transaction; what was known of the same inodes is replaced. Lists that are not whole are passed over. */
+  /**
+   * Remembers files, in one transaction; what was known of the same inodes, and of other ones at those paths, is
+   * replaced. Lists that are not whole are passed over.
+   */
   remember(files: Iterable<KnownFile>): void {
     this.#database.transaction(() => {
-      for (const file of files) if (isWhole(file.chunks)) this.#put(file);
+      for (const file of files) {
+        if (isWhole(file.chunks) && sizeOf(file.stamp) === file.chunks.size) this.#put(file);
+      }
       if (this.#headroom <= 0) this.#evict();
     });
   }
@@ -189,8 +252,7 @@ export class FileIndex implements Disposable {
   /** Forgets everything. */
   clear(): void {
     this.#database.transaction(() => {
-      this.#database.run("DELETE FROM chunks");
-      this.#database.run("DELETE FROM files");
+      for (const table of ["versions", "chunks", "files"]) this.#database.run(`DELETE FROM ${table}`);
     });
     this.#database.compact();
   }
@@ -246,44 +308,95 @@ export class FileIndex implements Disposable {
   #open(id: number): OpenedFile | undefined {
     const row = this.#database.get<FileRow>("SELECT * FROM files WHERE id = ?", id);
     const known = row && fileOf(row);
-    if (known === undefined) return undefined;
-    const { stamp, hashedMs, chunks } = known;
-    return { ...known, settled: isSettled(stamp, hashedMs), offsets: chunkOffsets(chunks) };
+    return known && { ...known, offsets: chunkOffsets(known.chunks) };
   }
 
-  #put({ path, stamp, hashedMs, chunks }: KnownFile): void {
+  #put(file: KnownFile): void {
+    const { path, stamp, settled, chunks, version } = file;
     const identity = stamp.slice(0, IDENTITY_BYTES);
     const chunking = chunkingNumber(chunks.chunking);
+    for (const other of this.#database.all<FileRow>("SELECT * FROM files WHERE path = ?", path)) {
+      if (!sameBytes(other.stamp.subarray(0, IDENTITY_BYTES), identity)) this.#forget(other);
+    }
     const old = this.#database.get<FileRow>(
       "SELECT * FROM files WHERE identity = ? AND chunking = ?",
       identity,
       chunking,
     );
-    if (old !== undefined) this.#forget(old);
+    const sizes = chunks.sizes === undefined ? null : new Uint8Array(chunks.sizes.slice().buffer);
+    const sum = fileSum({
+      chunking,
+      path,
+      stamp,
+      size: chunks.size,
+      settled: settled ? 1 : 0,
+      ids: chunks.ids,
+      sizes,
+    });
+    const isSame = old !== undefined && fileOf(old) !== undefined && old.size === chunks.size &&
+      sameBytes(old.ids, chunks.ids) && (old.sizes === null || sameBytes(old.sizes, sizes!));
+    if (old !== undefined && !isSame) this.#forget(old);
+    const id = isSame ? old.id : this.#add(file, { identity, chunking, sizes });
+    this.#database.run(
+      "UPDATE files SET path = ?, stamp = ?, settled = ?, used_ms = ?, sum = ? WHERE id = ?",
+      path,
+      stamp,
+      settled ? 1 : 0,
+      this.#now(),
+      sum,
+      id,
+    );
+    if (version !== undefined) this.#name(id, { ...version, file });
+  }
+
+  #add(
+    { path, stamp, chunks }: KnownFile,
+    { identity, chunking, sizes }: {
+      identity: Uint8Array<ArrayBuffer>;
+      chunking: number;
+      sizes: Uint8Array<ArrayBuffer> | null;
+    },
+  ): number {
+    const count = chunkCount(chunks);
     const { rowId } = this.#database.run(
-      "INSERT INTO files (identity, chunking, path, stamp, size, hashed_ms, used_ms, chunk_count, ids, sizes) " +
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO files (identity, chunking, path, stamp, size, used_ms, chunk_count, ids, sizes) " +
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
       identity,
       chunking,
       path,
       stamp,
-      sizeOf(stamp),
-      Math.floor(hashedMs),
+      chunks.size,
       this.#now(),
-      chunks.ids.length / CHUNK_ID_BYTES,
+      count,
       chunks.ids,
-      chunks.sizes === undefined ? null : new Uint8Array(chunks.sizes.buffer.slice(0)),
+      sizes,
     );
-    const count = chunkCount(chunks);
     this.#headroom -= count;
     for (let ordinal = 0; ordinal < count; ordinal++) {
-      this.#database.run(
-        "INSERT INTO chunks VALUES (?, ?, ?)",
-        prefixOf(idAt(chunks, ordinal)),
-        rowId,
-        ordinal,
-      );
+      const id = idAt(chunks, ordinal);
+      if (!isKnown(id)) continue;
+      this.#database.run("INSERT INTO chunks VALUES (?, ?, ?)", prefixOf(id), rowId, ordinal);
     }
+    return rowId;
+  }
+
+  /** Notes that the file is what `peer` calls `version`. */
+  #name(id: number, { peer, version, file }: FileVersion & { file: KnownFile }): void {
+    this.#database.run(
+      "INSERT OR REPLACE INTO versions (peer, version, size, file, sum) VALUES (?, ?, ?, ?, ?)",
+      peer,
+      version,
+      file.chunks.size,
+      id,
+      versionSum({ peer, version, file }),
+    );
+    this.#database.run(
+      "DELETE FROM versions WHERE file = ? AND id NOT IN " +
+        "(SELECT id FROM versions WHERE file = ? ORDER BY id DESC LIMIT ?)",
+      id,
+      id,
+      MAX_VERSIONS,
+    );
   }
 
   #forget(row: FileRow): void {
@@ -296,6 +409,7 @@ export class FileIndex implements Disposable {
           ordinal,
         );
       }
+      this.#database.run("DELETE FROM versions WHERE file = ?", row.id);
       this.#database.run("DELETE FROM files WHERE id = ?", row.id);
     });
   }
@@ -326,7 +440,6 @@ export class FileIndex implements Disposable {
 
 /** A file while ids are looked up. */
 interface OpenedFile extends KnownFile {
-  readonly settled: boolean;
   readonly offsets: Float64Array;
 }
 
@@ -354,14 +467,29 @@ function isKnown(id: Uint8Array): boolean {
 }
 
 /** Gives the file of a row; undefined when what the row says does not fit together. */
-function fileOf({ chunking, path, stamp, size, hashed_ms, ids, sizes }: FileRow): KnownFile | undefined {
+function fileOf(row: FileRow): KnownFile | undefined {
+  const { chunking, path, stamp, size, settled, ids, sizes, sum } = row;
   const chunks: ChunkList = {
     chunking: chunking === 0 ? "cdc" : chunking,
     size,
     ids,
     ...sizes !== null && sizes.length % 4 === 0 && { sizes: new Uint32Array(sizes.slice().buffer) },
   };
-  return isWhole(chunks) ? { path, stamp, hashedMs: hashed_ms, chunks } : undefined;
+  if (stamp.length !== STAMP_BYTES || sum !== fileSum(row) || !isWhole(chunks)) return undefined;
+  return { path, stamp, settled: settled === 1, chunks };
+}
+
+function fileSum(
+  { chunking, path, stamp, size, settled, ids, sizes }: Omit<FileRow, "id" | "sum">,
+): number {
+  return rowSum(chunking, path, stamp, size, settled, ids, sizes);
+}
+
+/** The sum of a version is also over the content, so that an id that is used anew, or is damaged, names nothing else. */
+function versionSum(
+  { peer, version, file: { chunks } }: FileVersion & { file: KnownFile },
+): number {
+  return rowSum(peer, version, chunks.size, chunks.ids);
 }
 
 function chunkingNumber(chunking: Chunking): number {

@@ -1,11 +1,12 @@
+import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
 import type { ChunkList } from "./chunk_list.ts";
 import { FileIndex, type KnownFile } from "./file_index.ts";
-import { STAMP_BYTES } from "./file_stamp.ts";
+import { isSettledWhenPlaced, STAMP_BYTES, wasSettledWhenRead } from "./file_stamp.ts";
 
 const MINUTE = 60_000;
-const HASHED = 1_700_000_000_000;
+const CHANGED = 1_700_000_000_000;
 
 Deno.test("find() gives the chunk list of a file whose stamp is the same and settled", () => {
   using index = memoryIndex();
@@ -14,19 +15,111 @@ Deno.test("find() gives the chunk list of a file whose stamp is the same and set
   assertEquals(index.find(file.stamp, CHUNK), file.chunks);
   assertEquals(index.find(file.stamp, "cdc"), undefined, "another way of cutting");
   assertEquals(
-    index.find(stamp({ inode: 1, size: 3 * CHUNK, ageMs: 2 * MINUTE }), CHUNK),
+    index.find(stamp({ inode: 1, size: 3 * CHUNK, changedMs: CHANGED + MINUTE }), CHUNK),
     undefined,
     "it changed",
   );
   assertEquals(index.find(stamp({ inode: 2, size: 3 * CHUNK }), CHUNK), undefined, "another file");
 });
 
-Deno.test("find() gives nothing for a file that was hashed within the clock's step of its change", () => {
+Deno.test("find() gives nothing for a file whose stamp is no proof", () => {
   using index = memoryIndex();
-  const file = known({ inode: 1, chunks: [1], ageMs: 500 });
+  const file = known({ inode: 1, chunks: [1], settled: false });
   index.remember([file]);
   assertEquals(index.find(file.stamp, CHUNK), undefined);
   assertEquals(index.lookup(file.chunks.ids)[0]?.settled, false);
+  index.remember([{ ...file, settled: true }]);
+  assertEquals([index.find(file.stamp, CHUNK), index.totals().files], [file.chunks, 1]);
+});
+
+Deno.test("wasSettledWhenRead() wants both times 2 s older, isSettledWhenPlaced() the mtime", () => {
+  const [old, late] = [CHANGED - 3000, CHANGED - 1000];
+  const stamps = [[old, old], [old, late], [late, old]].map(([changedMs, ctimeMs]) =>
+    stamp({ inode: 1, size: 1, changedMs, ctimeMs })
+  );
+  assertEquals(stamps.map((each) => wasSettledWhenRead(each, CHANGED)), [true, false, false]);
+  assertEquals(stamps.map((each) => isSettledWhenPlaced(each, CHANGED)), [true, true, false]);
+});
+
+Deno.test("ofVersion() gives the file that a sender calls so, until something else is known of it", () => {
+  using index = memoryIndex();
+  const [peer, version] = [bytes(32, 7), bytes(8, 9)];
+  const file = known({ inode: 1, chunks: [1, 2] });
+  index.remember([{ ...file, version: { peer, version } }]);
+  const named = (size = 2 * CHUNK, of = { peer, version }) =>
+    text(index.ofVersion(of, size)?.path ?? bytes(0, 0));
+  assertEquals(named(), "/1");
+  assertEquals(named(CHUNK), "", "another size");
+  assertEquals(named(2 * CHUNK, { peer: bytes(32, 8), version }), "", "another sender");
+  assertEquals(named(2 * CHUNK, { peer, version: bytes(8, 8) }), "", "another version");
+  index.remember([{ ...file, path: new TextEncoder().encode("/moved") }]);
+  assertEquals(named(), "/moved", "the same content keeps its versions");
+  index.remember([{ ...known({ inode: 1, chunks: [1, 3] }) }]);
+  assertEquals(named(), "", "other content of the same inode");
+  index.remember([{ ...known({ inode: 2, chunks: [5] }), version: { peer, version } }]);
+  index.forget(stamp({ inode: 2, size: CHUNK }));
+  index.remember([known({ inode: 3, chunks: [6] })]);
+  assertEquals(named(CHUNK), "", "a row that took the number of one that is forgotten");
+});
+
+Deno.test("remember() keeps the last versions of a file, and one file for each path", () => {
+  using index = memoryIndex();
+  const peer = bytes(32, 7);
+  const file = known({ inode: 1, chunks: [1], path: "/a" });
+  for (let i = 1; i <= 20; i++) index.remember([{ ...file, version: { peer, version: bytes(8, i) } }]);
+  const left = Array.from({ length: 20 }, (_, i) => i + 1)
+    .filter((i) => index.ofVersion({ peer, version: bytes(8, i) }, CHUNK) !== undefined);
+  assertEquals(left, [13, 14, 15, 16, 17, 18, 19, 20]);
+  index.remember([known({ inode: 2, chunks: [2], path: "/a" })]);
+  assertEquals([index.atPath(file.path).length, index.totals().files], [1, 1]);
+  assertEquals([index.hasSize(CHUNK), index.hasSize(CHUNK + 1)], [true, false]);
+});
+
+Deno.test("a row with a flipped bit is never used", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const [peer, version] = [bytes(32, 7), bytes(8, 9)];
+    const file = known({ inode: 1, chunks: [1, 2, 3] });
+    const path = `${dir}/index.db`;
+    const damages = [
+      "UPDATE files SET ids = zeroblob(96)",
+      "UPDATE files SET stamp = zeroblob(40)",
+      "UPDATE files SET stamp = x'00'",
+      "UPDATE files SET path = x'2f78'",
+      "UPDATE files SET settled = 2",
+      "UPDATE files SET size = size - 1",
+      "UPDATE files SET chunking = 0",
+      "UPDATE files SET sum = sum + 1",
+      "UPDATE versions SET file = 2",
+    ];
+    for (const damage of damages) {
+      using index = FileIndex.open(path, { maxChunks: 1000 });
+      index.clear();
+      index.remember([{ ...file, version: { peer, version } }, known({ inode: 2, chunks: [4, 5, 6] })]);
+      execute(path, damage);
+      assertEquals(text(index.ofVersion({ peer, version }, 3 * CHUNK)?.path ?? bytes(0, 0)), "", damage);
+      if (damage.startsWith("UPDATE versions")) continue;
+      assertEquals(index.lookup(file.chunks.ids), [undefined, undefined, undefined], damage);
+      assertEquals([index.find(file.stamp, CHUNK), [...index.all()].length], [undefined, 0], damage);
+    }
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("an index of the first version is taken over", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const path = `${dir}/index.db`;
+    await Deno.copyFile(new URL("../../tests/fixtures/index_1.db", import.meta.url), path);
+    using index = FileIndex.open(path, { maxChunks: 1000 });
+    assertEquals([index.totals().files, index.check()], [0, []]);
+    const file = known({ inode: 1, chunks: [1] });
+    index.remember([file]);
+    assertEquals(index.find(file.stamp, CHUNK), file.chunks);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
 Deno.test("lookup() finds chunks in any file and order", () => {
@@ -202,36 +295,46 @@ function memoryIndex(): FileIndex {
 }
 
 function known(
-  { inode, chunks, tail = CHUNK, path = `/${inode}`, ageMs }: {
+  { inode, chunks, tail = CHUNK, path = `/${inode}`, settled = true }: {
     inode: number;
     chunks: number[];
     /** Bytes of the last chunk. */
     tail?: number;
     path?: string;
-    ageMs?: number;
+    settled?: boolean;
   },
 ): KnownFile {
   const size = chunks.length === 0 ? 0 : (chunks.length - 1) * CHUNK + tail;
   const list: ChunkList = { chunking: CHUNK, size, ids: ids(chunks) };
-  return {
-    path: new TextEncoder().encode(path),
-    stamp: stamp({ inode, size, ...ageMs !== undefined && { ageMs } }),
-    hashedMs: HASHED,
-    chunks: list,
-  };
+  return { path: new TextEncoder().encode(path), stamp: stamp({ inode, size }), settled, chunks: list };
 }
 
 function stamp(
-  { inode, size, ageMs = MINUTE }: { inode: number; size: number; ageMs?: number },
+  { inode, size, changedMs = CHANGED, ctimeMs = changedMs }: {
+    inode: number;
+    size: number;
+    changedMs?: number;
+    ctimeMs?: number;
+  },
 ): Uint8Array<ArrayBuffer> {
   const bytes = new DataView(new ArrayBuffer(STAMP_BYTES));
   bytes.setBigUint64(0, 1n, true);
   bytes.setBigUint64(8, BigInt(inode), true);
   bytes.setBigUint64(16, BigInt(size), true);
-  const changed = BigInt(HASHED - ageMs) * 1_000_000n;
-  bytes.setBigInt64(24, changed, true);
-  bytes.setBigInt64(32, changed, true);
+  bytes.setBigInt64(24, BigInt(changedMs) * 1_000_000n, true);
+  bytes.setBigInt64(32, BigInt(ctimeMs) * 1_000_000n, true);
   return new Uint8Array(bytes.buffer);
+}
+
+function bytes(length: number, fill: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(length).fill(fill);
+}
+
+/** Runs SQL that the index does not know of. */
+function execute(path: string, sql: string): void {
+  const database = new DatabaseSync(path);
+  database.exec(sql);
+  database.close();
 }
 
 /** Ids that differ in their first bytes, as hashes do. */

@@ -6,12 +6,19 @@
  * remembers, in SQLite. What the index says is a hint that names its proof: whoever uses a place compares the file's
  * {@linkcode FileStamp}, and hashes what is not beyond doubt. Design: docs/design/dedup_and_resume.md.
  */
-export { type FileStamp, isSettled, sizeOf, STAMP_BYTES } from "./file_stamp.ts";
+export {
+  type FileStamp,
+  isSettledWhenPlaced,
+  sizeOf,
+  STAMP_BYTES,
+  wasSettledWhenRead,
+} from "./file_stamp.ts";
 export { chunkCount, type Chunking, type ChunkList, chunkOffsets, FIXED_CHUNKS } from "./chunk_list.ts";
 export {
   type ChunkPlace,
   FileIndex,
   type FileIndexOptions,
+  type FileVersion,
   type IndexTotals,
   type KnownFile,
 } from "./file_index.ts";
