@@ -68,5 +68,18 @@ export const SINGLE_CODE_LIMITS: Readonly<MailboxLimits> = Object.freeze({
   mailboxes: 1,
 });
 
+/** Limits of the mailbox that a sender runs for one code that many may use. */
+export const MANY_LIMITS: Readonly<MailboxLimits> = Object.freeze({
+  ...SINGLE_CODE_LIMITS,
+  totalBytes: 32 * 1024 * 1024,
+  connections: 512,
+  // The sender's own are among them, one for each that comes from this machine or from anywhere else.
+  connectionsPerAddress: 256,
+  mailboxes: 257,
+  // Guesses are bounded by the sender: this only keeps one address from keeping it busy.
+  claimBurst: 60,
+  claimsPerMinute: 60,
+});
+
 /** Longest application id, side and phase, in UTF-16 units. */
 export const MAX_NAME_LENGTH = 128;

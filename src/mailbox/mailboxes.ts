@@ -88,6 +88,24 @@ export class Mailboxes {
     return found;
   }
 
+  /**
+   * Makes a mailbox for a side that comes to a nameplate whose owner serves many; the owner is to open it.
+   *
+   * @throws {WormholeError} HUB_REFUSED when full.
+   */
+  admit(party: Party, name: string, nowMs: number): string {
+    if (this.#totals.mailboxes >= this.#limits.mailboxes) {
+      throw new WormholeError("HUB_REFUSED", "too many codes are open");
+    }
+    return this.#createMailbox(party, name, nowMs);
+  }
+
+  /** Gives the mailbox that an open nameplate of somebody else than `party` leads to. */
+  held(party: Party, name: string): string | undefined {
+    const found = this.#store.nameplate(party.appId, name);
+    return found?.state === "open" && !found.sides.includes(party.side) ? found.mailbox : undefined;
+  }
+
   /** Gives up `name` for a side; the nameplate is used up when all its sides did. Unknown ones are no failure. */
   release(party: Party, name: string, nowMs: number): void {
     const nameplate = this.#store.nameplate(party.appId, name);
@@ -200,34 +218,37 @@ export class Mailboxes {
     ) {
       throw new WormholeError("HUB_REFUSED", "too many codes are open");
     }
-    const id = this.#random(16).toHex();
-    const sides = [party.side];
-    const nameplate: Nameplate = {
-      appId: party.appId,
-      name,
-      mailbox: id,
-      state: "open",
-      sides,
-      released: [],
-      createdMs: nowMs,
-      endedMs: 0,
-    };
-    this.#store.transaction(() => {
-      this.#store.putNameplate(nameplate);
-      this.#store.putMailbox({
-        id,
+    return this.#store.transaction(() => {
+      const nameplate: Nameplate = {
         appId: party.appId,
-        nameplate: name,
-        sides,
-        closed: [],
-        updatedMs: nowMs,
-        messageCount: 0,
-        byteLength: 0,
-      });
+        name,
+        mailbox: this.#createMailbox(party, name, nowMs),
+        state: "open",
+        sides: [party.side],
+        released: [],
+        createdMs: nowMs,
+        endedMs: 0,
+      };
+      this.#store.putNameplate(nameplate);
+      this.#totals.nameplates++;
+      return nameplate;
     });
-    this.#totals.nameplates++;
+  }
+
+  #createMailbox({ appId, side }: Party, nameplate: string, nowMs: number): string {
+    const id = this.#random(16).toHex();
+    this.#store.putMailbox({
+      id,
+      appId,
+      nameplate,
+      sides: [side],
+      closed: [],
+      updatedMs: nowMs,
+      messageCount: 0,
+      byteLength: 0,
+    });
     this.#totals.mailboxes++;
-    return nameplate;
+    return id;
   }
 
   #join(mailbox: MailboxState, party: Party, nowMs: number): void {

@@ -6,7 +6,7 @@ export type ClientMessage =
   | { type: "bind"; appid: string; side: string }
   | { type: "list" }
   | { type: "allocate" }
-  | { type: "claim"; nameplate: string; mustExist: boolean }
+  | { type: "claim"; nameplate: string; mustExist: boolean; many: boolean }
   | { type: "release"; nameplate: string | undefined }
   | { type: "open"; mailbox: string }
   | { type: "add"; phase: string; body: string; id: string | undefined }
@@ -23,7 +23,8 @@ export type ServerMessage =
   | { type: "ack"; id: string }
   | { type: "nameplates"; nameplates: { id: string }[] }
   | { type: "allocated"; nameplate: string }
-  | { type: "claimed"; mailbox: string }
+  | { type: "claimed"; mailbox: string; many?: true }
+  | { type: "arrived"; mailbox: string }
   | { type: "released" }
   | { type: "message"; side: string; phase: string; body: string; server_rx: number; id?: string }
   | { type: "closed" }
@@ -68,7 +69,12 @@ function parseMessage(fields: Record<string, unknown>, id: string | undefined): 
     case "allocate":
       return { type: "allocate" };
     case "claim":
-      return { type: "claim", nameplate: nameplate(fields), mustExist: fields.must_exist === true };
+      return {
+        type: "claim",
+        nameplate: nameplate(fields),
+        mustExist: fields.must_exist === true,
+        many: fields.many === true,
+      };
     case "release":
       return { type: "release", nameplate: fields.nameplate == null ? undefined : nameplate(fields) };
     case "open":

@@ -4,7 +4,7 @@
  *
  * Spec: `src/wire/spec/mailbox.md`.
  */
-export { DEFAULT_LIMITS, type MailboxLimits, SINGLE_CODE_LIMITS } from "./limits.ts";
+export { DEFAULT_LIMITS, type MailboxLimits, MANY_LIMITS, SINGLE_CODE_LIMITS } from "./limits.ts";
 export { MemoryMailboxStore } from "./memory_store.ts";
 export { MailboxServer, type MailboxServerOptions, type ServerAction, type ServerCounts } from "./server.ts";
 export type { MailboxStore } from "./store.ts";

@@ -66,6 +66,10 @@ export class MailboxServer {
   readonly #subscribers = new Map<string, Set<number>>();
   /** Who began a mailbox, by mailbox; forgotten at a restart. */
   readonly #owners = new Map<string, string>();
+  /** Connections that serve many under one nameplate, by the mailbox that it leads to; they end with the connection. */
+  readonly #hosts = new Map<string, number>();
+  /** Mailboxes of those who came to them. */
+  readonly #admitted = new Set<string>();
   readonly #perAddress = new Map<string, { connections: number; mailboxes: number }>();
   readonly #claims: TokenBuckets;
   readonly #messages: TokenBuckets;
@@ -192,6 +196,10 @@ export class MailboxServer {
         once(client.claimed === undefined, "only one claim per connection");
         // A claim that follows an allocate was paid for.
         if (!client.allocated) this.#spendClaim(client, nowMs);
+        const host = this.#hosts.get(this.#mailboxes.held(party, message.nameplate) ?? "");
+        if (host !== undefined) {
+          return this.#admit(connection, client, { party, name: message.nameplate, host });
+        }
         const before = this.#mailboxes.totals.mailboxes;
         if (!message.mustExist && !client.allocated) this.#checkMailboxes(client);
         const claimed = this.#mailboxes.claim(
@@ -202,7 +210,12 @@ export class MailboxServer {
         if (this.#mailboxes.totals.mailboxes > before) this.#own(claimed.mailbox, client.address);
         client.nameplate = claimed.name;
         client.claimed = claimed.mailbox;
-        return reply({ type: "claimed", mailbox: claimed.mailbox });
+        // Who shares the nameplate with somebody else already cannot serve others under it.
+        if (!message.many || claimed.sides.length > 1) {
+          return reply({ type: "claimed", mailbox: claimed.mailbox });
+        }
+        this.#hosts.set(claimed.mailbox, connection);
+        return reply({ type: "claimed", mailbox: claimed.mailbox, many: true });
       }
       case "release": {
         const name = message.nameplate ?? client.nameplate;
@@ -229,13 +242,43 @@ export class MailboxServer {
         client.closed = true;
         this.#unsubscribe(connection, client);
         const ended = this.#mailboxes.close(party, id, nowMs);
+        const told = message.mood !== "happy" && this.#admitted.has(id) ? this.#turnAway(id) : [];
         if (ended) this.#disown(id);
         return [
           ...reply({ type: "closed" }),
+          ...told,
           { type: "report", event: "mailbox_closed", mood: message.mood, ended },
         ];
       }
     }
+  }
+
+  /** Gives one who comes to a nameplate that serves many a mailbox of its own, and tells the owner. */
+  #admit(
+    connection: number,
+    client: Client,
+    { party, name, host }: { party: Party; name: string; host: number },
+  ): ServerAction[] {
+    this.#checkMailboxes(client);
+    const mailbox = this.#mailboxes.admit(party, name, this.#options.nowMs());
+    this.#own(mailbox, client.address);
+    this.#admitted.add(mailbox);
+    client.nameplate = name;
+    client.claimed = mailbox;
+    return [
+      { type: "send", connection, message: { type: "claimed", mailbox } },
+      { type: "send", connection: host, message: { type: "arrived", mailbox } },
+    ];
+  }
+
+  /** Tells the other side of a mailbox that the owner of the code will not go on: it need not wait for an answer. */
+  #turnAway(mailbox: string): ServerAction[] {
+    const message = { type: "error", error: "this code is not served any more", code: "CODE_USED" } as const;
+    return [...this.#subscribers.get(mailbox) ?? []].map((connection) => ({
+      type: "send",
+      connection,
+      message,
+    }));
   }
 
   #open(
@@ -305,6 +348,11 @@ export class MailboxServer {
     this.#unsubscribe(connection, client);
     this.#clients.delete(connection);
     this.#count(client.address, "connections", -1);
+    const { claimed = "", nameplate, party } = client;
+    if (this.#hosts.get(claimed) !== connection) return;
+    this.#hosts.delete(claimed);
+    // Nobody else could serve those who come: the code is used up.
+    this.#mailboxes.release(party!, nameplate!, this.#options.nowMs());
   }
 
   #unsubscribe(connection: number, client: Client): void {
@@ -321,6 +369,7 @@ export class MailboxServer {
   }
 
   #disown(mailbox: string): void {
+    this.#admitted.delete(mailbox);
     const address = this.#owners.get(mailbox);
     if (address === undefined) return;
     this.#owners.delete(mailbox);

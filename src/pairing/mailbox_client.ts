@@ -38,12 +38,20 @@ export interface ConnectOptions {
 const MAX_WAITING_MESSAGES = 200;
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
+/** Most who came and were not looked at yet. */
+const MAX_WAITING_ARRIVALS = 256;
+
 /** How long a closing link may take to say goodbye. */
 const CLOSE_MS = 1_000;
 
 interface Waiter {
   types: readonly ServerMessage["type"][];
   resolve(message: ServerMessage): void;
+  reject(reason: unknown): void;
+}
+
+interface Reader<T> {
+  resolve(value: T): void;
   reject(reason: unknown): void;
 }
 
@@ -59,9 +67,11 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   readonly #timeoutMs: number;
   readonly #inbox: MailboxMessage[] = [];
   readonly #ended = Promise.withResolvers<void>();
+  readonly #arrivals: string[] = [];
   #inboxBytes = 0;
   #reply: Waiter | undefined;
-  #reader: { resolve(message: MailboxMessage): void; reject(reason: unknown): void } | undefined;
+  #reader: Reader<MailboxMessage> | undefined;
+  #host: Reader<string> | undefined;
   #failure: WormholeError | undefined;
   #nameplate: string | undefined;
   #motd: string | undefined;
@@ -132,18 +142,47 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   /**
    * Joins a nameplate and opens its mailbox.
    *
-   * `mustExist`: fails when nobody offers it (our server; others make it and wait).
+   * `mustExist`: fails when nobody offers it (our server; others make it and wait). `many`: everybody who comes gets a
+   * mailbox of their own, which {@linkcode MailboxClient.nextArrival} names.
    *
-   * @throws {WormholeError} CODE_NOT_FOUND, CODE_EXPIRED, CODE_USED, CODE_CROWDED or HUB_REFUSED.
+   * @throws {WormholeError} CODE_NOT_FOUND, CODE_EXPIRED, CODE_USED, CODE_CROWDED or HUB_REFUSED; UNSUPPORTED when the
+   * server cannot serve many under one code.
    */
   async claim(
     nameplate: string,
-    { mustExist = false, signal }: { mustExist?: boolean; signal?: AbortSignal } = {},
+    { mustExist = false, many = false, signal }: {
+      mustExist?: boolean;
+      many?: boolean;
+      signal?: AbortSignal;
+    } = {},
   ): Promise<void> {
     this.#nameplate = nameplate;
-    const fields = mustExist ? { must_exist: true } : {};
+    const fields = { ...mustExist && { must_exist: true }, ...many && { many: true } };
     const reply = await this.#request({ type: "claim", nameplate, ...fields }, "claimed", signal);
-    this.#send({ type: "open", mailbox: reply.mailbox });
+    this.open(reply.mailbox);
+    if (!many || reply.many) return;
+    throw new WormholeError(
+      "UNSUPPORTED",
+      `Cannot use one code for several receivers: the hub at ${this.#place()} cannot do that; ` +
+        "give the number of receivers, so that each gets a code",
+    );
+  }
+
+  /** Opens the mailbox of somebody who came to a nameplate that serves many. */
+  open(mailbox: string): void {
+    this.#send({ type: "open", mailbox });
+  }
+
+  /** Gives the mailbox of the next who comes. @throws {WormholeError} when there can be none; the signal's reason. */
+  async nextArrival({ signal }: { signal?: AbortSignal } = {}): Promise<string> {
+    const waiting = this.#arrivals.shift();
+    if (waiting !== undefined) return waiting;
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      return await read<string>((reader) => this.#host = reader, signal);
+    } finally {
+      this.#host = undefined;
+    }
   }
 
   /** Gives the nameplates in use. @throws {WormholeError} HUB_REFUSED. */
@@ -171,15 +210,10 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
     }
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#reader !== undefined) throw new TypeError("next() is already waiting");
-    const { promise, resolve, reject } = Promise.withResolvers<MailboxMessage>();
-    const abort = () => reject(signal!.reason);
-    signal?.addEventListener("abort", abort, { once: true });
-    this.#reader = { resolve, reject };
     try {
-      return await promise;
+      return await read<MailboxMessage>((reader) => this.#reader = reader, signal);
     } finally {
       this.#reader = undefined;
-      signal?.removeEventListener("abort", abort);
     }
   }
 
@@ -266,6 +300,12 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
       case "message":
         if (message.side !== this.side) this.#deliver(message);
         return;
+      case "arrived":
+        if (this.#host !== undefined) {
+          this.#host.resolve(message.mailbox);
+          this.#host = undefined;
+        } else if (this.#arrivals.push(message.mailbox) > MAX_WAITING_ARRIVALS) throw this.#tooMuch();
+        return;
       default:
         // A reply that nobody waits for belongs to a request that was given up.
         if (this.#reply?.types.includes(message.type)) this.#reply.resolve(message);
@@ -280,10 +320,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
     }
     this.#inboxBytes += body.length;
     if (this.#inbox.length >= MAX_WAITING_MESSAGES || this.#inboxBytes > MAX_WAITING_BYTES) {
-      throw new WormholeError(
-        "LIMIT_EXCEEDED",
-        `Cannot use the mailbox at ${this.#place()}: it sends too much`,
-      );
+      throw this.#tooMuch();
     }
     this.#inbox.push({ side, phase, body });
   }
@@ -292,6 +329,14 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
     this.#failure ??= error;
     this.#reply?.reject(this.#failure);
     this.#reader?.reject(this.#failure);
+    this.#host?.reject(this.#failure);
+  }
+
+  #tooMuch(): WormholeError {
+    return new WormholeError(
+      "LIMIT_EXCEEDED",
+      `Cannot use the mailbox at ${this.#place()}: it sends too much`,
+    );
   }
 
   #refusal(code: ErrorCode = "HUB_REFUSED", text: string): WormholeError {
@@ -313,6 +358,20 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
 
   #place(): string {
     return this.#url.host;
+  }
+}
+
+/** Waits for what `listen`'s reader gets, or for the signal. */
+async function read<T>(listen: (reader: Reader<T>) => void, signal: AbortSignal | undefined): Promise<T> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const abort = () => reject(signal!.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  listen({ resolve, reject });
+  try {
+    return await promise;
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 

@@ -9,6 +9,7 @@ export { EVEN_WORDS, ODD_WORDS, wordsOf } from "./words.ts";
 export { type Mailbox, MailboxClient, type MailboxMessage, type Mood } from "./mailbox_client.ts";
 export { parseHubUrl, parsePeerAddress } from "./hub_url.ts";
 export { connectFirst, type ConnectFirstOptions } from "./connect_first.ts";
+export { type Guess, GuessGate } from "./guesses.ts";
 export { pair, type Pairing, type PairOptions } from "./pake.ts";
 export type { PairingCrypto, Spake2 } from "./crypto.ts";
 export { nativeCrypto } from "./native_crypto.ts";

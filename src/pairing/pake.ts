@@ -10,6 +10,7 @@ import {
   encodePake,
   encodeVersion,
 } from "./phases.ts";
+import type { GuessGate } from "./guesses.ts";
 import { wordsOf } from "./words.ts";
 
 /** Options of {@linkcode pair}. */
@@ -29,6 +30,8 @@ export interface PairOptions {
   confirm?: (verifier: string) => Promise<void>;
   /** Called when the other side has come, before anything is known about it. */
   onPeer?: () => void;
+  /** Bounds the guesses of a code that more than one may use; each waits for its turn. */
+  guesses?: GuessGate;
   /** How long a side that has come may take for each answer; 30 s when left out. */
   answerTimeoutMs?: number;
   signal?: AbortSignal;
@@ -104,12 +107,16 @@ class Exchange {
     const pakeMessage = await this.#phase("pake", this.#options.signal);
     onPeer?.();
     const key = this.#finish(spake, decodePake(pakeMessage.body));
+    // With our `version` the other side can tell whether its guess was right, whatever it says then.
+    using guess = await this.#options.guesses?.enter({ signal: this.#options.signal });
     // Sent before the peer's is looked at: so a wrong guess is known to both sides.
     this.#mailbox.add(
       "version",
       await this.#seal(key, "version", encodeVersion({ introduction, confirms: confirm !== undefined })),
     );
-    const version = decodeVersion(await this.#open(key, await this.#answer("version")));
+    const opened = await this.#open(key, await this.#answer("version"));
+    guess?.right();
+    const version = decodeVersion(opened);
     const pairing = this.#pairing(key, version.introduction);
     if (confirm !== undefined) await this.#confirm(key, () => confirm(pairing.verifier));
     if (version.confirms) await this.#awaitConfirmation(key);

@@ -14,7 +14,9 @@ export type ServerMessage =
   | { type: "welcome"; motd: string | undefined; refusal: string | undefined }
   | { type: "nameplates"; names: string[] }
   | { type: "allocated"; nameplate: string }
-  | { type: "claimed"; mailbox: string }
+  | { type: "claimed"; mailbox: string; many?: true }
+  /** Somebody came to a nameplate that serves many. */
+  | { type: "arrived"; mailbox: string }
   | { type: "released" }
   | { type: "message"; side: string; phase: string; body: Uint8Array<ArrayBuffer> }
   | { type: "closed" }
@@ -61,7 +63,9 @@ export function parseServerFrame(data: unknown): ServerMessage {
     case "allocated":
       return { type: "allocated", nameplate: text(fields, "nameplate", NAMEPLATE) };
     case "claimed":
-      return { type: "claimed", mailbox: text(fields, "mailbox") };
+      return { type: "claimed", mailbox: text(fields, "mailbox"), ...fields.many === true && { many: true } };
+    case "arrived":
+      return { type: "arrived", mailbox: text(fields, "mailbox") };
     case "message":
       return {
         type: "message",

@@ -23,7 +23,7 @@ export async function introduce(
     twin?: Uint8Array;
   },
 ): Promise<Introduction> {
-  const { identity, agent, abilities = {}, confirm, crypto, onEvent, signal } = options;
+  const { identity, agent, abilities = {}, confirm, crypto, guesses, onEvent, signal } = options;
   const pairing = await pair(meeting.mailbox, {
     code: meeting.code,
     appId: meeting.appId,
@@ -37,6 +37,7 @@ export async function introduce(
     }),
     crypto,
     role,
+    ...guesses && { guesses },
     signal,
     onPeer: () => onEvent?.({ type: "found" }),
     ...(confirm && {

@@ -23,5 +23,6 @@ export {
   openRendezvous,
   type OpenRendezvousOptions,
 } from "./rendezvous.ts";
+export { type MultiRendezvous, openMultiRendezvous } from "./multi_rendezvous.ts";
 export { APP_ID, type Machine, openMachine } from "./machine.ts";
 export { withDeadline } from "./deadline.ts";

@@ -3,6 +3,7 @@ import type { Identity } from "../config/identity.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import type { Code } from "../pairing/code.ts";
 import type { PairingCrypto } from "../pairing/crypto.ts";
+import type { GuessGate } from "../pairing/guesses.ts";
 import type { Mailbox } from "../pairing/mailbox_client.ts";
 import type { TransportKind } from "../transport/connection.ts";
 import type { DialTransport } from "../transport/hints.ts";
@@ -51,6 +52,8 @@ export interface SessionOptions {
   readonly abilities?: Readonly<Record<string, AbilityValue>>;
   /** Asks the person whether the other side shows the same verifier; without it nobody is asked here. */
   readonly confirm?: (verifier: string, options: { signal?: AbortSignal }) => Promise<boolean>;
+  /** Bounds the guesses of a code that more than one may use. */
+  readonly guesses?: GuessGate;
   readonly onEvent?: (event: SessionEvent) => void;
   /** How long the two machines, once paired, may take to connect; {@linkcode CONNECT_TIMEOUT_MS} by default. */
   readonly connectTimeoutMs?: number;

@@ -60,6 +60,12 @@ export interface OpenRendezvous extends Meeting {
   readonly port: number | undefined;
 }
 
+/** A sender's place to meet with the way to its mailboxes. */
+export interface OpenPlace extends OpenRendezvous {
+  readonly mailbox: MailboxClient;
+  readonly url: URL;
+}
+
 /** Options of {@linkcode findRendezvous}. */
 export interface FindRendezvousOptions extends RendezvousOptions {
   readonly code: Code;
@@ -85,6 +91,11 @@ type Route = "peer" | "local" | "hub" | "lan";
  * code's number is in use on this machine; INVALID_ARGUMENT for the hub's address.
  */
 export async function openRendezvous(options: OpenRendezvousOptions): Promise<OpenRendezvous> {
+  return await openPlace(options);
+}
+
+/** Does as {@linkcode openRendezvous}; `many`: everybody who comes gets a mailbox of their own. */
+export async function openPlace(options: OpenRendezvousOptions & { many?: boolean }): Promise<OpenPlace> {
   return await (options.hub ? openAtHub(options.hub, options) : openHere(options));
 }
 
@@ -111,15 +122,19 @@ export async function findRendezvous(options: FindRendezvousOptions): Promise<Fo
   return await findElsewhere(options);
 }
 
-async function openAtHub(hub: string, options: OpenRendezvousOptions): Promise<OpenRendezvous> {
-  const { appId, signal } = options;
-  const client = await MailboxClient.connect(parseHubUrl(hub), { appId, signal });
+type OpenPlaceOptions = Parameters<typeof openPlace>[0];
+
+async function openAtHub(hub: string, options: OpenPlaceOptions): Promise<OpenPlace> {
+  const { appId, many = false, signal } = options;
+  const url = parseHubUrl(hub);
+  const client = await MailboxClient.connect(url, { appId, signal });
   try {
     const code = options.code ??
       { nameplate: await client.allocate({ signal }), password: password(options) };
-    await client.claim(code.nameplate, { signal });
+    await client.claim(code.nameplate, { many, signal });
     return {
       mailbox: client,
+      url,
       code,
       appId,
       port: undefined,
@@ -131,20 +146,23 @@ async function openAtHub(hub: string, options: OpenRendezvousOptions): Promise<O
   }
 }
 
-async function openHere(options: OpenRendezvousOptions): Promise<OpenRendezvous> {
-  const { appId, registry, lan, signal, onWarning } = options;
+async function openHere(options: OpenPlaceOptions): Promise<OpenPlace> {
+  const { appId, registry, lan, many = false, signal, onWarning } = options;
   // Loaded here, since receivers and senders at a hub need no server.
-  const { MemoryMailboxStore, serveMailbox, SINGLE_CODE_LIMITS } = await import("../mailbox/mod.ts");
+  const { MANY_LIMITS, MemoryMailboxStore, serveMailbox, SINGLE_CODE_LIMITS } = await import(
+    "../mailbox/mod.ts"
+  );
   await using stack = new AsyncDisposableStack();
   const store = stack.use(new MemoryMailboxStore());
-  const limits = { ...SINGLE_CODE_LIMITS, ...options.limits };
+  const limits = { ...many ? MANY_LIMITS : SINGLE_CODE_LIMITS, ...options.limits };
   const service = stack.use(
     serveMailbox({ hostname: options.hostname, port: options.port ?? 0, store, limits }),
   );
-  const client = stack.use(await MailboxClient.connect(new URL(service.url), { appId, signal }));
+  const url = new URL(service.url);
+  const client = stack.use(await MailboxClient.connect(url, { appId, signal }));
   const { nameplate, entry } = await reserve(registry, { url: service.url, code: options.code });
   if (entry !== undefined) stack.use(entry);
-  await client.claim(nameplate, { signal });
+  await client.claim(nameplate, { many, signal });
   if (lan !== undefined) {
     try {
       stack.use(await lan.announce({ nameplate, port: service.port }));
@@ -157,6 +175,7 @@ async function openHere(options: OpenRendezvousOptions): Promise<OpenRendezvous>
   const kept = stack.move();
   return {
     mailbox: client,
+    url,
     code: options.code ?? { nameplate, password: password(options) },
     appId,
     port: service.port,

@@ -1,9 +1,11 @@
+import { SimulatedClock } from "../base/clock.ts";
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 import { MemoryMailboxStore } from "../mailbox/memory_store.ts";
 import { serveMailbox } from "../mailbox/serve.ts";
 import type { LanDiscovery, LanSender } from "../pairing/lan.ts";
 import { LocalRegistry } from "../pairing/local_registry.ts";
 import { findOnLan } from "./find_on_lan.ts";
+import { openMultiRendezvous } from "./multi_rendezvous.ts";
 import { findRendezvous, openRendezvous } from "./rendezvous.ts";
 
 const APP_ID = "wormhole.test";
@@ -203,4 +205,42 @@ Deno.test("findOnLan() joins one sender's addresses, passes over others and stop
   const looking = findOnLan(lan, { nameplate: "125", ms: 60_000, signal: controller.signal });
   controller.abort(new Error("enough"));
   await assertRejects(() => looking, undefined, "enough");
+});
+
+Deno.test("openMultiRendezvous() meets everybody apart, here and at a hub, until it ends", async () => {
+  await using hub = serveMailbox({ hostname: "127.0.0.1", port: 0, store: new MemoryMailboxStore() });
+  for (const where of [{}, { hub: hub.url }]) {
+    await using place = await openMultiRendezvous({ ...HERE, ...where });
+    const { code, port } = place;
+    const find = () =>
+      findRendezvous({ appId: APP_ID, code, ...port ? { peer: `127.0.0.1:${port}` } : where });
+    await using a = await find();
+    await using b = await find();
+    await using atA = await place.next();
+    await using atB = await place.next();
+    b.mailbox.add("pake", new Uint8Array([2]));
+    a.mailbox.add("pake", new Uint8Array([1]));
+    assertEquals((await atA.mailbox.next()).body, new Uint8Array([1]));
+    assertEquals((await atB.mailbox.next()).body, new Uint8Array([2]));
+    await place.end();
+    await assertRejects(find, "CODE_USED");
+    atA.mailbox.add("version", new Uint8Array([3]));
+    assertEquals((await a.mailbox.next()).body, new Uint8Array([3]));
+    await atB.mailbox.close("scary");
+    await assertRejects(() => b.mailbox.next(), "CODE_USED");
+  }
+});
+
+Deno.test("openMultiRendezvous() lets one go who says nothing", async () => {
+  const clock = new SimulatedClock();
+  await using place = await openMultiRendezvous({ ...HERE, clock });
+  await using _silent = await findRendezvous({
+    appId: APP_ID,
+    code: place.code,
+    peer: `127.0.0.1:${place.port}`,
+  });
+  await using meeting = await place.next();
+  const ended = assertRejects(() => meeting.mailbox.next(), "TIMEOUT", "nothing was said");
+  await clock.advance(30_000);
+  await ended;
 });
