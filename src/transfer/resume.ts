@@ -32,6 +32,12 @@ const SYNC_EVERY_MS = 5000;
 /** Unfinished transfers that are older are dropped when the next one into the same folder begins, in ms: 30 days. */
 const MAX_AGE_MS = 30 * 86_400_000;
 
+/**
+ * Those with nothing to show for in the journal are dropped sooner, in ms: another process may have begun one a moment ago, and
+ * what arrived just before a program was killed only the staging folder itself knows.
+ */
+const MAX_EMPTY_AGE_MS = 3_600_000;
+
 /** Leftovers that are looked at for one transfer, the newest first. */
 const MAX_LEFTOVERS = 16;
 
@@ -61,8 +67,7 @@ export function findLeftovers(
   const usable: UnfinishedTransfer[] = [];
   for (const left of journal.list(new Uint8Array(destination))) {
     const idle = now - left.updatedMs;
-    // Another process may have begun it a moment ago.
-    if (idle > MAX_AGE_MS || (left.bytesDone === 0 && idle > SYNC_EVERY_MS)) journal.end(left.id);
+    if (idle > (left.bytesDone === 0 ? MAX_EMPTY_AGE_MS : MAX_AGE_MS)) journal.end(left.id);
     else {
       kept.push(left.staging);
       if (usable.length < MAX_LEFTOVERS && sameBytes(left.peer, peer)) usable.push(left);

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::beneath::{self, failed};
 use super::name::{quoted, quoted_path};
 use super::stage::{Staging, is_staging_name};
-use super::{long_path, remove};
+use super::{long_path, recent, remove};
 use crate::error::{Error, Kind, Result};
 
 /// A staging folder without an owner, locked for as long as this lives.
@@ -17,7 +17,7 @@ pub struct LeftoverFolder {
     destination: OwnedFd,
     name: Vec<u8>,
     tree: OwnedFd,
-    _lock: OwnedFd,
+    lock: OwnedFd,
 }
 
 impl LeftoverFolder {
@@ -32,7 +32,7 @@ impl LeftoverFolder {
                 let destination = destination
                     .try_clone_to_owned()
                     .map_err(|error| Error::io("Cannot open what an earlier transfer left", &error))?;
-                Ok(Some(LeftoverFolder { destination, name: name.to_vec(), tree, _lock: lock }))
+                Ok(Some(LeftoverFolder { destination, name: name.to_vec(), tree, lock }))
             }
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(Error::io(format!("Cannot open {}", quoted(name)), &errno.into())),
@@ -81,6 +81,11 @@ impl LeftoverFolder {
             Ok(_) | Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(failed("look at", path, errno)),
         }
+    }
+
+    /// Records of verified ranges, 48 bytes each, that its owner wrote in this run of the system.
+    pub fn recent(&self) -> Vec<u8> {
+        recent::read(self.lock.as_fd())
     }
 
     /// Moves the staged file `path` to `to` in `staging`; false when it is no file of `size` bytes any more.

@@ -16,6 +16,7 @@ mod listing;
 pub(crate) mod long_path;
 pub mod name;
 pub mod read;
+pub mod recent;
 mod remove;
 pub mod space;
 pub mod stage;

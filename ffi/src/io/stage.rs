@@ -1,7 +1,7 @@
 //! Staging: a new tree is received into a hidden sibling of its final place and moved there at the end.
 //!
 //! `<destination>/.wormhole-<16 hex>.part/` (mode 0700) holds `lock`, locked for as long as the
-//! staging lives, and `tree/`. Everything is done relative to directories opened once, so a
+//! staging lives (with what `recent.rs` says), and `tree/`. Everything is done relative to directories opened once, so a
 //! destination swapped for a symlink meanwhile changes nothing.
 
 use std::fs::File;
@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use super::beneath::{self, failed};
 use super::listing::Listing;
 use super::name::{quoted, quoted_path};
+use super::recent::Recent;
 use super::stage_small::kept_mode;
 use super::{long_path, remove};
 use crate::error::{Error, Kind, Result};
@@ -42,7 +43,7 @@ pub struct Staging {
     pub(super) kept_mode: u32,
     name: Vec<u8>,
     kept: AtomicBool,
-    _lock: OwnedFd,
+    lock: OwnedFd,
 }
 
 impl Staging {
@@ -74,7 +75,7 @@ impl Staging {
                         restricted: Mutex::default(),
                         name,
                         kept: AtomicBool::new(false),
-                        _lock: lock,
+                        lock,
                     });
                 }
                 // Another program took it for a crashed run's before it was locked.
@@ -100,6 +101,11 @@ impl Staging {
     /// The directory that the staged paths are relative to.
     pub fn tree(&self) -> BorrowedFd<'_> {
         self.tree.as_fd()
+    }
+
+    /// Begins the records of what is verified, where the system can have them; once.
+    pub fn recent(&self) -> Option<Recent> {
+        Recent::begin(self.lock.as_fd())
     }
 
     /// Makes the directory `path`, writable by its owner until [`Staging::finish_directory`].

@@ -114,7 +114,8 @@ impl ReceiveSession {
         kept: &[Vec<u8>],
     ) -> Result<ReceiveSession> {
         let staging = Staging::create_beside(&destination, kept)?;
-        Ok(ReceiveSession::stage(staging, Verified::kept(), pool_bytes))
+        let verified = Verified::kept(staging.recent());
+        Ok(ReceiveSession::stage(staging, verified, pool_bytes))
     }
 
     fn stage(staging: Staging, verified: Verified, pool_bytes: usize) -> ReceiveSession {

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::io::columns::{Columns, KIND_DIRECTORY, KIND_FILE, NO_PARENT};
 use crate::io::leftover::LeftoverFolder;
 use crate::io::name::quoted;
+use crate::io::recent::Recent;
 use crate::io::stage::Staging;
 
 /// One verified range: entry u32, length u32, offset u64, chunk id 32 bytes (zeros: a hole or unknown); little endian.
@@ -38,7 +39,7 @@ struct LeftoverFile {
     records: Vec<Record>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Record([u8; RECORD_BYTES]);
 
 impl Record {
@@ -65,12 +66,19 @@ pub fn record(entry: u32, offset: u64, length: u32, id: &[u8; 32]) -> [u8; RECOR
 
 /// The verified ranges that TypeScript has not journaled yet; kept only where it asks for them.
 #[derive(Default)]
-pub struct Verified(Mutex<Option<Vec<u8>>>);
+pub struct Verified(Mutex<Option<Log>>);
+
+struct Log {
+    untold: Vec<u8>,
+    /// Bytes of `untold` that are not in `recent` yet.
+    unwritten: usize,
+    recent: Option<Recent>,
+}
 
 impl Verified {
-    /// A log that keeps what is noted until it is taken.
-    pub fn kept() -> Verified {
-        Verified(Mutex::new(Some(Vec::new())))
+    /// A log that keeps what is noted until it is taken, and writes it to `recent` too.
+    pub fn kept(recent: Option<Recent>) -> Verified {
+        Verified(Mutex::new(Some(Log { untold: Vec::new(), unwritten: 0, recent })))
     }
 
     /// Takes note of a range that is verified and written; longer ones than a record can say are several.
@@ -80,13 +88,35 @@ impl Verified {
         let mut at = 0;
         while at < length {
             let part = (length - at).min(u64::from(u32::MAX)) as u32;
-            log.extend_from_slice(&record(entry, offset + at, part, id));
+            log.untold.extend_from_slice(&record(entry, offset + at, part, id));
+            log.unwritten += RECORD_BYTES;
             at += u64::from(part);
         }
     }
 
+    /// Writes down what was noted, so that it outlives this process even when it is killed now.
+    pub fn flush(&self) {
+        if let Some(log) = &mut *self.0.lock().unwrap() {
+            log.flush();
+        }
+    }
+
     pub fn take(&self) -> Vec<u8> {
-        self.0.lock().unwrap().as_mut().map(std::mem::take).unwrap_or_default()
+        let mut log = self.0.lock().unwrap();
+        let Some(log) = &mut *log else { return Vec::new() };
+        log.flush();
+        std::mem::take(&mut log.untold)
+    }
+}
+
+impl Log {
+    fn flush(&mut self) {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        let new = &self.untold[self.untold.len() - unwritten..];
+        // Where it cannot be written the journal alone remembers, a moment later.
+        if !new.is_empty() && self.recent.as_ref().is_some_and(|recent| recent.append(new).is_err()) {
+            self.recent = None;
+        }
     }
 }
 
@@ -108,7 +138,8 @@ impl Leftovers {
     /// CORRUPT when pages and records do not fit together: the journal is damaged.
     pub fn add(&mut self, folder: LeftoverFolder, pages: &[LeftoverPage], verified: &[&[u8]]) -> Result<()> {
         let mut records: HashMap<u32, Vec<Record>> = HashMap::new();
-        for blob in verified {
+        let recent = folder.recent();
+        for blob in verified.iter().copied().chain([&recent[..]]) {
             let (each, rest) = blob.as_chunks::<RECORD_BYTES>();
             if !rest.is_empty() {
                 return Err(damaged());
@@ -117,6 +148,11 @@ impl Leftovers {
                 let record = Record(*bytes);
                 records.entry(record.entry()).or_default().push(record);
             }
+        }
+        for records in records.values_mut() {
+            // The journal has most of what the folder says.
+            records.sort_unstable();
+            records.dedup();
         }
         let index = self.folders.len();
         let mut directories: HashMap<u32, Arc<[u8]>> = HashMap::new();

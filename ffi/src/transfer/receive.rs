@@ -270,6 +270,7 @@ impl Stream<'_> {
             return Ok(Next::Broken);
         }
         let counted = self.inbox.arrivals.count(&self.arrival, || self.place(&records, plain))?;
+        self.inbox.verified.flush();
         // What was told of its bytes may have been told before the frame counted.
         if self.inbox.outstanding() == 0 {
             self.inbox.report.hurry();
