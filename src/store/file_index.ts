@@ -7,6 +7,7 @@
  * would make wrong bytes of right ones; one that does not fit is forgotten.
  */
 import { sameBytes } from "../base/bytes.ts";
+import { isWormholeError } from "../base/errors.ts";
 import {
   CHUNK_ID_BYTES,
   chunkCount,
@@ -15,44 +16,25 @@ import {
   chunkOffsets,
   isWhole,
 } from "./chunk_list.ts";
+import { type ChunkPlace, type Found, holds, type OpenedFile, placeOf } from "./chunk_place.ts";
 import { Database } from "./database.ts";
-import { IDENTITY_BYTES, sizeOf, STAMP_BYTES } from "./file_stamp.ts";
-import { rowSum } from "./row_sum.ts";
+import { IDENTITY_BYTES, sizeOf } from "./file_stamp.ts";
+import {
+  AddedChunks,
+  chunkingNumber,
+  fileOf,
+  type FileRow,
+  fileSum,
+  type FileVersion,
+  idAt,
+  isKnown,
+  type KnownFile,
+  MIGRATIONS,
+  prefixOf,
+  versionSum,
+} from "./index_rows.ts";
 
-/** A file whose chunks are known. */
-export interface KnownFile {
-  /** Absolute path, bytes of the system. */
-  readonly path: Uint8Array<ArrayBuffer>;
-  /** Its {@linkcode FileStamp} when it had those chunks. */
-  readonly stamp: Uint8Array<ArrayBuffer>;
-  /**
-   * The stamp alone is proof: `wasSettledWhenRead` or `isSettledWhenPlaced` says so. Otherwise it may have changed
-   * without its stamp, and is hashed before it is used.
-   */
-  readonly settled: boolean;
-  readonly chunks: ChunkList;
-  /** Whose version of a file it is. */
-  readonly version?: FileVersion;
-}
-
-/** What a sender calls a file in its present state; spec/manifest.md §4. */
-export interface FileVersion {
-  /** 32 bytes: the sender's machine key. */
-  readonly peer: Uint8Array<ArrayBuffer>;
-  /** 8 bytes, not all 0. */
-  readonly version: Uint8Array<ArrayBuffer>;
-}
-
-/** Where the bytes of one chunk are. */
-export interface ChunkPlace {
-  readonly path: Uint8Array<ArrayBuffer>;
-  readonly stamp: Uint8Array<ArrayBuffer>;
-  /** Bytes from the beginning of that file, and of the chunk. */
-  readonly offset: number;
-  readonly length: number;
-  /** The stamp alone is proof; otherwise the bytes must be hashed before they are used. */
-  readonly settled: boolean;
-}
+export type { ChunkPlace, FileVersion, KnownFile };
 
 /** Options of {@linkcode FileIndex.open}. */
 export interface FileIndexOptions {
@@ -72,10 +54,18 @@ export interface IndexTotals {
   readonly fileBytes: number;
   /** Bytes of its own on the disk. */
   readonly bytes: number;
+  /** Bytes of all transfers so far that were placed from what was here. */
+  readonly savedBytes: number;
 }
 
 /** Beyond the limit this share of the chunks is forgotten at once, and as many are added before it is looked at again. */
 const EVICT_SHARE = 0.1;
+
+/** Uses that a crash may forget: they only say what is evicted last. */
+const MAX_UNWRITTEN_USES = 1000;
+
+/** Memory for pages of the index, in KiB: a batch of chunks goes to pages all over it (bench/chunk_index.ts). */
+const CACHE_KIB = 32 * 1024;
 
 /** Rows looked at for one id: more chunks with equal 48 bits are copies of one, or somebody's attempt to slow us down. */
 const MAX_CANDIDATES = 8;
@@ -83,54 +73,13 @@ const MAX_CANDIDATES = 8;
 /** Versions kept for one file: whoever sent the same content, the last ones. */
 const MAX_VERSIONS = 8;
 
-const MIGRATIONS = [
-  `
-  CREATE TABLE files (
-    id INTEGER PRIMARY KEY, identity BLOB NOT NULL, chunking INTEGER NOT NULL, path BLOB NOT NULL,
-    stamp BLOB NOT NULL, size INTEGER NOT NULL, hashed_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL,
-    chunk_count INTEGER NOT NULL, ids BLOB NOT NULL, sizes BLOB
-  ) STRICT;
-  CREATE UNIQUE INDEX files_by_identity ON files (identity, chunking);
-  CREATE INDEX files_by_path ON files (path);
-  CREATE INDEX files_by_size ON files (size);
-  CREATE INDEX files_by_use ON files (used_ms, chunk_count, size);
-  CREATE TABLE chunks (
-    prefix INTEGER NOT NULL, file INTEGER NOT NULL, ordinal INTEGER NOT NULL, PRIMARY KEY (prefix, file, ordinal)
-  ) STRICT, WITHOUT ROWID;
-`,
-  // What was known before has no sums and no word of whether it is settled: it is found out again.
-  `
-  DELETE FROM chunks;
-  DELETE FROM files;
-  ALTER TABLE files DROP COLUMN hashed_ms;
-  ALTER TABLE files ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
-  ALTER TABLE files ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
-  CREATE TABLE versions (
-    id INTEGER PRIMARY KEY, peer BLOB NOT NULL, version BLOB NOT NULL, size INTEGER NOT NULL, file INTEGER NOT NULL,
-    sum INTEGER NOT NULL
-  ) STRICT;
-  CREATE UNIQUE INDEX versions_by_name ON versions (peer, version, size);
-  CREATE INDEX versions_by_file ON versions (file);
-`,
-];
-
-interface FileRow {
-  id: number;
-  chunking: number;
-  path: Uint8Array<ArrayBuffer>;
-  stamp: Uint8Array<ArrayBuffer>;
-  size: number;
-  settled: number;
-  ids: Uint8Array<ArrayBuffer>;
-  sizes: Uint8Array<ArrayBuffer> | null;
-  sum: number;
-}
-
 /** See the top of this file. */
 export class FileIndex implements Disposable {
   readonly #database: Database;
   readonly #maxChunks: number;
   readonly #now: () => number;
+  /** When which row was of use, ms since 1970, as long as it is not written down. */
+  readonly #uses = new Map<number, number>();
   /** Chunks that may be added before the limit is looked at; 0 at first, since other processes add too. */
   #headroom = 0;
 
@@ -150,6 +99,7 @@ export class FileIndex implements Disposable {
       what: "the index of known content",
       migrations: MIGRATIONS,
       expendable: true,
+      cacheKib: CACHE_KIB,
       ...options.onReplaced && { onReplaced: options.onReplaced },
     });
     return new FileIndex(database, options);
@@ -165,8 +115,9 @@ export class FileIndex implements Disposable {
     if (row === undefined || !sameBytes(row.stamp, stamp)) return undefined;
     const file = fileOf(row);
     if (file === undefined) return void this.#forget(row);
-    if (!file.settled) return undefined;
-    this.#used(row.id, this.#now());
+    // A damaged index may lead to another file's row.
+    if (!file.settled || file.chunks.chunking !== chunking) return undefined;
+    this.#used([row.id]);
     return file.chunks;
   }
 
@@ -185,7 +136,7 @@ export class FileIndex implements Disposable {
     if (row.version_sum !== versionSum({ peer, version, file })) {
       return void this.#database.run("DELETE FROM versions WHERE id = ?", row.version_id);
     }
-    this.#used(row.id, this.#now());
+    this.#used([row.id]);
     return file;
   }
 
@@ -196,19 +147,22 @@ export class FileIndex implements Disposable {
 
   /** Gives the files last seen at `path`, one for each way of cutting. */
   atPath(path: Uint8Array<ArrayBuffer>): KnownFile[] {
-    return this.#files("SELECT * FROM files WHERE path = ?", path);
+    return this.#files("SELECT * FROM files WHERE path = ?", path).filter((file) =>
+      sameBytes(file.path, path)
+    );
   }
 
   /** Gives whole files of `size` bytes, the one used last first. */
   ofSize(size: number, { limit }: { limit: number }): KnownFile[] {
-    return this.#files("SELECT * FROM files WHERE size = ? ORDER BY used_ms DESC LIMIT ?", size, limit);
+    return this.#files("SELECT * FROM files WHERE size = ? ORDER BY used_ms DESC LIMIT ?", size, limit)
+      .filter(({ chunks }) => chunks.size === size);
   }
 
   /**
    * Gives a place for each chunk id in `ids` (32 bytes each), undefined where none is known. Places come from the
-   * index alone: the files may have changed since, which their stamps show.
+   * index alone: the files may have changed since, which their stamps show. With `accept` only in files that it takes.
    */
-  lookup(ids: Uint8Array): (ChunkPlace | undefined)[] {
+  lookup(ids: Uint8Array, { accept = () => true }: LookupOptions = {}): (ChunkPlace | undefined)[] {
     const opened = new Map<number, OpenedFile | undefined>();
     const places: (ChunkPlace | undefined)[] = [];
     let last: Found | undefined;
@@ -217,13 +171,10 @@ export class FileIndex implements Disposable {
       // Most files are found whole, so the next chunk is where the last one ended.
       const next = last && { file: last.file, ordinal: last.ordinal + 1 };
       if (!isKnown(id)) last = undefined;
-      else last = next && holds(next, id) ? next : this.#search(id, opened);
+      else last = next && holds(next, id) ? next : this.#search(id, { opened, accept });
       places.push(last && placeOf(last));
     }
-    const now = this.#now();
-    this.#database.transaction(() => {
-      for (const id of opened.keys()) this.#used(id, now);
-    });
+    this.#used([...opened].filter(([, file]) => file !== undefined).map(([id]) => id));
     return places;
   }
 
@@ -232,10 +183,13 @@ export class FileIndex implements Disposable {
    * replaced. Lists that are not whole are passed over.
    */
   remember(files: Iterable<KnownFile>): void {
+    const whole = [...files].filter(({ chunks, stamp }) => isWhole(chunks) && sizeOf(stamp) === chunks.size);
+    this.#writeUses();
     this.#database.transaction(() => {
-      for (const file of files) {
-        if (isWhole(file.chunks) && sizeOf(file.stamp) === file.chunks.size) this.#put(file);
-      }
+      // In the order of the prefixes, so that a batch touches each page of the table once.
+      const added = new AddedChunks();
+      for (const file of whole) this.#put(file, added);
+      this.#insert(added);
       if (this.#headroom <= 0) this.#evict();
     });
   }
@@ -254,31 +208,67 @@ export class FileIndex implements Disposable {
     this.#database.transaction(() => {
       for (const table of ["versions", "chunks", "files"]) this.#database.run(`DELETE FROM ${table}`);
     });
+    this.#headroom = 0;
+    this.compact();
+  }
+
+  /** Gives unused room back to the file system. */
+  compact(): void {
     this.#database.compact();
   }
 
-  /** Gives every known file, for a check against the disk; do not change the index meanwhile. */
-  *all(): Generator<KnownFile> {
-    let last = 0;
+  /** Gives every known file, in the order in which they became known; only those after a {@linkcode FileIndex.mark}. */
+  *all({ after = 0 }: { after?: number } = {}): Generator<KnownFile> {
     while (true) {
       const rows = this.#database.all<FileRow>(
         "SELECT * FROM files WHERE id > ? ORDER BY id LIMIT 100",
-        last,
+        after,
       );
       if (rows.length === 0) return;
       for (const row of rows) {
+        // A damaged index may go round in circles.
+        if (row.id <= after) return;
+        after = row.id;
         const file = fileOf(row);
         if (file !== undefined) yield file;
-        last = row.id;
       }
     }
+  }
+
+  /** Gives a mark for {@linkcode FileIndex.all}: what becomes known from now on is after it. */
+  mark(): number {
+    return this.#database.get<{ last: number | null }>("SELECT max(id) AS last FROM files")?.last ?? 0;
+  }
+
+  /** Gives when the file with `stamp` was last of use, ms since 1970. */
+  lastUse(stamp: Uint8Array<ArrayBuffer>): number | undefined {
+    this.#writeUses();
+    return this.#database.get<{ used_ms: number }>(
+      "SELECT used_ms FROM files WHERE identity = ? ORDER BY used_ms DESC",
+      stamp.slice(0, IDENTITY_BYTES),
+    )?.used_ms;
+  }
+
+  /** Adds bytes that did not have to be sent to {@linkcode IndexTotals.savedBytes}. */
+  countSaved(bytes: number): void {
+    this.#database.run(
+      "INSERT INTO counters VALUES ('saved', ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+      Math.floor(bytes),
+    );
   }
 
   totals(): IndexTotals {
     const row = this.#database.get<{ files: number; chunks: number; size: number }>(
       "SELECT count(*) AS files, coalesce(sum(chunk_count), 0) AS chunks, coalesce(sum(size), 0) AS size FROM files",
     )!;
-    return { files: row.files, chunks: row.chunks, fileBytes: row.size, bytes: this.#database.bytes };
+    const saved = this.#database.get<{ value: number }>("SELECT value FROM counters WHERE name = 'saved'");
+    return {
+      files: row.files,
+      chunks: row.chunks,
+      fileBytes: row.size,
+      bytes: this.#database.bytes,
+      savedBytes: saved?.value ?? 0,
+    };
   }
 
   /** Gives what is wrong with the index itself; nothing when all is well. */
@@ -287,19 +277,22 @@ export class FileIndex implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#writeUses();
     this.#database[Symbol.dispose]();
   }
 
-  #search(id: Uint8Array, opened: Map<number, OpenedFile | undefined>): Found | undefined {
+  #search(id: Uint8Array, { opened, accept }: Search): Found | undefined {
     const rows = this.#database.all<{ file: number; ordinal: number }>(
       "SELECT file, ordinal FROM chunks WHERE prefix = ? LIMIT ?",
       prefixOf(id),
       MAX_CANDIDATES,
     );
     for (const { file: fileId, ordinal } of rows) {
+      // A damaged row may have anything there.
+      if (!Number.isInteger(fileId) || !Number.isInteger(ordinal) || ordinal < 0) continue;
       if (!opened.has(fileId)) opened.set(fileId, this.#open(fileId));
       const file = opened.get(fileId);
-      const found = file && { file, ordinal };
+      const found = file && accept(file) ? { file, ordinal } : undefined;
       if (found !== undefined && holds(found, id)) return found;
     }
     return undefined;
@@ -311,12 +304,14 @@ export class FileIndex implements Disposable {
     return known && { ...known, offsets: chunkOffsets(known.chunks) };
   }
 
-  #put(file: KnownFile): void {
+  #put(file: KnownFile, added: AddedChunks): void {
     const { path, stamp, settled, chunks, version } = file;
     const identity = stamp.slice(0, IDENTITY_BYTES);
     const chunking = chunkingNumber(chunks.chunking);
     for (const other of this.#database.all<FileRow>("SELECT * FROM files WHERE path = ?", path)) {
-      if (!sameBytes(other.stamp.subarray(0, IDENTITY_BYTES), identity)) this.#forget(other);
+      if (fileOf(other) === undefined || !sameBytes(other.stamp.subarray(0, IDENTITY_BYTES), identity)) {
+        this.#forgetInBatch(other, added);
+      }
     }
     const old = this.#database.get<FileRow>(
       "SELECT * FROM files WHERE identity = ? AND chunking = ?",
@@ -335,8 +330,8 @@ export class FileIndex implements Disposable {
     });
     const isSame = old !== undefined && fileOf(old) !== undefined && old.size === chunks.size &&
       sameBytes(old.ids, chunks.ids) && (old.sizes === null || sameBytes(old.sizes, sizes!));
-    if (old !== undefined && !isSame) this.#forget(old);
-    const id = isSame ? old.id : this.#add(file, { identity, chunking, sizes });
+    if (old !== undefined && !isSame) this.#forgetInBatch(old, added);
+    const id = isSame ? old.id : this.#add(file, { identity, chunking, sizes, added });
     this.#database.run(
       "UPDATE files SET path = ?, stamp = ?, settled = ?, used_ms = ?, sum = ? WHERE id = ?",
       path,
@@ -351,10 +346,11 @@ export class FileIndex implements Disposable {
 
   #add(
     { path, stamp, chunks }: KnownFile,
-    { identity, chunking, sizes }: {
+    { identity, chunking, sizes, added }: {
       identity: Uint8Array<ArrayBuffer>;
       chunking: number;
       sizes: Uint8Array<ArrayBuffer> | null;
+      added: AddedChunks;
     },
   ): number {
     const count = chunkCount(chunks);
@@ -372,12 +368,21 @@ export class FileIndex implements Disposable {
       sizes,
     );
     this.#headroom -= count;
-    for (let ordinal = 0; ordinal < count; ordinal++) {
-      const id = idAt(chunks, ordinal);
-      if (!isKnown(id)) continue;
-      this.#database.run("INSERT INTO chunks VALUES (?, ?, ?)", prefixOf(id), rowId, ordinal);
-    }
+    added.add(rowId, chunks.ids);
     return rowId;
+  }
+
+  #insert(added: AddedChunks): void {
+    for (const { prefix, file, ordinal } of added.take()) {
+      // A row of a file that was damaged may have stayed.
+      this.#database.run("INSERT OR IGNORE INTO chunks VALUES (?, ?, ?)", prefix, file, ordinal);
+    }
+  }
+
+  /** Forgets a file that may be one of the batch at hand. */
+  #forgetInBatch(row: FileRow, added: AddedChunks): void {
+    this.#insert(added);
+    this.#forget(row);
   }
 
   /** Notes that the file is what `peer` calls `version`. */
@@ -401,7 +406,9 @@ export class FileIndex implements Disposable {
 
   #forget(row: FileRow): void {
     this.#database.transaction(() => {
-      for (let ordinal = 0; ordinal < chunkCount(row); ordinal++) {
+      // A damaged row may have anything there; what stays in the table of chunks leads nowhere.
+      const count = row.ids instanceof Uint8Array ? Math.floor(chunkCount(row)) : 0;
+      for (let ordinal = 0; ordinal < count; ordinal++) {
         this.#database.run(
           "DELETE FROM chunks WHERE prefix = ? AND file = ? AND ordinal = ?",
           prefixOf(idAt(row, ordinal)),
@@ -420,17 +427,34 @@ export class FileIndex implements Disposable {
     const goal = chunks > this.#maxChunks ? this.#maxChunks * (1 - EVICT_SHARE) : Infinity;
     while (chunks > goal) {
       const rows = this.#database.all<FileRow>("SELECT * FROM files ORDER BY used_ms, id LIMIT 64");
+      if (rows.length === 0) break;
       for (const row of rows) {
         if (chunks <= goal) break;
         this.#forget(row);
-        chunks -= chunkCount(row);
+        chunks -= Math.max(1, row.chunk_count);
       }
     }
     this.#headroom = Math.min(this.#maxChunks - chunks, this.#maxChunks * EVICT_SHARE);
   }
 
-  #used(id: number, now: number): void {
-    this.#database.run("UPDATE files SET used_ms = ? WHERE id = ?", now, id);
+  /** Notes that files were of use; it is written down now and then, so that a question needs no lock. */
+  #used(ids: readonly number[]): void {
+    for (const id of ids) this.#uses.set(id, this.#now());
+    if (this.#uses.size >= MAX_UNWRITTEN_USES) this.#writeUses();
+  }
+
+  /** An index that cannot be written to, or not now, loses no more than that. */
+  #writeUses(): void {
+    if (this.#uses.size === 0) return;
+    const uses = [...this.#uses];
+    this.#uses.clear();
+    try {
+      this.#database.attempt(() => {
+        for (const [id, ms] of uses) this.#database.run("UPDATE files SET used_ms = ? WHERE id = ?", ms, id);
+      });
+    } catch (error) {
+      if (!isWormholeError(error)) throw error;
+    }
   }
 
   #files(sql: string, ...values: (number | Uint8Array<ArrayBuffer>)[]): KnownFile[] {
@@ -438,66 +462,13 @@ export class FileIndex implements Disposable {
   }
 }
 
-/** A file while ids are looked up. */
-interface OpenedFile extends KnownFile {
-  readonly offsets: Float64Array;
+/** Options of {@linkcode FileIndex.lookup}. */
+export interface LookupOptions {
+  /** Whether a place in this file will do. */
+  accept?(file: KnownFile): boolean;
 }
 
-interface Found {
-  readonly file: OpenedFile;
-  readonly ordinal: number;
-}
-
-function holds({ file: { chunks }, ordinal }: Found, id: Uint8Array): boolean {
-  return ordinal < chunkCount(chunks) && sameBytes(idAt(chunks, ordinal), id);
-}
-
-function placeOf({ file: { path, stamp, settled, offsets }, ordinal }: Found): ChunkPlace {
-  const offset = offsets[ordinal]!;
-  return { path, stamp, offset, length: offsets[ordinal + 1]! - offset, settled };
-}
-
-function idAt({ ids }: { ids: Uint8Array }, ordinal: number): Uint8Array {
-  return ids.subarray(ordinal * CHUNK_ID_BYTES, (ordinal + 1) * CHUNK_ID_BYTES);
-}
-
-/** An id of zeros stands for a chunk whose id is not known. */
-function isKnown(id: Uint8Array): boolean {
-  return id.some((byte) => byte !== 0);
-}
-
-/** Gives the file of a row; undefined when what the row says does not fit together. */
-function fileOf(row: FileRow): KnownFile | undefined {
-  const { chunking, path, stamp, size, settled, ids, sizes, sum } = row;
-  const chunks: ChunkList = {
-    chunking: chunking === 0 ? "cdc" : chunking,
-    size,
-    ids,
-    ...sizes !== null && sizes.length % 4 === 0 && { sizes: new Uint32Array(sizes.slice().buffer) },
-  };
-  if (stamp.length !== STAMP_BYTES || sum !== fileSum(row) || !isWhole(chunks)) return undefined;
-  return { path, stamp, settled: settled === 1, chunks };
-}
-
-function fileSum(
-  { chunking, path, stamp, size, settled, ids, sizes }: Omit<FileRow, "id" | "sum">,
-): number {
-  return rowSum(chunking, path, stamp, size, settled, ids, sizes);
-}
-
-/** The sum of a version is also over the content, so that an id that is used anew, or is damaged, names nothing else. */
-function versionSum(
-  { peer, version, file: { chunks } }: FileVersion & { file: KnownFile },
-): number {
-  return rowSum(peer, version, chunks.size, chunks.ids);
-}
-
-function chunkingNumber(chunking: Chunking): number {
-  return chunking === "cdc" ? 0 : chunking;
-}
-
-/** The first 48 bits of an id, which a number holds exactly. */
-function prefixOf(id: Uint8Array): number {
-  return ((id[0]! * 0x100 + id[1]!) * 0x100 + id[2]!) * 0x1000000 + (id[3]! * 0x100 + id[4]!) * 0x100 +
-    id[5]!;
+interface Search {
+  readonly opened: Map<number, OpenedFile | undefined>;
+  accept(file: KnownFile): boolean;
 }

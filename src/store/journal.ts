@@ -1,8 +1,11 @@
 /**
  * Which transfers into this machine are unfinished and what of them is safely here, in one SQLite file. Rows are few
- * and large: manifest pages and blobs of verified records, never one row per file or chunk.
+ * and large: manifest pages and blobs of verified records, never one row per file or chunk. Both carry a checksum: on
+ * their word bytes are taken for received.
  */
+import { WormholeError } from "../base/errors.ts";
 import { Database } from "./database.ts";
+import { rowSum } from "./row_sum.ts";
 
 /** Bytes of one verified record: entry u32, length u32, offset u64, chunk id 32 bytes; little endian. */
 export const RECORD_BYTES = 48;
@@ -45,7 +48,8 @@ export interface JournalOptions {
   onReplaced?(message: string): void;
 }
 
-const MIGRATIONS = [`
+const MIGRATIONS = [
+  `
   CREATE TABLE transfers (
     id BLOB PRIMARY KEY, peer BLOB NOT NULL, destination BLOB NOT NULL, staging BLOB NOT NULL, title TEXT NOT NULL, bytes_total INTEGER,
     bytes_done INTEGER NOT NULL, started_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, pid INTEGER NOT NULL
@@ -60,7 +64,28 @@ const MIGRATIONS = [`
     boot_id TEXT NOT NULL, durable INTEGER NOT NULL, records BLOB NOT NULL
   ) STRICT;
   CREATE INDEX verified_by_transfer ON verified (transfer, sequence);
-`];
+`,
+  `
+  DELETE FROM verified;
+  DELETE FROM pages;
+  DELETE FROM transfers;
+  ALTER TABLE pages ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE verified ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+`,
+];
+
+interface PageRow {
+  page: number;
+  body: Uint8Array<ArrayBuffer>;
+  sum: number;
+}
+
+interface VerifiedRow {
+  boot_id: string;
+  durable: number;
+  records: Uint8Array<ArrayBuffer>;
+  sum: number;
+}
 
 interface TransferRow {
   id: Uint8Array<ArrayBuffer>;
@@ -97,9 +122,9 @@ export class Journal implements Disposable {
       what: "the journal of transfers",
       migrations: MIGRATIONS,
       expendable: true,
+      foreignKeys: true,
       ...options.onReplaced && { onReplaced: options.onReplaced },
     });
-    database.run("PRAGMA foreign_keys = ON");
     return new Journal(database, options);
   }
 
@@ -120,28 +145,40 @@ export class Journal implements Disposable {
     );
   }
 
-  /** Keeps a manifest page (`body`: the columns as the transfer encodes them). */
+  /**
+   * Keeps a manifest page (`body`: the columns as the transfer encodes them).
+   *
+   * @throws {WormholeError} CORRUPT when the journal had to be made anew since the transfer began.
+   */
   addPage(id: Uint8Array<ArrayBuffer>, page: number, body: Uint8Array<ArrayBuffer>): void {
-    this.#database.run("INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", id, page, body);
+    this.#database.transaction(() => {
+      this.#touch(id);
+      this.#database.run(
+        "INSERT OR REPLACE INTO pages (transfer, page, body, sum) VALUES (?, ?, ?, ?)",
+        id,
+        page,
+        body,
+        rowSum(id, page, body),
+      );
+    });
   }
 
-  /** Keeps records ({@linkcode RECORD_BYTES} each) of what is verified and written, but maybe not on the disk yet. */
+  /**
+   * Keeps records ({@linkcode RECORD_BYTES} each) of what is verified and written, but maybe not on the disk yet.
+   *
+   * @throws {WormholeError} CORRUPT when the journal had to be made anew since the transfer began.
+   */
   addVerified(id: Uint8Array<ArrayBuffer>, records: Uint8Array<ArrayBuffer>, bytesDone: number): void {
     if (records.length % RECORD_BYTES !== 0) throw new RangeError("the verified records are cut");
     this.#database.transaction(() => {
-      if (records.length > 0) {
-        this.#database.run(
-          "INSERT INTO verified (transfer, boot_id, durable, records) VALUES (?, ?, 0, ?)",
-          id,
-          this.#bootId,
-          records,
-        );
-      }
+      this.#touch(id, bytesDone);
+      if (records.length === 0) return;
       this.#database.run(
-        "UPDATE transfers SET bytes_done = ?, updated_ms = ? WHERE id = ?",
-        bytesDone,
-        this.#now(),
+        "INSERT INTO verified (transfer, boot_id, durable, records, sum) VALUES (?, ?, 0, ?, ?)",
         id,
+        this.#bootId,
+        records,
+        rowSum(id, this.#bootId, records),
       );
     });
   }
@@ -159,7 +196,8 @@ export class Journal implements Disposable {
   settle(id: Uint8Array<ArrayBuffer>, mark: number): void {
     this.#database.barrier(() => {
       this.#database.run(
-        "UPDATE verified SET durable = 1 WHERE transfer = ? AND sequence <= ? AND durable = 0",
+        // The sum rather than 1, which a flipped bit can turn a 0 into.
+        "UPDATE verified SET durable = sum WHERE transfer = ? AND sequence <= ? AND durable = 0",
         id,
         mark,
       );
@@ -177,21 +215,35 @@ export class Journal implements Disposable {
     return rows.map(transferOf);
   }
 
-  /** Gives the manifest pages of a transfer, in order. */
+  /**
+   * Gives the manifest pages of a transfer, in order.
+   *
+   * @throws {WormholeError} CORRUPT when one is not as it was written.
+   */
   pages(id: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
-    return this.#database.all<{ body: Uint8Array<ArrayBuffer> }>(
-      "SELECT body FROM pages WHERE transfer = ? ORDER BY page",
+    const rows = this.#database.all<PageRow>(
+      "SELECT page, body, sum FROM pages WHERE transfer = ? ORDER BY page",
       id,
-    ).map(({ body }) => body);
+    );
+    if (rows.some(({ page, body, sum }) => sum !== rowSum(id, page, body))) {
+      throw new WormholeError("CORRUPT", "Cannot go on with a transfer: a page of its journal is damaged");
+    }
+    return rows.map(({ body }) => body);
   }
 
-  /** Gives the blobs of records that can be relied on: written in this run of the system, or synced. */
+  /**
+   * Gives the blobs of records that can be relied on: written in this run of the system, or synced; damaged ones are
+   * left out.
+   */
   verified(id: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
-    return this.#database.all<{ records: Uint8Array<ArrayBuffer> }>(
-      "SELECT records FROM verified WHERE transfer = ? AND (durable = 1 OR boot_id = ?) ORDER BY sequence",
+    const rows = this.#database.all<VerifiedRow>(
+      "SELECT boot_id, durable, records, sum FROM verified WHERE transfer = ? ORDER BY sequence",
       id,
-      this.#bootId,
-    ).map(({ records }) => records);
+    );
+    return rows
+      .filter(({ boot_id, records, sum }) => sum === rowSum(id, boot_id, records))
+      .filter(({ boot_id, durable, sum }) => durable === sum || boot_id === this.#bootId)
+      .map(({ records }) => records);
   }
 
   /** Forgets a transfer: it is finished, or what was staged of it is gone. */
@@ -203,6 +255,18 @@ export class Journal implements Disposable {
       }
       this.#database.run("DELETE FROM transfers WHERE id = ?", id);
     });
+  }
+
+  /** Notes that something of the transfer arrived. */
+  #touch(id: Uint8Array<ArrayBuffer>, bytesDone?: number): void {
+    const { changes } = this.#database.run(
+      "UPDATE transfers SET bytes_done = coalesce(?, bytes_done), updated_ms = ? WHERE id = ?",
+      bytesDone ?? null,
+      this.#now(),
+      id,
+    );
+    if (changes > 0) return;
+    throw new WormholeError("CORRUPT", "Cannot use the journal of transfers: it was made anew meanwhile");
   }
 
   [Symbol.dispose](): void {

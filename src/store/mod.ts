@@ -21,6 +21,7 @@ export {
   type FileVersion,
   type IndexTotals,
   type KnownFile,
+  type LookupOptions,
 } from "./file_index.ts";
 export {
   Journal,
