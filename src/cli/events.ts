@@ -21,13 +21,27 @@ export type OutputEvent =
   | UnfinishedEvent
   | KeptEvent
   | VerifiedEvent
+  | WrongGuessEvent
+  | ReceiverFailedEvent
+  | ReceiversEvent
   | WarningEvent
   | DoneEvent
   | ErrorEvent;
 
+/** What belongs to one receiver of `send --receivers`. */
+interface OfReceiver {
+  /** Counted from 1; left out where there is only one. */
+  readonly receiver?: number;
+}
+
 /** The code that the other person needs. */
-export interface CodeEvent {
+export interface CodeEvent extends OfReceiver {
   readonly event: "code";
+  /** How many receivers there are, each with a code of its own; or that this one is for whoever has it. */
+  readonly receivers?: number | "any";
+  /** Wrong guesses at which a code for whoever has it ends, and its words. */
+  readonly guesses?: number;
+  readonly words?: number;
   readonly code: string;
   /** Hub through which the code is found; null: the local network. */
   readonly hub: string | null;
@@ -38,13 +52,13 @@ export interface CodeEvent {
 }
 
 /** The value that both people compare. */
-export interface VerifierEvent {
+export interface VerifierEvent extends OfReceiver {
   readonly event: "verifier";
   readonly verifier: string;
 }
 
 /** A link to the other machine; again when the path in use changes. */
-export interface PeerEvent {
+export interface PeerEvent extends OfReceiver {
   readonly event: "peer";
   readonly transport: "quic" | "tcp" | "memory";
   readonly path: "direct" | "relay";
@@ -66,7 +80,7 @@ export interface OfferEvent {
 }
 
 /** How far it is; at most ten per second. */
-export interface ProgressEvent {
+export interface ProgressEvent extends OfReceiver {
   readonly event: "progress";
   readonly bytes: number;
   readonly bytes_total: number | null;
@@ -81,7 +95,7 @@ export interface ProgressEvent {
 }
 
 /** One entry that could not be sent or placed; the others go on. */
-export interface FileFailedEvent {
+export interface FileFailedEvent extends OfReceiver {
   readonly event: "file_failed";
   readonly name: string;
   readonly code: ErrorCode;
@@ -161,14 +175,52 @@ export interface VerifiedEvent {
   readonly duration_ms: number;
 }
 
+/** Somebody tried a wrong code where more than one guess is allowed. */
+export interface WrongGuessEvent {
+  readonly event: "wrong_guess";
+  /** So far. */
+  readonly wrong: number;
+  /** With that many the code ends. */
+  readonly allowed: number;
+}
+
+/** One of several receivers did not get what was sent; the others go on. */
+export interface ReceiverFailedEvent {
+  readonly event: "receiver_failed";
+  readonly receiver: number;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** How it went for each of several receivers, at the end. */
+export interface ReceiversEvent {
+  readonly event: "receivers";
+  /** Those who got everything, and those who did not. */
+  readonly served: number;
+  readonly failed: number;
+  readonly receivers: readonly ReceiverSummary[];
+}
+
+/** How it went for one of them. */
+export interface ReceiverSummary {
+  readonly receiver: number;
+  readonly files: number;
+  readonly bytes: number;
+  /** Entries that failed. */
+  readonly failed: number;
+  /** null: it got everything. */
+  readonly code: ErrorCode | null;
+  readonly message: string | null;
+}
+
 /** Something that is wrong without ending the command. */
-export interface WarningEvent {
+export interface WarningEvent extends OfReceiver {
   readonly event: "warning";
   readonly message: string;
 }
 
 /** The end of a command that worked, for all or (`failed` > 0) for a part. */
-export interface DoneEvent {
+export interface DoneEvent extends OfReceiver {
   readonly event: "done";
   readonly direction: "send" | "recv";
   readonly kind: "files" | "text" | "stream";

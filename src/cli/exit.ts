@@ -9,7 +9,8 @@ export const EXIT_CODES = {
   4: "The other machine or the hub cannot be reached, was lost or does not answer.",
   5: "The other side refused or cancelled.",
   6: "A file or disk of this machine: not found, no permission, no space, read-only, changed while read.",
-  7: "Some entries failed, or differ from their checksums, and were named; the rest is done.",
+  7: "Some entries failed, or differ from their checksums, or some receivers did not get everything, and were " +
+    "named; the rest is done.",
   8: "The other side broke the protocol or sent damaged or dangerous data; nothing of that was kept.",
   130: "Interrupted with Ctrl-C (128 + signal number; 143 for a termination, 141 for a closed pipe).",
 } as const;

@@ -2,9 +2,11 @@ import { formatSum } from "../verify/sum_list.ts";
 import type {
   CheckEvent,
   ChecksumEvent,
+  CodeEvent,
   DoneEvent,
   OfferEvent,
   OutputEvent,
+  ReceiversEvent,
   UnfinishedEvent,
   VerifiedEvent,
 } from "./events.ts";
@@ -17,9 +19,15 @@ const MAX_LISTED_NAMES = 8;
 
 /** Gives the sentences for an event, without a last line break; nothing in them can harm a terminal. */
 export function humanText(event: OutputEvent, styles: Styles): string {
+  const text = plainText(event, styles);
+  const receiver = "receiver" in event && event.event !== "code" ? event.receiver : undefined;
+  return receiver === undefined || text === "" ? text : `Receiver ${receiver}: ${text}`;
+}
+
+function plainText(event: OutputEvent, styles: Styles): string {
   switch (event.event) {
     case "code":
-      return codeText(safe(event.code), { hub: event.hub, port: event.port, styles });
+      return event.receivers === undefined ? codeText(event, styles) : oneOfCodesText(event, styles);
     case "verifier":
       return `Verifier: ${styles.bold(safe(event.verifier))}\nBoth people must see the same.`;
     case "peer":
@@ -45,6 +53,14 @@ export function humanText(event: OutputEvent, styles: Styles): string {
         "Receive the same things into the same folder to go on; wormhole transfers lists and drops them.";
     case "verified":
       return verifiedText(event);
+    case "wrong_guess":
+      return `${
+        styles.yellow("warning:")
+      } a wrong code was tried (${event.wrong} of ${event.allowed} that end it)`;
+    case "receiver_failed":
+      return `${styles.red("failed:")} ${safe(event.message)}`;
+    case "receivers":
+      return receiversText(event);
     case "warning":
       return `${styles.yellow("warning:")} ${safe(event.message)}`;
     case "done":
@@ -71,14 +87,42 @@ export function contentsText({ kind, files, directories, bytes }: OfferEvent): s
   return `${parts.join(" and ")}, ${total}`;
 }
 
-function codeText(
-  code: string,
-  { hub, port, styles }: { hub: string | null; port: number | null; styles: Styles },
-): string {
+function codeText({ code: given, hub, port }: CodeEvent, styles: Styles): string {
+  const code = safe(given);
   const through = hub ? ` --hub ${safe(hub)}` : "";
   const lines = [`Code: ${styles.bold(code)}`, `On the other machine: wormhole recv${through} ${code}`];
   if (port !== null) lines.push(styles.dim(`If it is not found: add --peer THIS-MACHINE:${port}`));
   return lines.join("\n");
+}
+
+/** The codes of several receivers are a list; what to do with them is said once, below it. */
+function oneOfCodesText(event: CodeEvent, styles: Styles): string {
+  const { receiver, receivers, hub, port } = event;
+  const through = hub ? ` --hub ${safe(hub)}` : "";
+  if (receivers === "any") {
+    const { guesses = 0, words = 0 } = event;
+    const until = `until Ctrl-C or ${counted(guesses, "wrong guess", "wrong guesses")}`;
+    const chance = `a stranger's chance: ${guesses} in ${(256 ** words).toLocaleString("en")}`;
+    return `${codeText(event, styles)}\nWhoever has the code receives, ${until} (${chance}).`;
+  }
+  const way = port === null ? "" : styles.dim(`  (if it is not found: --peer THIS-MACHINE:${port})`);
+  const line = `Code for receiver ${receiver}: ${styles.bold(safe(event.code))}${way}`;
+  if (receiver !== receivers) return line;
+  return `${line}\nOn the other machines: wormhole recv${through} CODE. Each code works once.`;
+}
+
+function receiversText({ served, failed, receivers }: ReceiversEvent): string {
+  const lines = receivers.map(({ receiver, files, bytes, failed, code, message }) => {
+    const got = `${counted(files, "file")}, ${formatSize(bytes)}`;
+    const state = code === null
+      ? got
+      : message === null
+      ? `${got}; ${counted(failed, "entry", "entries")} failed`
+      : `failed: ${safe(message)}`;
+    return `  ${receiver}: ${state}`;
+  });
+  const head = `Receivers: ${served} got everything${failed > 0 ? `, ${failed} did not` : ""}.`;
+  return [head, ...lines].join("\n");
 }
 
 function offerText(event: OfferEvent): string {

@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Output, OutputEvent } from "./events.ts";
 import { humanText } from "./human.ts";
 import { ProgressLine } from "./progress_line.ts";
+import { ProgressLines } from "./progress_lines.ts";
 import { safe, safeText } from "./safe.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -25,27 +26,42 @@ export function createOutput(
 
 /** Sentences and a progress line on standard error; a received text, as it is wanted, on standard output. */
 export function humanOutput({ terminal, clock, stdout, dataOnStdout }: OutputOptions): Output {
-  const line = terminal.canRedraw
-    ? new ProgressLine({ write: terminal.write, columns: terminal.columns, clock })
-    : undefined;
+  const drawing = { write: terminal.write, columns: terminal.columns, clock };
+  const line = terminal.canRedraw ? new ProgressLine(drawing) : undefined;
+  const lines = terminal.canRedraw ? new ProgressLines(drawing) : undefined;
   return {
     emit(event) {
       if (event.event === "progress") {
-        line?.update(event);
+        if (event.receiver === undefined) line?.update(event);
+        else lines?.update(event.receiver, event);
         return;
       }
       line?.pause();
+      lines?.pause();
+      if ((event.event === "done" || event.event === "receiver_failed") && event.receiver !== undefined) {
+        lines?.remove(event.receiver);
+      }
       const text = humanText(event, terminal.styles);
       if (event.event === "checksum") printSum(text, { terminal, stdout, dataOnStdout });
       else if (event.event === "text" && !dataOnStdout) stdout(receivedText(event.text, terminal));
       else if (isAnswer(event) && !dataOnStdout) stdout(text + "\n");
       else if (text !== "") terminal.write(text + "\n");
       line?.resume();
+      lines?.resume();
     },
     print: stdout,
-    pause: () => line?.pause(),
-    resume: () => line?.resume(),
-    close: () => line?.close(),
+    pause() {
+      line?.pause();
+      lines?.pause();
+    },
+    resume() {
+      line?.resume();
+      lines?.resume();
+    },
+    close() {
+      line?.close();
+      lines?.close();
+    },
   };
 }
 
@@ -60,7 +76,7 @@ export function quietOutput({ terminal, stdout, dataOnStdout }: OutputOptions): 
       } else if (event.event === "verifier") terminal.write(humanText(event, terminal.styles) + "\n");
       else if (event.event === "text") answer(receivedText(event.text, terminal));
       else if (isAnswer(event)) answer(humanText(event, terminal.styles) + "\n");
-      else if (event.event === "error" || event.event === "file_failed") {
+      else if (SAID_QUIETLY.has(event.event)) {
         terminal.write(humanText(event, terminal.styles) + "\n");
       }
     },
@@ -70,6 +86,9 @@ export function quietOutput({ terminal, stdout, dataOnStdout }: OutputOptions): 
     close() {},
   };
 }
+
+/** What went wrong is said even when hardly anything is. */
+const SAID_QUIETLY: ReadonlySet<OutputEvent["event"]> = new Set(["error", "file_failed", "receiver_failed"]);
 
 /** One JSON object per line for every event, on standard output. */
 export function jsonOutput({ terminal, stdout, dataOnStdout }: OutputOptions): Output {

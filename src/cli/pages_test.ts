@@ -148,7 +148,7 @@ Deno.test("docs/ is up to date with the tables", async () => {
 Deno.test("docs/json.md describes every event and field", async () => {
   const page = await Deno.readTextFile(documentPath("json.md"));
   const samples: Record<OutputEvent["event"], string[]> = {
-    code: ["code", "hub", "expires_at"],
+    code: ["code", "hub", "expires_at", "receiver", "receivers", "guesses", "words"],
     verifier: ["verifier"],
     peer: ["transport", "path", "remote"],
     offer: ["direction", "kind", "names", "files", "directories", "bytes"],
@@ -172,8 +172,22 @@ Deno.test("docs/json.md describes every event and field", async () => {
     unfinished: ["name", "destination", "bytes", "bytes_total", "updated_at", "dropped"],
     kept: ["bytes", "destination"],
     verified: ["files", "bytes", "failed", "duration_ms"],
+    wrong_guess: ["wrong", "allowed"],
+    receiver_failed: ["receiver", "code", "message"],
+    receivers: ["served", "failed", "receivers", "receiver", "files", "bytes", "code", "message"],
     warning: ["message"],
-    done: ["direction", "bytes", "files", "skipped", "failed", "duration_ms", "bytes_on_wire", "destination"],
+    done: [
+      "direction",
+      "bytes",
+      "files",
+      "skipped",
+      "failed",
+      "duration_ms",
+      "bytes_on_wire",
+      "destination",
+      "receipt",
+      "receipt_agreed",
+    ],
     error: ["code", "message", "advice", "exit"],
   };
   for (const [event, fields] of Object.entries(samples)) {

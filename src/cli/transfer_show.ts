@@ -76,17 +76,41 @@ export async function confirmVerifier(
   }
 }
 
+/** Where a transfer went, and through what it is told. */
+export type Telling =
+  & { readonly direction: "send" | "recv"; readonly destination: string | null }
+  & Pick<
+    Context<unknown>,
+    "output" | "log"
+  >;
+
 /**
  * Tells how a transfer ended.
  *
  * @throws {WormholeError} PARTIAL when some entries failed, or the two sides' receipts differ.
  */
-export function finish(
+export function finish(outcome: TransferOutcome, telling: Telling): void {
+  tellOutcome(outcome, telling);
+  if (outcome.receipt?.state === "differs") {
+    throw new WormholeError(
+      "PARTIAL",
+      "Cannot confirm the transfer: the two machines noted different lists of what was sent; " +
+        "compare the files with --checksum and wormhole verify",
+    );
+  }
+  if (outcome.failedCount > 0) {
+    const verb = telling.direction === "send" ? "send" : "receive";
+    throw new WormholeError(
+      "PARTIAL",
+      `Cannot ${verb} everything: ${outcome.failedCount} failed, the rest arrived`,
+    );
+  }
+}
+
+/** Tells how a transfer ended, well or not. */
+export function tellOutcome(
   outcome: TransferOutcome,
-  { direction, destination, output, log }: {
-    direction: "send" | "recv";
-    destination: string | null;
-  } & Pick<Context<unknown>, "output" | "log">,
+  { direction, destination, output, log }: Telling,
 ): void {
   const { receipt } = outcome;
   for (const { path, code, message } of outcome.failed) {
@@ -111,18 +135,4 @@ export function finish(
       : receipt.state === "agreed",
   });
   if (receipt) log.info(`receipt ${receipt.hash.slice(0, RECEIPT_DIGITS)}, ${RECEIPT_STATES[receipt.state]}`);
-  if (receipt?.state === "differs") {
-    throw new WormholeError(
-      "PARTIAL",
-      "Cannot confirm the transfer: the two machines noted different lists of what was sent; " +
-        "compare the files with --checksum and wormhole verify",
-    );
-  }
-  if (outcome.failedCount > 0) {
-    const verb = direction === "send" ? "send" : "receive";
-    throw new WormholeError(
-      "PARTIAL",
-      `Cannot ${verb} everything: ${outcome.failedCount} failed, the rest arrived`,
-    );
-  }
 }

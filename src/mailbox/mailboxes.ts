@@ -100,6 +100,14 @@ export class Mailboxes {
     return this.#createMailbox(party, name, nowMs);
   }
 
+  /** Ends a mailbox to which nobody came but the side that it was made for; tells whether it was one. */
+  dismiss(id: string, nowMs: number): boolean {
+    const mailbox = this.#store.mailbox(id);
+    if (mailbox === undefined || mailbox.sides.length > 1) return false;
+    this.#delete(mailbox, "used", nowMs);
+    return true;
+  }
+
   /** Gives the mailbox that an open nameplate of somebody else than `party` leads to. */
   held(party: Party, name: string): string | undefined {
     const found = this.#store.nameplate(party.appId, name);

@@ -68,8 +68,8 @@ export class MailboxServer {
   readonly #owners = new Map<string, string>();
   /** Connections that serve many under one nameplate, by the mailbox that it leads to; they end with the connection. */
   readonly #hosts = new Map<string, number>();
-  /** Mailboxes of those who came to them. */
-  readonly #admitted = new Set<string>();
+  /** Mailboxes of those who came to them, and the mailbox of the nameplate by which they came. */
+  readonly #admitted = new Map<string, string>();
   readonly #perAddress = new Map<string, { connections: number; mailboxes: number }>();
   readonly #claims: TokenBuckets;
   readonly #messages: TokenBuckets;
@@ -146,8 +146,7 @@ export class MailboxServer {
 
   /** A client's connection ended. */
   disconnect(connection: number): ServerAction[] {
-    this.#forget(connection);
-    return [];
+    return this.#forget(connection);
   }
 
   /** Time passed: to be called every few seconds. */
@@ -221,7 +220,7 @@ export class MailboxServer {
         const name = message.nameplate ?? client.nameplate;
         if (name === undefined) throw new WormholeError("PROTOCOL", "release must follow claim");
         this.#mailboxes.release(party, name, nowMs);
-        return reply({ type: "released" });
+        return [...reply({ type: "released" }), ...this.#closeDoor(connection, client)];
       }
       case "open":
         once(client.opened === undefined, "only one open per connection");
@@ -247,6 +246,7 @@ export class MailboxServer {
         return [
           ...reply({ type: "closed" }),
           ...told,
+          ...this.#closeDoor(connection, client),
           { type: "report", event: "mailbox_closed", mood: message.mood, ended },
         ];
       }
@@ -262,13 +262,28 @@ export class MailboxServer {
     this.#checkMailboxes(client);
     const mailbox = this.#mailboxes.admit(party, name, this.#options.nowMs());
     this.#own(mailbox, client.address);
-    this.#admitted.add(mailbox);
+    this.#admitted.set(mailbox, this.#clients.get(host)!.claimed!);
     client.nameplate = name;
     client.claimed = mailbox;
     return [
       { type: "send", connection, message: { type: "claimed", mailbox } },
       { type: "send", connection: host, message: { type: "arrived", mailbox } },
     ];
+  }
+
+  /** Ends what only this connection could go on with: the code is used up, and whoever it did not look at is told so. */
+  #closeDoor(connection: number, { claimed = "", nameplate, party }: Client): ServerAction[] {
+    if (this.#hosts.get(claimed) !== connection) return [];
+    this.#hosts.delete(claimed);
+    const nowMs = this.#options.nowMs();
+    this.#mailboxes.release(party!, nameplate!, nowMs);
+    const actions: ServerAction[] = [];
+    for (const [mailbox, door] of this.#admitted) {
+      if (door !== claimed || !this.#mailboxes.dismiss(mailbox, nowMs)) continue;
+      actions.push(...this.#turnAway(mailbox));
+      this.#disown(mailbox);
+    }
+    return actions;
   }
 
   /** Tells the other side of a mailbox that the owner of the code will not go on: it need not wait for an answer. */
@@ -338,21 +353,22 @@ export class MailboxServer {
   }
 
   #end(connection: number, code: number, reason: string): ServerAction[] {
-    this.#forget(connection);
-    return [{ type: "report", event: "refused", reason }, { type: "close", connection, code, reason }];
+    const told = this.#forget(connection);
+    return [...told, { type: "report", event: "refused", reason }, {
+      type: "close",
+      connection,
+      code,
+      reason,
+    }];
   }
 
-  #forget(connection: number): void {
+  #forget(connection: number): ServerAction[] {
     const client = this.#clients.get(connection);
-    if (client === undefined) return;
+    if (client === undefined) return [];
     this.#unsubscribe(connection, client);
     this.#clients.delete(connection);
     this.#count(client.address, "connections", -1);
-    const { claimed = "", nameplate, party } = client;
-    if (this.#hosts.get(claimed) !== connection) return;
-    this.#hosts.delete(claimed);
-    // Nobody else could serve those who come: the code is used up.
-    this.#mailboxes.release(party!, nameplate!, this.#options.nowMs());
+    return this.#closeDoor(connection, client);
   }
 
   #unsubscribe(connection: number, client: Client): void {

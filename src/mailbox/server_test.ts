@@ -1,73 +1,10 @@
 import fc from "fast-check";
 import { assertEquals, assertTrue } from "../base/testing.ts";
-import { DEFAULT_LIMITS, type MailboxLimits, SINGLE_CODE_LIMITS } from "./limits.ts";
+import { SINGLE_CODE_LIMITS } from "./limits.ts";
 import { MemoryMailboxStore } from "./memory_store.ts";
-import { MailboxServer, type ServerAction } from "./server.ts";
+import type { ServerAction } from "./server.ts";
 import { SqliteMailboxStore } from "./sqlite_store.ts";
-import type { MailboxStore } from "./store.ts";
-
-/** A machine with a clock of its own and readable actions. */
-class Bench {
-  nowMs = 1_000_000;
-  readonly server: MailboxServer;
-  #seed = 1;
-
-  constructor(
-    { store = new MemoryMailboxStore(), ...limits }: Partial<MailboxLimits> & { store?: MailboxStore } = {},
-  ) {
-    this.server = new MailboxServer({
-      store,
-      limits: { ...DEFAULT_LIMITS, ...limits },
-      nowMs: () => this.nowMs,
-      random: (byteLength) => Uint8Array.from({ length: byteLength }, () => this.#random()),
-    });
-  }
-
-  connect(connection: number, address = `10.0.0.${connection}`): string[] {
-    return show(this.server.connect(connection, address));
-  }
-
-  bound(connection: number, side = `side${connection}`, address?: string): void {
-    this.connect(connection, address);
-    this.say(connection, { type: "bind", appid: "app", side });
-  }
-
-  say(connection: number, message: object | string): string[] {
-    return show(
-      this.server.message(connection, typeof message === "string" ? message : JSON.stringify(message)),
-    );
-  }
-
-  tick(passedMs = 0): string[] {
-    this.nowMs += passedMs;
-    return show(this.server.tick());
-  }
-
-  /** Claims and opens; gives the mailbox. */
-  join(connection: number, nameplate: string, extra: object = {}): string {
-    const [claimed] = this.say(connection, { type: "claim", nameplate, ...extra });
-    const mailbox = /^\d+< claimed (\w+)$/.exec(claimed!)?.[1];
-    assertTrue(mailbox, claimed);
-    this.say(connection, { type: "open", mailbox });
-    return mailbox;
-  }
-
-  #random(): number {
-    this.#seed = (this.#seed * 1103515245 + 12345) >>> 0;
-    return (this.#seed >>> 16) & 255;
-  }
-}
-
-function show(actions: ServerAction[]): string[] {
-  return actions.filter((action) => action.type !== "report").map((action) => {
-    if (action.type === "close") return `${action.connection}x ${action.code} ${action.reason}`;
-    const { type, ...fields } = action.message;
-    const values = Object.entries(fields).filter(([key]) => key !== "server_rx").map(([, value]) =>
-      typeof value === "object" ? JSON.stringify(value) : String(value)
-    );
-    return [`${action.connection}<`, type, ...values].join(" ");
-  });
-}
+import { Bench } from "./testing.ts";
 
 Deno.test("MailboxServer carries messages between two sides, echoes included, early ones too", () => {
   const bench = new Bench();
@@ -446,55 +383,4 @@ Deno.test("a sender's own mailbox keeps its code as long as the sender waits", (
   for (let day = 0; day < 30; day++) assertEquals(bench.tick(24 * 60 * 60_000), []);
   bench.bound(2);
   bench.join(2, "123", { must_exist: true });
-});
-
-Deno.test("MailboxServer gives everybody who comes to a nameplate for many a mailbox of their own", () => {
-  const bench = new Bench();
-  for (const connection of [1, 2, 3, 4, 5]) bench.bound(connection);
-  const [claimed] = bench.say(1, { type: "claim", nameplate: "7", many: true });
-  assertTrue(/^1< claimed \w+ true$/.test(claimed!), claimed);
-  const arrive = (connection: number) => {
-    const [own, told] = bench.say(connection, { type: "claim", nameplate: "7", must_exist: true });
-    const mailbox = /^\d< claimed (\w+)$/.exec(own!)![1]!;
-    assertEquals(told, `1< arrived ${mailbox}`);
-    bench.say(connection, { type: "open", mailbox });
-    return mailbox;
-  };
-  const [a, b] = [arrive(2), arrive(3)];
-  assertTrue(a !== b);
-  assertEquals(bench.say(2, { type: "add", phase: "pake", body: "01" }), ["2< message side2 pake 01"]);
-  assertEquals(bench.say(4, { type: "open", mailbox: a }), ["4< message side2 pake 01"]);
-  // A third side is kept out as ever.
-  assertEquals(bench.say(5, { type: "open", mailbox: a }), ["5< error crowded CODE_CROWDED"]);
-  assertEquals(bench.say(3, { type: "close", mood: "happy" })[0], "3< closed");
-  assertEquals(bench.say(4, { type: "close", mood: "scary" }), [
-    "4< closed",
-    "2< error this code is not served any more CODE_USED",
-  ]);
-  assertEquals(bench.server.counts.nameplates, 1);
-});
-
-Deno.test("MailboxServer ends a nameplate for many with its owner, or when the owner releases it", () => {
-  for (const goes of ["disconnects", "releases"] as const) {
-    const bench = new Bench();
-    bench.bound(1);
-    bench.say(1, { type: "claim", nameplate: "7", many: true });
-    bench.bound(2);
-    bench.join(2, "7", { must_exist: true });
-    if (goes === "disconnects") bench.server.disconnect(1);
-    else bench.say(1, { type: "release" });
-    bench.bound(3);
-    assertEquals(bench.say(3, { type: "claim", nameplate: "7", must_exist: true }), [
-      "3< error reclaimed CODE_USED",
-    ]);
-  }
-});
-
-Deno.test("MailboxServer grants no nameplate for many that two sides share", () => {
-  const bench = new Bench();
-  bench.bound(1);
-  bench.join(1, "7");
-  bench.bound(2);
-  const [claimed] = bench.say(2, { type: "claim", nameplate: "7", many: true });
-  assertTrue(/^2< claimed \w+$/.test(claimed!), claimed);
 });

@@ -7,6 +7,8 @@ import { APP_ID, type Machine, openMachine, openRendezvous } from "../session/mo
 import type { TransferOutcome } from "../transfer/mod.ts";
 import { type Meet, openSource, type SendOptions, serve } from "./serve.ts";
 
+export { crowdFailure, type CrowdResult, isWhole, type ReceiverEnd } from "./crowd.ts";
+export { MAX_RECEIVERS, sendMany, type SendManyOptions, type ShownCode } from "./many.ts";
 export type { Content, SendOptions } from "./serve.ts";
 
 /**

@@ -4,6 +4,7 @@ import type { Folders } from "../config/paths.ts";
 import type { CompressionMode } from "../content/mod.ts";
 import type { Identity } from "../config/identity.ts";
 import { hashBuffer } from "../native/hash.ts";
+import type { GuessGate } from "../pairing/mod.ts";
 import { hostSession, type Machine, type Meeting, type SessionEvent, withDeadline } from "../session/mod.ts";
 import {
   type FilesOptions,
@@ -39,6 +40,8 @@ export interface SendOptions {
   readonly compressionLevel: number;
   /** How long to wait for the receiver, in ms; for ever when left out. */
   readonly timeoutMs?: number;
+  /** Bounds the guesses where the code is one that many may use. */
+  readonly guesses?: GuessGate;
   /** Asks whether the receiver shows the same verifier. */
   confirm?(verifier: string): Promise<boolean>;
   /** Called once what is sent has been found, before there is a code. */
@@ -55,7 +58,7 @@ export type Meet = (options: { signal?: AbortSignal }) => Promise<Meeting>;
 
 /** Opens what is sent; for one receiver, since it is used up by a transfer. */
 export async function openSource(
-  { content, onSource }: Pick<SendOptions, "content" | "onSource">,
+  { content, onSource }: Pick<SendOptions, "content"> & Partial<Pick<SendOptions, "onSource">>,
   machine: Machine,
 ): Promise<SendSource> {
   const source = "text" in content
@@ -65,12 +68,18 @@ export async function openSource(
   return source;
 }
 
-/** Waits for one receiver and sends it `source`. @throws {WormholeError} as `send` does. */
+/** Waits for one receiver and sends it `source`, which is disposed of. @throws {WormholeError} as `send` does. */
 export async function serve(
   options: SendOptions,
-  { machine, source, meet }: { machine: Machine; source: SendSource; meet: Meet },
+  { machine, source: given, meet }: {
+    machine: Machine;
+    /** A function is asked once there is a connection. */
+    source: SendSource | (() => Promise<SendSource>);
+    meet: Meet;
+  },
 ): Promise<TransferOutcome> {
   await using connection = await host(options, machine, meet);
+  await using source = typeof given === "function" ? await given() : given;
   return await runProvider({
     connection,
     source,
@@ -112,6 +121,7 @@ async function host(
       // Without a hub the mailbox has the port, which is what --peer names.
       port: options.hub === "" ? 0 : options.port,
       meet,
+      ...options.guesses && { guesses: options.guesses },
       ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },
       ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
       signal,

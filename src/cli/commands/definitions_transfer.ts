@@ -1,10 +1,27 @@
-import { duration, hostAndPort, listenAddress, oneOf, path, text, wholeNumber } from "../../config/values.ts";
+import {
+  duration,
+  hostAndPort,
+  listenAddress,
+  oneOf,
+  path,
+  text,
+  type ValueType,
+  wholeNumber,
+} from "../../config/values.ts";
 import { HUB_FLAG, TRANSPORT_FLAG, VERIFY_FLAG } from "../common_flags.ts";
 import { any, command, list, maybe, option, toggle } from "../definition.ts";
 
 const CODE_FROM_ENVIRONMENT =
   "A code on the command line can be seen by other people on this machine (ps); the variable WORMHOLE_CODE and " +
   "the prompt cannot.";
+
+/** A number of receivers, or whoever comes. */
+const receiverCount: ValueType<number | "any"> = {
+  placeholder: "N|any",
+  wanted: "give a whole number from 2 to 64, or any",
+  parse: (given) => given.trim().toLowerCase() === "any" ? "any" : wholeNumber(2, 64).parse(given),
+  format: String,
+};
 
 /** `wormhole send`. */
 export const SEND = command({
@@ -40,6 +57,19 @@ export const SEND = command({
       group: "Code",
       help: "Use this code instead of a new one; agree on it privately.",
       env: "WORMHOLE_CODE",
+    }),
+    receivers: option(receiverCount, {
+      group: "Several receivers",
+      help:
+        "Send to N receivers (2 to 64), each with a code of its own that works once; or to any: one code for " +
+        "whoever has it, until Ctrl-C, --timeout or too many wrong guesses.",
+    }),
+    guesses: option(wholeNumber(1, 100), {
+      group: "Several receivers",
+      help:
+        "Wrong guesses in all at which the code of --receivers any ends. With 3 and two words a stranger's " +
+        "chance is 3 in 65,536; every word makes it 256 times smaller.",
+      fallback: 3,
     }),
     qr: toggle({ group: "Code", help: "Also show the code as a QR code." }),
     copy: toggle({ group: "Code", help: "Also copy the code to the clipboard." }),
@@ -79,6 +109,8 @@ export const SEND = command({
     },
     { line: "tar c . | wormhole send --name site.tar -", help: "Send standard input" },
     { line: "wormhole send --text 'see you at eight'", help: "Send a few words" },
+    { line: "wormhole send --receivers 3 slides.pdf", help: "Send to three people, each with a code" },
+    { line: "wormhole send --receivers any --words 3 slides.pdf", help: "Send to whoever has the code" },
     { line: "wormhole send --words 4 --verify secrets.kdbx", help: "Send something precious" },
   ],
 });

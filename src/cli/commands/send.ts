@@ -1,7 +1,8 @@
 import { WormholeError } from "../../base/errors.ts";
-import { send } from "../../send/mod.ts";
+import { send, type SendOptions } from "../../send/mod.ts";
 import type { SendSource } from "../../transfer/mod.ts";
 import type { Context } from "../context.ts";
+import type { CodeEvent } from "../events.ts";
 import type { SendArgs } from "../table.ts";
 import { AGENT, confirmVerifier, finish, peerEvent, ProgressShow } from "../transfer_show.ts";
 
@@ -12,9 +13,30 @@ import { AGENT, confirmVerifier, finish, peerEvent, ProgressShow } from "../tran
  * entries failed.
  */
 export async function run(context: Context<SendArgs>): Promise<void> {
-  const { args, config, settings, output, clock, signal } = context;
+  const { args, output } = context;
+  if (args.receivers !== undefined) {
+    const { runMany } = await import("./send_many.ts");
+    return await runMany(context, args.receivers);
+  }
   const show = new ProgressShow(context);
   const outcome = await send({
+    ...sendOptions(context),
+    ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
+    onEvent: (event) => {
+      if (event.type === "code") showCode({ code: event.code, port: event.port ?? null }, context);
+      else if (event.type === "connected") show.connected(event);
+      const peer = peerEvent(event);
+      if (peer) output.emit(peer);
+    },
+    onProgress: (progress) => show.progress(progress),
+  });
+  finish(outcome, { direction: "send", destination: null, output, log: context.log });
+}
+
+/** Gives what one receiver and several have in common. */
+export function sendOptions(context: Context<SendArgs>) {
+  const { args, config, settings, output, clock, signal } = context;
+  return {
     content: contentOf(args, config),
     folders: settings.folders,
     agent: AGENT,
@@ -31,20 +53,11 @@ export async function run(context: Context<SendArgs>): Promise<void> {
     compression: args.compress,
     compressionLevel: config.compressionLevel,
     ...args.timeout !== undefined && { timeoutMs: args.timeout },
-    ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
-    onSource: (source) => offer(source, context),
-    onEvent: (event) => {
-      if (event.type === "code") showCode(event.code, event.port ?? null, context);
-      else if (event.type === "connected") show.connected(event);
-      const peer = peerEvent(event);
-      if (peer) output.emit(peer);
-    },
-    onProgress: (progress) => show.progress(progress),
-    onWarning: (message) => output.emit({ event: "warning", message }),
+    onSource: (source: SendSource) => offer(source, context),
+    onWarning: (message: string) => output.emit({ event: "warning", message }),
     clock,
     signal,
-  });
-  finish(outcome, { direction: "send", destination: null, output, log: context.log });
+  } satisfies SendOptions;
 }
 
 function contentOf(
@@ -96,10 +109,14 @@ function offer(source: SendSource, { output }: Context<SendArgs>): void {
   ).catch(() => {}); // The transfer reports why it could not be counted.
 }
 
-function showCode(code: string, port: number | null, context: Context<SendArgs>): void {
+/** Shows a code in every way that was asked for. */
+export function showCode(
+  { code, ...about }: Omit<CodeEvent, "event" | "hub" | "expires_at">,
+  context: Context<SendArgs>,
+): void {
   const { args, config, output, env, terminal } = context;
   const hub = config.signalServer === "" ? null : config.signalServer;
-  output.emit({ event: "code", code, hub, port, expires_at: null });
+  output.emit({ event: "code", code, hub, expires_at: null, ...about });
   if (args.qr) {
     import("../qr.ts").then(async ({ qrCode }) => {
       output.pause();
