@@ -38,6 +38,8 @@ export interface SendCount {
   readonly directories: number;
   readonly symlinks: number;
   readonly bytes: number;
+  /** Of them on the disk: less where files have holes. */
+  readonly allocated: number;
   readonly problems: number;
 }
 

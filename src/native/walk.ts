@@ -51,6 +51,8 @@ export interface WalkTotals {
   directories: number;
   symlinks: number;
   bytes: number;
+  /** Of them on the disk: less where files have holes. */
+  allocated: number;
   problems: number;
 }
 
@@ -118,6 +120,7 @@ export async function countWalk(
     directories: Number(totals.directories),
     symlinks: Number(totals.symlinks),
     bytes: Number(totals.bytes),
+    allocated: Number(totals.allocated),
     problems: Number(totals.problems),
   };
 }

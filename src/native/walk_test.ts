@@ -1,6 +1,6 @@
 import { countWalk, Walk } from "./walk.ts";
 import { NativeQueue } from "./queue.ts";
-import { assertEquals, assertRejects } from "../base/testing.ts";
+import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 
 async function tree(): Promise<string> {
   const folder = await Deno.makeTempDir();
@@ -52,9 +52,12 @@ Deno.test("countWalk() gives totals", async () => {
   const folder = await tree();
   try {
     const roots = [{ path: folder, name: "top" }];
-    const all = { files: 3, directories: 2, symlinks: 1, bytes: 12, problems: 0 };
-    assertEquals(await countWalk(queue, roots), all);
-    assertEquals(await countWalk(queue, roots, { ignoreFiles: true }), { ...all, files: 2, bytes: 7 });
+    // What a short file takes depends on the file system.
+    const { allocated, ...all } = await countWalk(queue, roots);
+    assertEquals(all, { files: 3, directories: 2, symlinks: 1, bytes: 12, problems: 0 });
+    assertTrue(allocated <= 12);
+    const { allocated: _, ...fewer } = await countWalk(queue, roots, { ignoreFiles: true });
+    assertEquals(fewer, { ...all, files: 2, bytes: 7 });
     await assertRejects(() => countWalk(queue, [{ path: `${folder}/no`, name: "x" }]), "NOT_FOUND");
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -280,7 +280,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
    */
   #checkSpace(): void {
     const available = this.#available;
-    const needed = this.#lateTotals?.bytes;
+    const needed = this.#lateTotals && roomFor(this.#lateTotals);
     this.#available = undefined;
     if (available === undefined || needed === undefined || available + this.#received.bytes >= needed) return;
     throw new WormholeError("NO_SPACE", "Cannot receive: not enough space for what is still to come");
@@ -469,4 +469,9 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
       },
     });
   }
+}
+
+/** Gives the bytes that a disk must have for what was counted: holes take none. */
+export function roomFor({ bytes, allocated = bytes }: Totals): number {
+  return Math.min(bytes, allocated);
 }

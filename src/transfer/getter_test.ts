@@ -323,6 +323,10 @@ Deno.test("Getter takes totals that come after the offer", () => {
   const full = asked(receiving(offerOf({ counting: true }))).hears(LATE);
   full.event({ type: "space", available: 600 });
   full.event({ type: "received", report: { ...REPORT, bytes: 399 }, generation: 0 }).failed("NO_SPACE");
+  const sparse = receiving(offerOf({ counting: true }));
+  sparse.hears({ ...LATE, totals: { ...LATE.totals, allocated: 600 } });
+  sparse.event({ type: "space", available: 600 });
+  sparse.taken();
   const early = deciding(offerOf({ counting: true })).hears(LATE);
   early.take();
   early.event({ type: "decided", decision: { accept: true } });

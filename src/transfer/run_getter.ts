@@ -9,7 +9,7 @@ import type { PeerConnection } from "../transport/connection.ts";
 import { type EntryName, parseName, printable } from "../tree/mod.ts";
 import type { MessageOf, Totals } from "../wire/mod.ts";
 import { drive } from "./drive.ts";
-import { Getter, type GetterAction, type GetterEvent } from "./getter.ts";
+import { Getter, type GetterAction, type GetterEvent, roomFor } from "./getter.ts";
 import { makeHello } from "./handshake.ts";
 import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
@@ -279,16 +279,25 @@ class Work implements AsyncDisposable {
         }"`,
       );
     }
-    if (offer.counting || existing === "skip") return;
+    // What is replaced may be the same already, and then needs no room.
+    if (offer.counting || existing === "skip" || (taken !== undefined && existing === "overwrite")) return;
     const available = await this.#space();
-    if (BigInt(available) >= BigInt(offer.totals.bytes)) return;
+    const needed = roomFor(offer.totals);
+    if (Number(available) + this.#keptBytes(offer) >= needed) return;
     throw new WormholeError(
       "NO_SPACE",
       `Cannot receive into "${printable(this.#options.destination)}": not enough space, ${
         mebibytes(available)
       } are ` +
-        `free and ${mebibytes(offer.totals.bytes)} are needed`,
+        `free and ${mebibytes(needed)} are needed`,
     );
+  }
+
+  /** Bytes of an earlier try at the same things that take room in the destination already. */
+  #keptBytes(offer: Offer): number {
+    const resume = this.#resumeOptions(offer);
+    const usable = resume && this.#leftovers(resume)?.usable.filter(({ title }) => title === resume.title);
+    return usable?.reduce((sum, { bytesDone }) => sum + bytesDone, 0) ?? 0;
   }
 
   async #space(): Promise<number> {

@@ -59,7 +59,8 @@ export class SendSource implements AsyncDisposable {
     this.roots = roots;
     this.text = text;
     this.engine = engine;
-    this.counted = counted.then(({ problems, ...totals }) => {
+    this.counted = counted.then(({ problems, allocated, ...counts }) => {
+      const totals = allocated < counts.bytes ? { ...counts, allocated } : counts;
       this.#totals = totals;
       return { totals, problems };
     });
@@ -95,7 +96,7 @@ export class SendSource implements AsyncDisposable {
     });
     const roots = named.map(({ root }) => root);
     if (isStream) {
-      const counted = Promise.resolve({ ...NOTHING, files: 1, problems: 0 });
+      const counted = Promise.resolve({ ...NOTHING, files: 1, allocated: 0, problems: 0 });
       return new SendSource({ kind: "stream", roots, engine, counted });
     }
     return new SendSource({ kind: "files", roots, engine, counted: engine.count() });
@@ -114,7 +115,7 @@ export class SendSource implements AsyncDisposable {
       kind: "text",
       roots: [],
       text,
-      counted: Promise.resolve({ ...NOTHING, problems: 0 }),
+      counted: Promise.resolve({ ...NOTHING, allocated: 0, problems: 0 }),
     });
   }
 

@@ -62,6 +62,8 @@ const TOTALS = record({
   symlinks: COUNT,
   /** Sum of the file sizes. */
   bytes: uint(limits.MAX_FILE_BYTES),
+  /** What of it lies on the sender's disk, where that is less: files with holes. */
+  allocated: optional(uint(limits.MAX_FILE_BYTES)),
 });
 
 const MESSAGES = {

@@ -23,6 +23,19 @@ Deno.test("recv says that there is no space before anything moves", async () => 
   assertEquals((await listTree(disk)).length, 1);
 });
 
+Deno.test("a file with holes needs no room for them", async () => {
+  await using sandbox = await Sandbox.create();
+  const disk = await sandbox.smallDisk("disk", 8 * MIB);
+  if (!disk) return skip("mounting a small tmpfs needs root");
+  const path = await sandbox.file("from/sparse", noise(MIB));
+  await Deno.truncate(path, 1024 * MIB);
+  await using offered = await offer(sandbox, [path]);
+  await using right = accept(offered, disk);
+  assertEquals([(await right.ending()).code, (await offered.sender.ending()).code], [0, 0]);
+  const { size, blocks } = await Deno.stat(`${disk}/sparse`);
+  assertEquals([size, blocks! * 512], [1024 * MIB, MIB]);
+});
+
 Deno.test("recv says that the disk is full when it fills during the transfer, and tidies up", async () => {
   await using sandbox = await Sandbox.create();
   const disk = await sandbox.smallDisk("disk", 8 * MIB);

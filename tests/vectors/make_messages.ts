@@ -183,6 +183,10 @@ const MESSAGES: [name: string, description: string, message: Message][] = [
     type: "totals",
     totals: { files: 10_000_000, directories: 1, symlinks: 0, bytes: 2 ** 40 },
   }],
+  ["totals_sparse", "files with holes", {
+    type: "totals",
+    totals: { files: 1, directories: 0, symlinks: 0, bytes: 2 ** 40, allocated: 4096 },
+  }],
 ];
 
 const hello = { t: 0, version: [1, 0], agent: "x", abilities: {}, nonce: filled(16, 0) };

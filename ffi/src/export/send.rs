@@ -93,6 +93,7 @@ struct CountResult {
     directories: u64,
     symlinks: u64,
     bytes: u64,
+    allocated: u64,
     problems: u64,
 }
 
@@ -108,6 +109,7 @@ fn send_count(context: Context, args: &[u8]) -> OpFuture {
             directories: totals.directories,
             symlinks: totals.symlinks,
             bytes: totals.bytes,
+            allocated: totals.allocated,
             problems: totals.problems,
         })
     })

@@ -81,8 +81,13 @@ pub struct Problem {
 pub struct Page {
     pub columns: Columns,
     pub files: Vec<FileRef>,
+    /// Bytes of these files that lie on the disk: less than their sizes where they have holes.
+    pub allocated: u64,
     pub problems: Vec<Problem>,
 }
+
+/// Unit of `st_blocks`, whatever the file system's own blocks are (stat(2)).
+const BLOCK_BYTES: u64 = 512;
 
 /// What [`count`] finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -92,6 +97,8 @@ pub struct Totals {
     pub directories: u64,
     pub symlinks: u64,
     pub bytes: u64,
+    /// Of them on the disk: less where files have holes.
+    pub allocated: u64,
     pub problems: u64,
 }
 
@@ -338,6 +345,7 @@ impl Walker {
         let mode = stat.st_mode as u32 & 0o7777;
         let id =
             self.push(&Entry { id: 0, kind: KIND_FILE, parent, name, mode, size, mtime, target: b"" }, page)?;
+        page.allocated += size.min((stat.st_blocks as u64).saturating_mul(BLOCK_BYTES));
         page.files.push(FileRef {
             id,
             directory: directory.clone(),
@@ -403,6 +411,7 @@ pub fn count(roots: Vec<Root>, options: WalkOptions, cancelled: &AtomicBool) -> 
                 totals.bytes = totals.bytes.saturating_add(entry.size);
             }
         }
+        totals.allocated = totals.allocated.saturating_add(page.allocated);
         totals.problems += page.problems.len() as u64;
         if page.columns.last {
             return Ok(totals);
