@@ -22,6 +22,7 @@ import {
   openJournal,
   type Progress,
   runGetter,
+  type TransferFile,
   type TransferOutcome,
 } from "../transfer/mod.ts";
 import { allowedTransports, type PeerConnection, type TransportChoice } from "../transport/mod.ts";
@@ -55,6 +56,8 @@ export interface RecvOptions {
   confirm?(verifier: string): Promise<boolean>;
   onEvent?(event: SessionEvent): void;
   onLooking?(): void;
+  /** Told every file that is to be received, by its path in the destination. */
+  onFile?(file: TransferFile): void;
   onProgress?(progress: Progress): void;
   /** Keep what arrives of a transfer that fails, and go on with what earlier ones kept; true unless told otherwise. */
   readonly resume?: boolean;
@@ -90,6 +93,7 @@ export async function recv(options: RecvOptions): Promise<TransferOutcome> {
     ...journal && { journal },
     ...onKept && { onKept: (bytes: number) => onKept.call(options, bytes) },
     ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
+    ...options.onFile && { onFile: (file: TransferFile) => options.onFile?.(file) },
     onProgress: options.onProgress,
     signal: options.signal,
   });

@@ -11,6 +11,7 @@ import {
   type Progress,
   runProvider,
   SendSource,
+  type TransferFile,
   type TransferOutcome,
 } from "../transfer/mod.ts";
 import { allowedTransports, type PeerConnection, type TransportChoice } from "../transport/mod.ts";
@@ -47,6 +48,8 @@ export interface SendOptions {
   /** Called once what is sent has been found, before there is a code. */
   onSource?(source: SendSource): void;
   onEvent?(event: SessionEvent): void;
+  /** Told every file that is sent, as it is listed. */
+  onFile?(file: TransferFile): void;
   onProgress?(progress: Progress): void;
   onWarning?(sentence: string): void;
   readonly clock?: Clock;
@@ -90,6 +93,7 @@ export async function serve(
     chunkBytes: options.chunkBytes,
     compression: options.compression,
     compressionLevel: options.compressionLevel,
+    ...options.onFile && { onFile: (file: TransferFile) => options.onFile?.(file) },
     onProgress: options.onProgress,
     signal: options.signal,
   });

@@ -12,6 +12,7 @@ export {
   runGetter,
   type RunGetterOptions,
 } from "./run_getter.ts";
+export type { TransferFile } from "./file_names.ts";
 export type { Receipt } from "./receipt.ts";
 export { runProvider, type RunProviderOptions } from "./run_provider.ts";
 export { type FilesOptions, SendSource } from "./source.ts";

@@ -6,6 +6,8 @@ import type { Receipt } from "./receipt.ts";
 
 /** One entry that did not arrive. */
 export interface FailedEntry {
+  /** Its number in the manifest, where it has one. */
+  readonly entry?: number;
   /** Path as far as known, by `decodeName`: show it through `printable`. */
   readonly path: string;
   readonly code: ErrorCode;
@@ -72,7 +74,8 @@ export class Failures {
 
   add(failed: FailedEntry, entry?: number): void {
     this.#count++;
-    if (this.#listed.length < MAX_LISTED_FAILURES) this.#listed.push(failed);
+    const listed = entry === undefined || entry === NO_PARENT ? failed : { ...failed, entry };
+    if (this.#listed.length < MAX_LISTED_FAILURES) this.#listed.push(listed);
     if (entry !== undefined && entry !== NO_PARENT && this.#entries.length < MAX_LISTED_FAILURES) {
       this.#entries.push({ entry, code: failed.code });
     }

@@ -345,7 +345,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   #entryFailed(code: ErrorCode, entry: number): void {
     this.#mustBe("sending", "error");
     if (entry >= this.#known) throw unexpected("error");
-    this.#failures.add({ path: `entry ${entry}`, code, message: peerState(code) });
+    this.#failures.add({ entry, path: `entry ${entry}`, code, message: peerState(code) });
   }
 
   #news({ report, links, usage }: ProviderEvent & { type: "sent" }): void {
@@ -384,7 +384,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     const names = new Set(this.#failures.entries.map(({ entry }) => entry));
     for (const { entry, code } of done.failed) {
       if (names.has(entry) || this.#failures.count >= Math.max(ours, done.failed_count)) continue;
-      this.#failures.add({ path: `entry ${entry}`, code, message: peerState(code) });
+      this.#failures.add({ entry, path: `entry ${entry}`, code, message: peerState(code) });
     }
     this.#failures.addUnnamed(Math.max(0, done.failed_count - this.#failures.count));
     this.#progress("done", done);

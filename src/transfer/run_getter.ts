@@ -1,14 +1,15 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
-import { encodeName } from "../base/names.ts";
+import { decodeName, encodeName } from "../base/names.ts";
 import { diskSpace } from "../native/files.ts";
 import type { NativeQueue } from "../native/queue.ts";
-import { type CommitResult, NativeReceive } from "../native/receive.ts";
+import { type CommitResult, NativeReceive, type RootPlan } from "../native/receive.ts";
 import type { Journal } from "../store/mod.ts";
 import type { PeerConnection } from "../transport/connection.ts";
 import { type EntryName, parseName, printable } from "../tree/mod.ts";
 import type { MessageOf, Totals } from "../wire/mod.ts";
 import { drive } from "./drive.ts";
+import { FileNames, type TransferFile } from "./file_names.ts";
 import { Getter, type GetterAction, type GetterEvent, roomFor } from "./getter.ts";
 import { makeHello } from "./handshake.ts";
 import { Lane } from "./lane.ts";
@@ -70,6 +71,8 @@ export interface RunGetterOptions {
   readonly unsafeLinks?: boolean;
   /** Where what arrived is written down, so that a transfer that fails can be gone on with; without it nothing stays. */
   readonly journal?: Journal;
+  /** Told every file that is to be received, by its path in the destination, before it is. */
+  onFile?(file: TransferFile): void;
   /** Told when the transfer fails and bytes of it are kept for another try. */
   onKept?(bytes: number): void;
   /** Told of what is odd but no failure of the transfer. */
@@ -133,8 +136,11 @@ class Work implements AsyncDisposable {
   /** What is offered is what will be written. */
   #needsSpace = false;
 
+  readonly #names: FileNames | undefined;
+
   constructor(options: RunGetterOptions) {
     this.#options = options;
+    if (options.onFile) this.#names = new FileNames((file) => options.onFile?.(file));
     this.#destination = encodeName(options.destination);
     this.#links = new TransferLinks(options.connection);
   }
@@ -349,6 +355,7 @@ class Work implements AsyncDisposable {
   async #expect(action: GetterAction & { type: "expect" }): Promise<GetterEvent> {
     const { columns, versions, wanted } = action;
     const { plans, refused } = await this.#placement!.plan(action.roots);
+    this.#names?.page(columns, { wanted, rootName: finalNames(plans) });
     await this.#log?.page(columns, versions);
     const result = await this.#opened().expect({
       columns,
@@ -371,6 +378,12 @@ class Work implements AsyncDisposable {
     if (this.#engine === undefined) throw new WormholeError("CLOSED", "the receive session is closed");
     return this.#engine;
   }
+}
+
+/** Gives which names roots get in the destination. */
+function finalNames(plans: readonly RootPlan[]): (root: number) => string | undefined {
+  const names = new Map(plans.map(({ entry, final_name }) => [entry, decodeName(final_name)]));
+  return (root) => names.get(root);
 }
 
 function mebibytes(bytes: number | bigint): string {

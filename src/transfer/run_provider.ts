@@ -7,6 +7,7 @@ import { CHUNK_BYTES, MAX_RESPONSE_CHUNKS } from "../wire/mod.ts";
 import { bytesOfChunks } from "./chunk_list.ts";
 import { drive } from "./drive.ts";
 import { nativeChoice, processorUse } from "./facts.ts";
+import { FileNames, type TransferFile } from "./file_names.ts";
 import { makeHello } from "./handshake.ts";
 import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
@@ -32,6 +33,8 @@ export interface RunProviderOptions {
   /** zstd, 1 to 19. */
   readonly compressionLevel: number;
   readonly clock?: Clock;
+  /** Told every file that is listed, as it is. */
+  onFile?(file: TransferFile): void;
   onProgress?(progress: Progress): void;
   readonly signal?: AbortSignal;
 }
@@ -106,8 +109,11 @@ class Work implements AsyncDisposable {
   /** Ends the wait for streams that cannot come, by link. */
   readonly #opening = new Map<number, AbortController>();
 
+  readonly #names: FileNames | undefined;
+
   constructor(options: RunProviderOptions) {
     this.#options = options;
+    if (options.onFile) this.#names = new FileNames((file) => options.onFile?.(file));
     this.#links = new TransferLinks(options.connection);
   }
 
@@ -118,8 +124,11 @@ class Work implements AsyncDisposable {
   async perform(action: ProviderAction, signal: AbortSignal): Promise<ProviderEvent | undefined> {
     const engine = this.#engine();
     switch (action.type) {
-      case "read_page":
-        return { type: "page", ...await engine.page(PAGE_ENTRIES, { signal }) };
+      case "read_page": {
+        const page = await engine.page(PAGE_ENTRIES, { signal });
+        this.#names?.page(page.columns);
+        return { type: "page", ...page };
+      }
       case "start":
         return await this.#lane.run(() => this.#start(engine, action, signal));
       case "count":

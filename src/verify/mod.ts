@@ -55,6 +55,19 @@ export async function* checksums(path: string, { signal }: ChecksumOptions = {})
   yield* hashed(path, batch, reading);
 }
 
+/** Gives the checksums of `files`, read at `path` and listed under `name`, in their order. */
+export async function* checksumsOf(
+  files: readonly { readonly name: string; readonly path: string }[],
+  { signal }: ChecksumOptions = {},
+): AsyncGenerator<Checked> {
+  await using queue = NativeQueue.open();
+  for (let at = 0; at < files.length; at += BATCH_FILES) {
+    const batch = files.slice(at, at + BATCH_FILES);
+    const results = await hashFiles(queue, batch.map(({ path }) => path), { ...signal && { signal } });
+    for (const [i, result] of results.entries()) yield checkedAs(batch[i]!.name, result);
+  }
+}
+
 /**
  * Compares the files that `list` names below the folder `path` with their checksums, in the list's order. With a single
  * line, `path` may be the file itself.
@@ -118,9 +131,13 @@ async function* hashed(
   const results = await hashFiles(queue, paths, { ...signal && { signal } });
   for (const [i, result] of results.entries()) {
     const name = names[i] || root.slice(root.lastIndexOf("/") + 1);
-    if ("code" in result) yield { name, code: result.code, message: result.message };
-    else yield { sum: { hash: result.hash, name }, bytes: result.bytes };
+    yield checkedAs(name, result);
   }
+}
+
+function checkedAs(name: string, result: Hashed): Checked {
+  if ("code" in result) return { name, code: result.code, message: result.message };
+  return { sum: { hash: result.hash, name }, bytes: result.bytes };
 }
 
 /** Gives the names of the files in `path` relative to it, "" for itself, and what cannot be looked at. */

@@ -1,6 +1,6 @@
 /** `wormhole verify` as a person uses it. */
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
-import { assertTransfers, run } from "./harness.ts";
+import { assertFailed, assertTransfers, offer, run } from "./harness.ts";
 import { Sandbox } from "./sandbox.ts";
 
 Deno.test("verify compares with the list that verify --checksum made", async () => {
@@ -71,4 +71,68 @@ Deno.test("both sides show the same receipt of a folder, a stream and a text", a
     assertEquals([sent!.receipt_agreed, received!.receipt_agreed], [true, true]);
     assertEquals(received!.receipt, sent!.receipt);
   }
+});
+
+Deno.test("send and recv --checksum list the same files, and verify and b3sum accept the lists", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.file("from/tree/a", "hello");
+  await sandbox.file("from/tree/deep/line\nfeed", "there");
+  await sandbox.file("from/tree/back\\slash", "again");
+  await sandbox.file("from/other/tree", "a file of the same name");
+  await sandbox.file("into/tree/mine", "not of this transfer");
+  const into = sandbox.path("into");
+  const what = [sandbox.path("from/tree"), sandbox.path("from/other/tree")];
+  await using offered = await offer(sandbox, what, { send: ["--checksum"] });
+  const { receiver: person, code } = offered;
+  const received = await run(["recv", "--yes", "--rename", "--checksum", "-o", into, code], { person });
+  assertEquals(received.code, 0, received.stderr);
+  const sent = await offered.sender.ending();
+  assertEquals(sent.code, 0, sent.stderr);
+  const listed = sent.events.filter(({ event }) => event === "checksum").map(({ name }) => name);
+  assertEquals(listed.sort(), ["tree (2)", "tree/a", "tree/back\\slash", "tree/deep/line\nfeed"]);
+  // The receiver had something of that name: its list says where the files are now.
+  const ours = new TextDecoder().decode(received.stdout);
+  const names = ours.trimEnd().split("\n").map((line) => line.split("  ")[1]!).sort();
+  assertEquals(names, ["tree (2) (2)", "tree (2)/a", "tree (2)/back\\\\slash", "tree (2)/deep/line\\nfeed"]);
+  const list = await sandbox.file("list", ours);
+  const good = await run(["verify", "--json", into, list], { person });
+  assertEquals([good.code, good.events.at(-1)?.files], [0, 4], good.stderr);
+  const b3sum = await new Deno.Command("b3sum", { args: ["-c", list], cwd: into }).output().catch(() =>
+    undefined
+  );
+  // It is not on every machine; scripts of people have it.
+  if (b3sum) assertEquals(b3sum.code, 0, new TextDecoder().decode(b3sum.stderr));
+});
+
+Deno.test("recv --checksum lists what was wanted and arrived, into a folder that holds more", async () => {
+  await using sandbox = await Sandbox.create();
+  for (const name of ["a.txt", "b.jpg", "deep/c.txt"]) await sandbox.file(`from/tree/${name}`, name);
+  await sandbox.file("into/tree/old.txt", "old");
+  const recv = ["--yes", "--overwrite", "--only", "*.txt", "--checksum"];
+  const ends = await assertTransfers(sandbox, [sandbox.path("from/tree")], sandbox.path("into"), { recv });
+  const sums = ends.receiver.events.filter(({ event }) => event === "checksum").map(({ name }) => name);
+  assertEquals(sums.sort(), ["tree/a.txt", "tree/deep/c.txt"]);
+  assertEquals(ends.receiver.events.at(-1)?.event, "done");
+});
+
+Deno.test("--checksum of what is no file is refused or said in one sentence", async () => {
+  await using sandbox = await Sandbox.create();
+  const person = await sandbox.person("sender");
+  for (
+    const [args, words] of [
+      [["send", "--checksum", "--text", "x"], /a text is no file/],
+      [["send", "--checksum", "-"], /standard input can be read only once/],
+      [["recv", "--checksum", "--stdout", "7-guitarist-zulu"], /--checksum/],
+    ] as const
+  ) assertFailed(await run(args, { person }), 2, words);
+  const into = await sandbox.folder("into");
+  const text = await assertTransfers(sandbox, ["--text", "x"], into, { recv: ["--yes", "--checksum"] });
+  assertTrue(
+    text.receiver.events.some(({ event, message }) =>
+      event === "warning" && /a text is no file/.test(message)
+    ),
+  );
+  const recv = ["--yes", "--checksum"];
+  const stream = await assertTransfers(sandbox, ["-"], into, { recv, stdin: new TextEncoder().encode("x") });
+  assertEquals(stream.receiver.events.find(({ event }) => event === "checksum")?.name, "stdin");
 });

@@ -58,6 +58,10 @@ export const SEND = command({
       help: "Use this code instead of a new one; agree on it privately.",
       env: "WORMHOLE_CODE",
     }),
+    checksum: toggle({
+      group: "What is shown",
+      help: "Then write the checksum of every file that was sent, named as at the receiver, as b3sum does.",
+    }),
     receivers: option(receiverCount, {
       group: "Several receivers",
       help:
@@ -145,6 +149,11 @@ export const RECV = command({
       group: "What is written",
       help: "Write a single file or text to standard output.",
       conflicts: ["output"],
+    }),
+    checksum: toggle({
+      group: "What is shown",
+      help: "Then write the checksum of every file that was offered and is there, as b3sum does.",
+      conflicts: ["stdout"],
     }),
     overwrite: toggle({
       group: "Existing files",

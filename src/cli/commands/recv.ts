@@ -1,11 +1,13 @@
 import { WormholeError } from "../../base/errors.ts";
+import { join } from "../../base/paths.ts";
 import { completeWord } from "../../pairing/mod.ts";
 import { recv } from "../../recv/mod.ts";
-import type { Acceptance, Offer, TransferOutcome } from "../../transfer/mod.ts";
+import type { Acceptance, Offer, TransferFile, TransferOutcome } from "../../transfer/mod.ts";
 import type { Context } from "../context.ts";
 import { completeCode } from "../line_editor.ts";
 import { askExisting, askLine, askYesNo } from "../prompt.ts";
 import type { RecvArgs } from "../table.ts";
+import { TransferSums } from "../transfer_sums.ts";
 import { AGENT, confirmVerifier, finish, peerEvent, ProgressShow } from "../transfer_show.ts";
 
 /**
@@ -23,17 +25,26 @@ export async function run(context: Context<RecvArgs>): Promise<void> {
     return;
   }
   const destination = await folder(args.output ?? ".");
-  const outcome = await receive(context, destination);
+  const sums = args.checksum ? new TransferSums((name) => join(destination, name)) : undefined;
+  const outcome = await receive(context, destination, sums);
   if (outcome.text !== undefined) output.emit({ event: "text", text: outcome.text });
+  if (sums && outcome.kind === "text") {
+    output.emit({ event: "warning", message: "a text is no file: there is no checksum of it" });
+  } else await sums?.show(outcome.failed, context);
   finish(outcome, {
     direction: "recv",
     destination: outcome.kind === "text" ? null : destination,
     output,
     log,
   });
+  sums?.assertRead();
 }
 
-async function receive(context: Context<RecvArgs>, destination: string): Promise<TransferOutcome> {
+async function receive(
+  context: Context<RecvArgs>,
+  destination: string,
+  sums?: TransferSums,
+): Promise<TransferOutcome> {
   const { args, config, settings, output, clock, signal } = context;
   if (args.code === undefined) assertCanAsk(context);
   const show = new ProgressShow(context);
@@ -59,6 +70,7 @@ async function receive(context: Context<RecvArgs>, destination: string): Promise
       if (peer) output.emit(peer);
     },
     onLooking: () => context.log.info("looking for the sender on this network"),
+    ...sums && { onFile: (file: TransferFile) => sums.add(file) },
     onProgress: (progress) => show.progress(progress),
     // What goes to standard output is staged where nobody would look for it.
     resume: !args.stdout,

@@ -1,9 +1,11 @@
 import { WormholeError } from "../../base/errors.ts";
+import { decodeName } from "../../base/names.ts";
 import { send, type SendOptions } from "../../send/mod.ts";
-import type { SendSource } from "../../transfer/mod.ts";
+import type { SendSource, TransferFile } from "../../transfer/mod.ts";
 import type { Context } from "../context.ts";
 import type { CodeEvent } from "../events.ts";
 import type { SendArgs } from "../table.ts";
+import { TransferSums } from "../transfer_sums.ts";
 import { AGENT, confirmVerifier, finish, peerEvent, ProgressShow } from "../transfer_show.ts";
 
 /**
@@ -19,8 +21,9 @@ export async function run(context: Context<SendArgs>): Promise<void> {
     return await runMany(context, args.receivers);
   }
   const show = new ProgressShow(context);
+  const sums = sumsFor(context);
   const outcome = await send({
-    ...sendOptions(context),
+    ...sendOptions(context, sums),
     ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
     onEvent: (event) => {
       if (event.type === "code") showCode({ code: event.code, port: event.port ?? null }, context);
@@ -30,11 +33,29 @@ export async function run(context: Context<SendArgs>): Promise<void> {
     },
     onProgress: (progress) => show.progress(progress),
   });
+  await sums?.show(outcome.failed, context);
   finish(outcome, { direction: "send", destination: null, output, log: context.log });
+  sums?.assertRead();
+}
+
+/**
+ * Gives what collects checksums where they are wanted.
+ *
+ * @throws {WormholeError} USAGE when what is sent has none.
+ */
+export function sumsFor({ args }: Context<SendArgs>): TransferSums | undefined {
+  if (!args.checksum) return undefined;
+  const why = args.text !== undefined
+    ? "a text is no file"
+    : args.path.includes("-")
+    ? "standard input can be read only once; the receiver can use it"
+    : undefined;
+  if (why === undefined) return new TransferSums();
+  throw new WormholeError("USAGE", `Cannot use --checksum: ${why}`);
 }
 
 /** Gives what one receiver and several have in common. */
-export function sendOptions(context: Context<SendArgs>) {
+export function sendOptions(context: Context<SendArgs>, sums: TransferSums | undefined) {
   const { args, config, settings, output, clock, signal } = context;
   return {
     content: contentOf(args, config),
@@ -53,7 +74,11 @@ export function sendOptions(context: Context<SendArgs>) {
     compression: args.compress,
     compressionLevel: config.compressionLevel,
     ...args.timeout !== undefined && { timeoutMs: args.timeout },
-    onSource: (source: SendSource) => offer(source, context),
+    onSource: (source: SendSource) => {
+      sums?.below(new Map(source.roots.map(({ name }, i) => [decodeName(name), args.path[i]!])));
+      offer(source, context);
+    },
+    ...sums && { onFile: (file: TransferFile) => sums.add(file) },
     onWarning: (message: string) => output.emit({ event: "warning", message }),
     clock,
     signal,

@@ -11,7 +11,7 @@ import type { Output, OutputEvent, ReceiverSummary } from "../events.ts";
 import { asFailure } from "../exit.ts";
 import type { SendArgs } from "../table.ts";
 import { confirmVerifier, peerEvent, ProgressShow, tellOutcome } from "../transfer_show.ts";
-import { sendOptions, showCode } from "./send.ts";
+import { sendOptions, showCode, sumsFor } from "./send.ts";
 
 /**
  * Runs `wormhole send --receivers`.
@@ -27,8 +27,9 @@ export async function runMany(context: Context<SendArgs>, receivers: number | "a
     shows.set(receiver, known);
     return known;
   };
+  const sums = sumsFor(context);
   const result = await sendMany({
-    ...sendOptions(context),
+    ...sendOptions(context, sums),
     receivers,
     maxGuesses: args.guesses,
     onCodes: (codes) => {
@@ -50,9 +51,12 @@ export async function runMany(context: Context<SendArgs>, receivers: number | "a
     onWrongGuess: (wrong) => output.emit({ event: "wrong_guess", wrong, allowed: args.guesses }),
     onGone: (error) => log.info("somebody came and went", { reason: asFailure(error).message }),
   });
+  // What some receivers failed to take was sent nevertheless.
+  await sums?.show([], context);
   output.emit(summary(result));
   const failure = crowdFailure(result);
   if (failure !== undefined) throw failure;
+  sums?.assertRead();
 }
 
 /** Gives `output` for what concerns one receiver. */
