@@ -1,7 +1,6 @@
 //! What the receiver expects: the manifest's entries become staged directories, files to request and
 //! links to make; and at the end everything is put in its final place.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +10,7 @@ use super::leftover::{LeftoverPage, Leftovers, Verified, gaps};
 use super::receive::Inbox;
 use super::report::Failure;
 use super::target::Target;
+use super::tree::{Directory, Link, Tree};
 use crate::error::{Error, Kind, Result};
 use crate::io::backend::Backend;
 use crate::io::columns::{Columns, Entry, KIND_DIRECTORY, KIND_FILE, KIND_STREAM, KIND_SYMLINK, NO_PARENT};
@@ -19,10 +19,6 @@ use crate::io::stage::{CommitPolicy, Staging};
 
 /// Failures that a commit names; more are only counted.
 const MAX_COMMIT_FAILURES: usize = 1000;
-
-/// Bytes of all paths of directories and links, and of the links' targets, that are kept until the end: 512 MiB. The
-/// manifest's pages say names only, so a deep tree takes more here than on the wire.
-const MAX_TREE_BYTES: usize = 512 * 1024 * 1024;
 
 /// What happens to one root when its final name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,34 +67,6 @@ pub struct ReceiveSession {
     pub inbox: Arc<Inbox>,
     pub leftovers: Mutex<Leftovers>,
     tree: Mutex<Tree>,
-}
-
-#[derive(Default)]
-struct Tree {
-    next: u32,
-    roots: Vec<(RootPlan, Vec<u8>)>,
-    directories: HashMap<u32, Directory>,
-    links: Vec<Link>,
-    /// Bytes of what counts for [`MAX_TREE_BYTES`].
-    bytes: usize,
-}
-
-struct Directory {
-    /// Path in staging.
-    path: Arc<[u8]>,
-    /// Index into `roots`.
-    root: usize,
-    parent: u32,
-    mode: u32,
-    mtime: i64,
-    made: bool,
-}
-
-struct Link {
-    path: Vec<u8>,
-    root: usize,
-    target: Vec<u8>,
-    mtime: i64,
 }
 
 impl ReceiveSession {
@@ -367,74 +335,6 @@ impl Placed {
         if self.failed.len() < MAX_COMMIT_FAILURES {
             self.failed.push(Failure::placed(NO_PARENT, staged, final_path, error));
         }
-    }
-}
-
-impl Tree {
-    /// The entry's path in staging and its root; `None` when its parent could not be made.
-    fn place(&mut self, entry: &Entry<'_>, plans: &[RootPlan]) -> Result<Option<(Vec<u8>, usize)>> {
-        if entry.parent == NO_PARENT {
-            let Some(plan) = plans.iter().find(|plan| plan.entry == entry.id) else {
-                return Ok(None);
-            };
-            // The root's own name plays no part in staging, so no two roots can meet there.
-            let path = entry.id.to_string().into_bytes();
-            self.roots.push((plan.clone(), path.clone()));
-            return Ok(Some((path, self.roots.len() - 1)));
-        }
-        if entry.parent >= entry.id {
-            return Err(Error::new(Kind::Protocol, "The manifest has an entry before its directory"));
-        }
-        let Some(parent) = self.directories.get(&entry.parent) else { return Ok(None) };
-        let mut path = Vec::with_capacity(parent.path.len() + 1 + entry.name.len());
-        path.extend_from_slice(&parent.path);
-        path.push(b'/');
-        path.extend_from_slice(entry.name);
-        Ok(Some((path, parent.root)))
-    }
-
-    /// Makes a directory and those above it.
-    fn make_directories(&mut self, staging: &Staging, id: u32) -> Result<()> {
-        let Some(directory) = self.directories.get(&id) else {
-            return Err(Error::new(Kind::NotFound, "its directory could not be made"));
-        };
-        if directory.made {
-            return Ok(());
-        }
-        let path = directory.path.clone();
-        for parent in self.missing_above(directory.parent) {
-            let above = self.directories.get_mut(&parent).expect("listed just above");
-            staging.make_directory(&above.path)?;
-            above.made = true;
-        }
-        staging.make_directory(&path)?;
-        self.directories.get_mut(&id).expect("looked up above").made = true;
-        Ok(())
-    }
-
-    /// Directories above one that are not made yet, topmost first.
-    fn missing_above(&self, mut parent: u32) -> Vec<u32> {
-        let mut missing = Vec::new();
-        while let Some(directory) = self.directories.get(&parent).filter(|directory| !directory.made) {
-            missing.push(parent);
-            parent = directory.parent;
-        }
-        missing.reverse();
-        missing
-    }
-
-    /// Counts `bytes` that stay in memory until the end.
-    fn keep(&mut self, bytes: usize) -> Result<()> {
-        self.bytes += bytes;
-        if self.bytes <= MAX_TREE_BYTES {
-            return Ok(());
-        }
-        Err(Error::new(Kind::LimitExceeded, "The manifest's paths take too much memory"))
-    }
-
-    fn final_path(&self, root: usize, path: &[u8]) -> Vec<u8> {
-        let (plan, staged) = &self.roots[root];
-        [&plan.final_name, &path[staged.len()..]].concat()
     }
 }
 

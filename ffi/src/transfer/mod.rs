@@ -21,6 +21,7 @@ pub mod send;
 pub mod send_streams;
 pub mod source;
 pub mod target;
+mod tree;
 pub mod version;
 pub mod work;
 
