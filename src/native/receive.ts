@@ -8,6 +8,14 @@ import {
   type VersionedPage,
 } from "./leftover.ts";
 import type { NativeQueue } from "./queue.ts";
+import {
+  placePieces,
+  type PlaceRequest,
+  type PlaceResult,
+  releaseHeld,
+  type ReleaseResult,
+  type StampsResult,
+} from "./reuse.ts";
 
 /** Where one root of a manifest goes. */
 export interface RootPlan {
@@ -24,8 +32,12 @@ export interface ExpectResult {
   readonly ranges: Uint8Array;
   /** Bytes that an earlier transfer brought; they count as received. */
   readonly resumed: number;
+  /** u32 each: entries that wait for {@linkcode NativeReceive.place} or {@linkcode NativeReceive.release}. */
+  readonly held: Uint8Array;
+  /** u32 each: entries whose file at the final path stays. They count in `complete`, their bytes in `resumed`. */
+  readonly kept: Uint8Array;
   readonly skipped: number;
-  /** Files that are complete without asking: empty, or brought by an earlier transfer; they count in `files_done`. */
+  /** Files that are complete without asking: empty, kept, or brought by an earlier transfer; they count in `files_done`. */
   readonly complete: number;
   readonly failed: readonly NativeFailure[];
 }
@@ -100,6 +112,8 @@ export class NativeReceive implements AsyncDisposable {
       readonly io?: string;
       /** Given when a journal is kept: staging folders of earlier transfers that stay where they are. */
       readonly kept?: readonly Uint8Array[];
+      /** Files of at least so many bytes are remembered for {@linkcode NativeReceive.stamps}; none by default. */
+      readonly remember_bytes?: number;
     },
   ): Promise<NativeReceive> {
     return new NativeReceive(queue, await queue.call("receive.open", options));
@@ -133,6 +147,15 @@ export class NativeReceive implements AsyncDisposable {
   /**
    * Takes the next page: makes directories, registers files. `wanted` has a bit per entry, lowest first; roots
    * without a plan are passed over with all that is in them.
+   *
+   * `held`, as `wanted`: those files are registered and outstanding, but in neither `requested` nor `ranges`; ignored for
+   * what is no file, is empty, or is complete without asking. What an earlier transfer brought of them counts at once.
+   *
+   * `kept`, as `wanted`, with 40 bytes for each bit in `kept_stamps`: the file at the final path is that content already.
+   * It stays where it is, and gets its mode and time when the rest is put in place. When it has another stamp by then it
+   * is left alone and fails with SOURCE_CHANGED. One that has another stamp now, or cannot be given what it lacks (it
+   * is somebody else's, or has other hard links), is not kept but held or requested; so is all in a root whose policy is
+   * not `overwrite`.
    */
   expect(
     page: {
@@ -140,11 +163,32 @@ export class NativeReceive implements AsyncDisposable {
       /** u64 per entry. */
       readonly versions?: Uint8Array;
       readonly wanted: Uint8Array;
+      readonly held?: Uint8Array;
+      readonly kept?: Uint8Array;
+      readonly kept_stamps?: Uint8Array;
       readonly roots: readonly RootPlan[];
     },
     { signal }: WaitOptions = {},
   ): Promise<ExpectResult> {
     return this.#queue.call("receive.expect", { receive: this.#receive, ...page }, { signal });
+  }
+
+  /** As {@linkcode placePieces}. */
+  place(request: PlaceRequest, { signal }: WaitOptions = {}): Promise<PlaceResult> {
+    return placePieces(this.#queue, { receive: this.#receive, ...request }, { signal });
+  }
+
+  /** As {@linkcode releaseHeld}. */
+  release(entry: number): Promise<ReleaseResult> {
+    return releaseHeld(this.#queue, { receive: this.#receive, entry });
+  }
+
+  /**
+   * After {@linkcode NativeReceive.commit}: where files of at least `remember_bytes` are, and their stamps; none where it
+   * was not placed or has changed since. At most 4096 entries (u32 each) a call; of a session, the first 2^20 files.
+   */
+  stamps(entries: Uint8Array): Promise<StampsResult> {
+    return this.#queue.call("receive.stamps", { receive: this.#receive, entries });
   }
 
   /** Takes up to that many further streams from a connection; again and again, from any connection. */

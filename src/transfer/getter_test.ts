@@ -12,6 +12,8 @@ type GetterScript = Script<GetterEvent, GetterAction>;
 const EXPECTED: ExpectResult = {
   requested: new Uint8Array(),
   ranges: new Uint8Array(),
+  held: new Uint8Array(),
+  kept: new Uint8Array(),
   resumed: 0,
   skipped: 0,
   complete: 0,

@@ -203,6 +203,8 @@ function hold<Event, Action extends { type: string }>(
 const EXPECTED: ExpectResult = {
   requested: NONE,
   ranges: NONE,
+  held: NONE,
+  kept: NONE,
   resumed: 0,
   skipped: 0,
   complete: 0,

@@ -18,6 +18,7 @@ pub mod net;
 pub mod pairing;
 pub mod queue;
 pub mod receive;
+pub mod reuse;
 pub mod send;
 pub mod walk;
 
@@ -33,6 +34,7 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     mdns::OPERATIONS,
     send::OPERATIONS,
     receive::OPERATIONS,
+    reuse::OPERATIONS,
 ];
 
 /// Size of the caller's error buffer; longer texts are cut.

@@ -1,13 +1,13 @@
 //! `src/native/receive.ts`: the receiving engine.
 
 use super::LocalPath;
-use super::engine::{MAX_STREAMS, backend_of, counters, within};
+use super::engine::{MAX_STREAMS, backend_of, counters, numbers, ranges_of, within};
 use crate::error::{Error, Kind, Result};
 use crate::io::columns::Columns;
 use crate::net::Connection;
 use crate::op::{self, Context, Op, OpFuture, blocking};
 use crate::transfer::arrivals;
-use crate::transfer::expect::{ReceiveSession, RootPlan, RootPolicy};
+use crate::transfer::expect::{Page, ReceiveSession, RootPlan, RootPolicy};
 use crate::transfer::links::Link;
 use crate::transfer::report::Failure;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ struct ReceiveOpenArgs {
     io: Option<String>,
     /// Given when TypeScript keeps a journal: staging folders of earlier transfers that stay.
     kept: Option<Vec<ByteBuf>>,
+    /// Files of at least so many bytes are remembered; none without it.
+    remember_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -51,12 +53,17 @@ fn receive_open(context: Context, args: &[u8]) -> OpFuture {
         let (destination, pool_bytes) = (args.destination.0, args.pool_bytes);
         let session = blocking(move || {
             let io = backend_of(args.io.as_deref())?;
+            let path = destination.clone();
             let session = match args.kept {
                 Some(kept) => {
                     let kept: Vec<Vec<u8>> = kept.into_iter().map(ByteBuf::into_vec).collect();
                     ReceiveSession::open_journaled(destination, pool_bytes, &kept)?
                 }
                 None => ReceiveSession::open(destination, pool_bytes)?,
+            };
+            let session = match args.remember_bytes {
+                Some(least_bytes) => session.with_memory(least_bytes, &path),
+                None => session,
             };
             Ok(session.with_io(io))
         })
@@ -82,6 +89,13 @@ struct ExpectArgs {
     versions: ByteBuf,
     wanted: ByteBuf,
     #[serde(default)]
+    held: ByteBuf,
+    #[serde(default)]
+    kept: ByteBuf,
+    /// 40 bytes for each bit of `kept`.
+    #[serde(default)]
+    kept_stamps: ByteBuf,
+    #[serde(default)]
     roots: Vec<RootPlanArgs>,
 }
 
@@ -89,6 +103,9 @@ struct ExpectArgs {
 struct ExpectResult {
     requested: ByteBuf,
     ranges: ByteBuf,
+    /// u32 each.
+    held: ByteBuf,
+    kept: ByteBuf,
     resumed: u64,
     skipped: u64,
     complete: u64,
@@ -100,22 +117,25 @@ fn receive_expect(context: Context, args: &[u8]) -> OpFuture {
         let session = context.objects.get::<ReceiveSession>(args.receive)?;
         let plans: Vec<RootPlan> = args.roots.into_iter().map(root_plan).collect::<Result<_>>()?;
         let versions = super::leftover::versions_of(&args.versions);
-        let expected =
-            blocking(move || session.expect_versions(&args.columns, &versions, &args.wanted, &plans)).await?;
-        let mut requested = Vec::with_capacity(expected.runs.len() * 8);
-        for (first, last) in &expected.runs {
-            requested.extend_from_slice(&first.to_le_bytes());
-            requested.extend_from_slice(&last.to_le_bytes());
-        }
-        let mut ranges = Vec::with_capacity(expected.ranges.len() * 24);
-        for (entry, offset, length) in &expected.ranges {
-            ranges.extend_from_slice(&u64::from(*entry).to_le_bytes());
-            ranges.extend_from_slice(&offset.to_le_bytes());
-            ranges.extend_from_slice(&length.to_le_bytes());
-        }
+        let kept_stamps = super::reuse::stamps_of(&args.kept_stamps)?;
+        let expected = blocking(move || {
+            session.expect_page(&Page {
+                columns: &args.columns,
+                versions: &versions,
+                wanted: &args.wanted,
+                held: &args.held,
+                kept: &args.kept,
+                kept_stamps: &kept_stamps,
+                plans: &plans,
+            })
+        })
+        .await?;
+        let requested = expected.runs.iter().flat_map(|(first, last)| [*first, *last]);
         Ok(ExpectResult {
-            requested: ByteBuf::from(requested),
-            ranges: ByteBuf::from(ranges),
+            requested: numbers(requested),
+            ranges: ranges_of(expected.ranges.iter().copied()),
+            held: numbers(expected.held),
+            kept: numbers(expected.kept),
             resumed: expected.resumed,
             skipped: expected.skipped,
             complete: expected.complete,

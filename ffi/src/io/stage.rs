@@ -250,7 +250,7 @@ pub(super) fn permissions(mode: u32) -> Mode {
     Mode::from_raw_mode((mode & 0o777) as _)
 }
 
-fn times(mtime_ns: i64) -> Timestamps {
+pub(super) fn times(mtime_ns: i64) -> Timestamps {
     Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec {

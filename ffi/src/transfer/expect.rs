@@ -1,21 +1,25 @@
 //! What the receiver expects: the manifest's entries become staged directories, files to request and
 //! links to make; and at the end everything is put in its final place.
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 
 use super::leftover::{LeftoverPage, Leftovers, Verified, gaps};
-use super::receive::Inbox;
+use super::receive::{Inbox, MAX_SINGLE_SYNCS};
+use super::remember::Remembered;
 use super::report::Failure;
 use super::target::Target;
 use super::tree::{Directory, Link, Tree};
 use crate::error::{Error, Kind, Result};
 use crate::io::backend::Backend;
 use crate::io::columns::{Columns, Entry, KIND_DIRECTORY, KIND_FILE, KIND_STREAM, KIND_SYMLINK, NO_PARENT};
+use crate::io::kept::KeptFile;
 use crate::io::leftover::LeftoverFolder;
 use crate::io::stage::{CommitPolicy, Staging};
+use crate::io::stamp::Stamp;
 
 /// Failures that a commit names; more are only counted.
 const MAX_COMMIT_FAILURES: usize = 1000;
@@ -46,10 +50,38 @@ pub struct Expected {
     /// Bytes that an earlier transfer brought; they count as received.
     pub resumed: u64,
     pub skipped: u64,
-    /// Files that are complete without asking: without content, or brought whole by an earlier transfer.
+    /// Files that are complete without asking: without content, kept, or brought whole by an earlier transfer.
     pub complete: u64,
+    /// Entries that wait for local bytes, or to be released.
+    pub held: Vec<u32>,
+    /// Entries whose file at the final path stays.
+    pub kept: Vec<u32>,
     pub failures: Vec<Failure>,
     targets: Vec<Arc<Target>>,
+}
+
+/// A page of the manifest with what is to become of its entries. The bitmaps have a bit per entry, lowest first; an empty
+/// one is all zeros.
+#[derive(Clone, Copy)]
+pub struct Page<'a> {
+    pub columns: &'a Columns,
+    /// One per entry, or nothing.
+    pub versions: &'a [u64],
+    pub wanted: &'a [u8],
+    /// Files that are not to be asked for yet.
+    pub held: &'a [u8],
+    /// Files whose content is at the final path already, as long as that has its stamp of `kept_stamps`.
+    pub kept: &'a [u8],
+    pub kept_stamps: &'a [Stamp],
+    pub plans: &'a [RootPlan],
+}
+
+/// What is known of one leaf beside what the manifest says.
+struct Leaf<'a> {
+    entry: &'a Entry<'a>,
+    version: u64,
+    is_held: bool,
+    kept: Option<Stamp>,
 }
 
 /// What was put in place.
@@ -66,6 +98,7 @@ pub struct Placed {
 pub struct ReceiveSession {
     pub inbox: Arc<Inbox>,
     pub leftovers: Mutex<Leftovers>,
+    pub remembered: Mutex<Remembered>,
     tree: Mutex<Tree>,
 }
 
@@ -90,6 +123,7 @@ impl ReceiveSession {
         ReceiveSession {
             inbox: Arc::new(Inbox::new(staging, verified, pool_bytes)),
             leftovers: Mutex::default(),
+            remembered: Mutex::default(),
             tree: Mutex::default(),
         }
     }
@@ -109,21 +143,29 @@ impl ReceiveSession {
         self
     }
 
-    /// Takes one page, in order. `wanted` has a bit per entry of the page, lowest first.
-    pub fn expect(&self, columns: &Columns, wanted: &[u8], plans: &[RootPlan]) -> Result<Expected> {
-        self.expect_versions(columns, &[], wanted, plans)
+    /// Remembers where files of at least `least_bytes` come to lie; before anything is expected.
+    pub fn with_memory(self, least_bytes: u64, destination: &Path) -> ReceiveSession {
+        *self.remembered.lock().unwrap() = Remembered::new(least_bytes, destination);
+        self
     }
 
-    /// As [`ReceiveSession::expect`]; `versions` has one number per entry, or nothing.
-    pub fn expect_versions(
-        &self,
-        columns: &Columns,
-        versions: &[u64],
-        wanted: &[u8],
-        plans: &[RootPlan],
-    ) -> Result<Expected> {
+    /// Takes one page, in order. `wanted` has a bit per entry of the page, lowest first.
+    pub fn expect(&self, columns: &Columns, wanted: &[u8], plans: &[RootPlan]) -> Result<Expected> {
+        let (held, kept): (&[u8], &[u8]) = Default::default();
+        self.expect_page(&Page { columns, versions: &[], wanted, held, kept, kept_stamps: &[], plans })
+    }
+
+    /// As [`ReceiveSession::expect`], with all that may be known of a page.
+    pub fn expect_page(&self, page: &Page<'_>) -> Result<Expected> {
+        let Page { columns, versions, wanted, plans, .. } = *page;
+        let bitmap_bytes = (columns.count as usize).div_ceil(8);
+        let is_cut = |bitmap: &[u8]| !bitmap.is_empty() && bitmap.len() < bitmap_bytes;
+        if is_cut(page.held) || is_cut(page.kept) {
+            return Err(Error::new(Kind::InvalidArgument, "a bitmap of the page is cut"));
+        }
+        let mut kept_stamps = page.kept_stamps.iter();
         let mut tree = self.tree.lock().unwrap();
-        if columns.first != tree.next || wanted.len() < (columns.count as usize).div_ceil(8) {
+        if columns.first != tree.next || wanted.len() < bitmap_bytes {
             return Err(Error::new(Kind::Protocol, "The manifest's pages do not follow each other"));
         }
         tree.next = columns
@@ -134,7 +176,14 @@ impl ReceiveSession {
         let mut expected = Expected::default();
         for entry in columns.iter() {
             let index = (entry.id - columns.first) as usize;
-            let is_wanted = wanted[index / 8] >> (index % 8) & 1 == 1;
+            let bit = |bitmap: &[u8]| !bitmap.is_empty() && bitmap[index / 8] >> (index % 8) & 1 == 1;
+            let is_wanted = bit(wanted);
+            let kept = match bit(page.kept) {
+                true => Some(*kept_stamps.next().ok_or_else(|| {
+                    Error::new(Kind::InvalidArgument, "a kept entry of the page has no stamp")
+                })?),
+                false => None,
+            };
             let (path, root) = match tree.place(&entry, plans)? {
                 Some(place) => place,
                 None => {
@@ -150,7 +199,8 @@ impl ReceiveSession {
                 }
                 _ => {
                     let version = versions.get(index).copied().unwrap_or(0);
-                    self.expect_leaf(&mut tree, (&entry, version), path.clone(), root, &mut expected)
+                    let leaf = Leaf { entry: &entry, version, is_held: bit(page.held), kept };
+                    self.expect_leaf(&mut tree, &leaf, path.clone(), root, &mut expected)
                 }
             };
             match result {
@@ -205,16 +255,24 @@ impl ReceiveSession {
     fn expect_leaf(
         &self,
         tree: &mut Tree,
-        (entry, version): (&Entry<'_>, u64),
+        leaf: &Leaf<'_>,
         path: Vec<u8>,
         root: usize,
         expected: &mut Expected,
     ) -> Result<()> {
+        let entry = leaf.entry;
         if tree.roots[root].0.policy == RootPolicy::Skip
             && self.inbox.staging.has_final(&tree.final_path(root, &path))?
         {
             expected.skipped += 1;
             return Ok(());
+        }
+        if entry.kind == KIND_FILE && entry.size > 0 {
+            let below = &path[tree.roots[root].1.len()..];
+            self.remembered.lock().unwrap().expect(entry.id, entry.size, root, below);
+            if self.keep(tree, leaf, &path, root, expected)? {
+                return Ok(());
+            }
         }
         if entry.parent != NO_PARENT {
             tree.make_directories(&self.inbox.staging, entry.parent)?;
@@ -235,7 +293,15 @@ impl ReceiveSession {
                 let final_path = tree.final_path(root, &path);
                 let paths = (path, final_path);
                 let target = Target::new(entry.id, paths, entry.size, entry.mode, entry.mtime);
-                let Some(target) = self.resume(target, version, expected)? else { return Ok(()) };
+                if leaf.is_held && entry.kind == KIND_FILE {
+                    target.hold();
+                }
+                let Some(target) = self.resume(target, leaf.version, expected)? else { return Ok(()) };
+                if target.is_held() {
+                    expected.held.push(entry.id);
+                    expected.targets.push(Arc::new(target));
+                    return Ok(());
+                }
                 expected.targets.push(Arc::new(target));
                 match expected.runs.last_mut() {
                     Some((_, last)) if *last + 1 == entry.id => *last = entry.id,
@@ -245,6 +311,32 @@ impl ReceiveSession {
             _ => return Err(Error::new(Kind::Protocol, "The manifest has an entry of an unknown kind")),
         }
         Ok(())
+    }
+
+    /// Leaves the file at the final path where it is; false when that cannot be.
+    fn keep(
+        &self,
+        tree: &mut Tree,
+        leaf: &Leaf<'_>,
+        path: &[u8],
+        root: usize,
+        expected: &mut Expected,
+    ) -> Result<bool> {
+        let Entry { id, size, mode, mtime, .. } = *leaf.entry;
+        let Some(stamp) = leaf.kept.filter(|_| tree.roots[root].0.policy == RootPolicy::Overwrite) else {
+            return Ok(false);
+        };
+        let file = KeptFile { path: tree.final_path(root, path), stamp, mode, mtime_ns: mtime };
+        if !file.may_stay(self.inbox.staging.destination(), size)? {
+            return Ok(false);
+        }
+        tree.keep(file.path.len())?;
+        tree.kept.push((id, file));
+        expected.kept.push(id);
+        expected.resumed += size;
+        expected.complete += 1;
+        self.inbox.report.file_done();
+        Ok(true)
     }
 
     /// Takes over what an earlier transfer brought of a file; gives the target back when there is nothing.
@@ -267,7 +359,12 @@ impl ReceiveSession {
             return Ok(None);
         }
         target.resume(staging.open_file(&target.path)?, &ranges);
-        expected.ranges.extend(missing.into_iter().map(|gap| (target.entry, gap.start, gap.end - gap.start)));
+        if target.is_held() {
+            expected.held.push(target.entry);
+        } else {
+            let gap = |gap: Range<u64>| (target.entry, gap.start, gap.end - gap.start);
+            expected.ranges.extend(missing.into_iter().map(gap));
+        }
         expected.targets.push(Arc::new(target));
         Ok(None)
     }
@@ -299,6 +396,8 @@ impl ReceiveSession {
             self.inbox.must_sync(&directory.path);
         }
         self.inbox.barrier()?;
+        self.remembered.lock().unwrap().look(staging, &tree);
+        self.settle(&std::mem::take(&mut tree.kept), &mut placed)?;
         for (plan, path) in std::mem::take(&mut tree.roots) {
             if !staging.has(&path)? {
                 continue;
@@ -324,6 +423,24 @@ impl ReceiveSession {
         Ok(placed)
     }
 
+    /// Gives the files that stayed what they lack.
+    fn settle(&self, kept: &[(u32, KeptFile)], placed: &mut Placed) -> Result<()> {
+        let staging = &self.inbox.staging;
+        // As in staging: beyond some, one sync of the file system is cheaper.
+        let one_by_one = kept.len() <= MAX_SINGLE_SYNCS;
+        for (entry, file) in kept {
+            match file.settle(staging.destination(), one_by_one) {
+                Ok(stamp) => {
+                    placed.files += 1;
+                    self.remembered.lock().unwrap().kept(*entry, stamp, &file.path);
+                }
+                Err(error) if error.kind == Kind::NoSpace => return Err(error),
+                Err(error) => placed.fail_entry(*entry, &file.path, &file.path, &error),
+            }
+        }
+        if one_by_one { Ok(()) } else { staging.barrier() }
+    }
+
     pub fn close(&self) {
         self.inbox.close();
     }
@@ -331,9 +448,13 @@ impl ReceiveSession {
 
 impl Placed {
     fn fail(&mut self, staged: &[u8], final_path: &[u8], error: &Error) {
+        self.fail_entry(NO_PARENT, staged, final_path, error);
+    }
+
+    fn fail_entry(&mut self, entry: u32, staged: &[u8], final_path: &[u8], error: &Error) {
         self.total_failed += 1;
         if self.failed.len() < MAX_COMMIT_FAILURES {
-            self.failed.push(Failure::placed(NO_PARENT, staged, final_path, error));
+            self.failed.push(Failure::placed(entry, staged, final_path, error));
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::io::backend::{Backend, select};
 use crate::io::columns::SIZE_UNKNOWN;
 use crate::io::name::quoted;
+use crate::io::sparse;
 use crate::io::stage::Staging;
 use crate::net::Source;
 
@@ -65,7 +66,7 @@ struct State {
 
 /// Up to this many files and directories are synced one by one. Beyond, one sync of the whole file
 /// system is cheaper, though it also waits for what other programs have written.
-const MAX_SINGLE_SYNCS: usize = 64;
+pub(super) const MAX_SINGLE_SYNCS: usize = 64;
 
 #[derive(Default)]
 enum Unsynced {
@@ -157,11 +158,54 @@ impl Inbox {
     fn targets(&self, records: &[Record]) -> Result<Vec<Option<Arc<Target>>>> {
         let state = self.state.lock().unwrap();
         let target = |record: &Record| match state.targets.get(&record.entry) {
-            Some(target) => Ok(Some(target.clone())),
+            Some(target) if !target.is_held() => Ok(Some(target.clone())),
             None if state.dropped.contains(&record.entry) => Ok(None),
-            None => Err(Error::new(Kind::Protocol, "The peer sent bytes that were not asked for")),
+            _ => Err(Error::new(Kind::Protocol, "The peer sent bytes that were not asked for")),
         };
         records.iter().map(target).collect()
+    }
+
+    /// A file that is neither complete nor failed.
+    pub(super) fn target(&self, entry: u32) -> Option<Arc<Target>> {
+        self.state.lock().unwrap().targets.get(&entry).cloned()
+    }
+
+    /// Whether an entry has failed here.
+    pub(super) fn has_dropped(&self, entry: u32) -> bool {
+        self.state.lock().unwrap().dropped.contains(&entry)
+    }
+
+    /// Does something to staging, which is neither sealed nor closed until it is done.
+    ///
+    /// # Errors
+    /// CLOSED when it is already.
+    pub(super) fn while_open<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let closed = self.closed.read().unwrap();
+        match *closed {
+            true => Err(Error::new(Kind::Closed, "the receive session is closed")),
+            false => act(),
+        }
+    }
+
+    /// Finishes a file of which everything is written; `file` is none when no byte of it ever was.
+    pub(super) fn complete(&self, target: &Target, file: Option<&std::fs::File>) -> Result<()> {
+        match file.map_or(Ok(()), |file| self.finish(target, file)) {
+            Ok(()) => {
+                self.must_sync(&target.path);
+                self.report.file_done();
+                self.forget(target.entry);
+            }
+            Err(error) if concerns_one_entry(error.kind) => self.fail_entry(target, &error),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn finish(&self, target: &Target, file: &std::fs::File) -> Result<()> {
+        if target.size == SIZE_UNKNOWN {
+            file.set_len(target.final_size()).map_err(|e| Error::io("Cannot write a received file", &e))?;
+        }
+        self.staging.finish_file(file, target.mode, target.mtime)
     }
 
     /// Takes complete files off the list.
@@ -318,6 +362,9 @@ impl Stream<'_> {
             file.write_all_at(data, record.offset)
                 .map_err(|error| Error::io("Cannot write a received file", &error))?;
         }
+        if record.is(FLAG_HOLE) && target.is_dirty() {
+            sparse::clear(&file, record.offset, record.length)?;
+        }
         if record.is(FLAG_END) {
             target.end(record.offset + record.length)?;
         }
@@ -329,23 +376,7 @@ impl Stream<'_> {
         // Before the file counts as done: whoever hears of the last file has heard of all bytes.
         self.inbox.report.moved(written);
         let Some(file) = target.complete(written) else { return Ok(()) };
-        match file.map_or(Ok(()), |file| self.finish(target, &file)) {
-            Ok(()) => {
-                self.inbox.must_sync(&target.path);
-                self.inbox.report.file_done();
-                self.inbox.forget(target.entry);
-            }
-            Err(error) if concerns_one_entry(error.kind) => self.inbox.fail_entry(target, &error),
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    fn finish(&self, target: &Target, file: &std::fs::File) -> Result<()> {
-        if target.size == SIZE_UNKNOWN {
-            file.set_len(target.final_size()).map_err(|e| Error::io("Cannot write a received file", &e))?;
-        }
-        self.inbox.staging.finish_file(file, target.mode, target.mtime)
+        self.inbox.complete(target, file.as_deref())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Kind, Result};
@@ -18,7 +19,21 @@ pub struct Target {
     pub size: u64,
     pub mode: u32,
     pub mtime: i64,
+    /// Held while local bytes are put into it, by one call at a time.
+    pub placing: Mutex<()>,
+    /// Nothing of it has been asked for yet, so nothing may come.
+    held: AtomicBool,
+    /// The staged file may have bytes where nothing counts, so that a hole has to be made there, not left.
+    is_dirty: AtomicBool,
     state: Mutex<State>,
+}
+
+/// What is in place of a file.
+pub struct Standing {
+    /// Sorted, apart; as long as the file is neither complete nor given up.
+    pub present: Vec<Range<u64>>,
+    /// Complete or given up.
+    pub is_over: bool,
 }
 
 #[derive(Default)]
@@ -47,6 +62,9 @@ impl Target {
             size,
             mode,
             mtime,
+            placing: Mutex::default(),
+            held: AtomicBool::new(false),
+            is_dirty: AtomicBool::new(false),
             state: Mutex::new(State { size: known, ..State::default() }),
         }
     }
@@ -70,10 +88,52 @@ impl Target {
     pub fn resume(&self, file: File, ranges: &[Range<u64>]) {
         let mut state = self.state.lock().unwrap();
         state.file = Some(Arc::new(file));
-        for range in ranges {
-            state.covered.add(range.start, range.end - range.start);
-            state.covered.written += range.end - range.start;
+        state.covered.add_written(ranges);
+        // What the transfer that died did not tell of may be anything.
+        self.soil();
+    }
+
+    /// Lets nothing come until [`Target::release`].
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::Release);
+    }
+
+    pub fn release(&self) {
+        self.held.store(false, Ordering::Release);
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Takes note that bytes are written that may never count; gives whether that was so before.
+    pub fn soil(&self) -> bool {
+        self.is_dirty.swap(true, Ordering::AcqRel)
+    }
+
+    pub fn is_dirty(&self) -> bool {
+        self.is_dirty.load(Ordering::Acquire)
+    }
+
+    pub fn standing(&self) -> Standing {
+        let state = self.state.lock().unwrap();
+        let present = state.covered.ranges.iter().map(|(&start, &end)| start..end).collect();
+        Standing { present, is_over: state.over }
+    }
+
+    /// Counts `ranges` (apart from each other and from all that is present) of a held file that are written and verified.
+    /// Gives the file when that is all of it; nothing is done when it was given up meanwhile.
+    pub fn add_placed(&self, ranges: &[Range<u64>]) -> Option<Arc<File>> {
+        let mut state = self.state.lock().unwrap();
+        if state.over {
+            return None;
         }
+        state.covered.add_written(ranges);
+        if state.size != Some(state.covered.written) {
+            return None;
+        }
+        state.over = true;
+        state.file.take()
     }
 
     /// Reserves a range before it is written; gives by how many the gaps between ranges have grown.
@@ -174,6 +234,14 @@ impl Covered {
         }
         self.ranges.insert(start, end);
         true
+    }
+
+    fn add_written(&mut self, ranges: &[Range<u64>]) {
+        for range in ranges {
+            let is_new = self.add(range.start, range.end - range.start);
+            debug_assert!(is_new);
+            self.written += range.end - range.start;
+        }
     }
 
     /// Gaps between the ranges.

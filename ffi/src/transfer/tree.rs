@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::expect::RootPlan;
 use crate::error::{Error, Kind, Result};
 use crate::io::columns::{Entry, NO_PARENT};
+use crate::io::kept::KeptFile;
 use crate::io::stage::Staging;
 
-/// Bytes of all paths of directories and links, and of the links' targets, that are kept until the end: 512 MiB. The
+/// Bytes of all paths of directories, links and files that stay, and of the links' targets, which are kept until the end: 512 MiB. The
 /// manifest's pages say names only, so a deep tree takes more here than on the wire.
 const MAX_TREE_BYTES: usize = 512 * 1024 * 1024;
 
@@ -18,6 +19,8 @@ pub(super) struct Tree {
     pub(super) roots: Vec<(RootPlan, Vec<u8>)>,
     pub(super) directories: HashMap<u32, Directory>,
     pub(super) links: Vec<Link>,
+    /// Files that stay where they are, with their entries.
+    pub(super) kept: Vec<(u32, KeptFile)>,
     /// Bytes of what counts for [`MAX_TREE_BYTES`].
     pub(super) bytes: usize,
 }

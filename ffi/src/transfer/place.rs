@@ -1,0 +1,219 @@
+//! Local bytes for held files: copied into staging, proved, and only then counted, as if they had come over the wire.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::leftover::gaps;
+use super::pieces::{self, Copy, Piece};
+use super::receive::{Inbox, concerns_one_entry};
+use super::target::Target;
+use crate::chunk::hash::hash_range;
+use crate::error::{Error, Kind, Result};
+use crate::io::backend::CopyRange;
+use crate::io::stamp::Stamp;
+use crate::io::{local, sparse};
+
+/// Bytes copied at once: between two copies a call may be cancelled or the session closed. Where the file system shares
+/// storage it is one operation each; elsewhere about 50 ms.
+const STEP_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Ranges of one file that are remembered as present; what was copied beyond comes over the wire. 1 MiB of memory and
+/// 400 KiB of requests.
+const MAX_RANGES: usize = 16_384;
+
+/// What may be put into a held file.
+pub struct Request {
+    pub entry: u32,
+    pub sources: Vec<(PathBuf, Stamp)>,
+    /// [`pieces::PIECE_BYTES`] each.
+    pub pieces: Vec<u8>,
+    /// The file stays held.
+    pub hold: bool,
+}
+
+/// What became of a file by local bytes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What is missing of it, and nothing when it is complete or has failed.
+    pub missing: Vec<Range<u64>>,
+    pub placed: u64,
+    pub is_complete: bool,
+    /// Sources of which nothing counted.
+    pub stale: Vec<u32>,
+    /// Pieces that are not what they should be.
+    pub rejected: u32,
+}
+
+/// What is missing of a file that is held no longer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Released {
+    pub missing: Vec<Range<u64>>,
+    /// Nothing of it is present.
+    pub is_whole: bool,
+    /// It is complete or has failed.
+    pub is_over: bool,
+}
+
+impl Inbox {
+    /// Puts local bytes into a held file. Blocks.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT when the file is not held or the pieces cannot be; CANCELLED and CLOSED, between copies, and then
+    /// nothing counts and the file is still held; what the disk says of the staged file.
+    pub fn place(&self, request: &Request, cancelled: &dyn Fn() -> bool) -> Result<Outcome> {
+        let Some(target) = self.target(request.entry) else {
+            return if self.has_dropped(request.entry) { Ok(Outcome::default()) } else { Err(not_held()) };
+        };
+        let _alone = target.placing.lock().unwrap();
+        if !target.is_held() {
+            return Err(not_held());
+        }
+        let sizes: Vec<u64> = request.sources.iter().map(|(_, stamp)| stamp.size).collect();
+        let pieces = pieces::decode(&request.pieces, target.size, &sizes)?;
+        let mut outcome = Outcome::default();
+        match self.fill(&target, request, &pieces, cancelled, &mut outcome) {
+            Ok(()) => {}
+            Err(error) if concerns_one_entry(error.kind) => self.drop_entry(&target, &error),
+            Err(error) => return Err(error),
+        }
+        let standing = target.standing();
+        if !standing.is_over {
+            outcome.missing = gaps(&standing.present, target.size);
+        }
+        if !request.hold {
+            target.release();
+        }
+        Ok(outcome)
+    }
+
+    /// Lets a held file be asked for; waits until nobody puts local bytes into it. Blocks.
+    pub fn release(&self, entry: u32) -> Released {
+        let Some(target) = self.target(entry) else {
+            return Released { is_over: true, ..Released::default() };
+        };
+        let _alone = target.placing.lock().unwrap();
+        target.release();
+        let standing = target.standing();
+        if standing.is_over {
+            return Released { is_over: true, ..Released::default() };
+        }
+        let is_whole = standing.present.is_empty();
+        let missing = if is_whole { Vec::new() } else { gaps(&standing.present, target.size) };
+        Released { missing, is_whole, is_over: false }
+    }
+
+    fn fill(
+        &self,
+        target: &Arc<Target>,
+        request: &Request,
+        pieces: &[Piece],
+        cancelled: &dyn Fn() -> bool,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let present = target.standing().present;
+        let copies = pieces::copies(pieces, &present);
+        if copies.is_empty() {
+            return Ok(());
+        }
+        let make = || self.while_open(|| self.staging.create_file(&target.path, target.size));
+        let Some(file) = target.file(make)? else { return Ok(()) };
+        let is_clean = !target.soil();
+        let mut is_stale = vec![false; request.sources.len()];
+        for of_source in copies.chunk_by(|a, b| a.source == b.source) {
+            let index = of_source[0].source as usize;
+            is_stale[index] = !self.copy(&request.sources[index], of_source, (&file, is_clean), cancelled)?;
+        }
+        let fresh = pieces.iter().filter(|piece| !is_stale[piece.source as usize]);
+        let mut proved: Vec<(&Piece, u64)> = Vec::new();
+        let mut counted: Vec<Range<u64>> = Vec::new();
+        for piece in fresh {
+            let parts = pieces::without(piece.range(), &present);
+            if parts.is_empty() || present.len() + counted.len() + parts.len() > MAX_RANGES {
+                continue;
+            }
+            if !piece.is_settled && hash_range(&file, piece.offset, piece.length, cancelled)?.0 != piece.id {
+                outcome.rejected += 1;
+                continue;
+            }
+            proved.push((piece, parts.iter().map(|part| part.end - part.start).sum()));
+            parts.into_iter().for_each(|part| join(&mut counted, part));
+        }
+        let stale = is_stale.iter().enumerate().filter(|(_, stale)| **stale);
+        outcome.stale = stale.map(|(index, _)| index as u32).collect();
+        self.while_open(|| self.count(target, &proved, &counted, outcome))
+    }
+
+    /// Copies from one source; false when it is not, or no longer, the file that its stamp says.
+    fn copy(
+        &self,
+        (path, stamp): &(PathBuf, Stamp),
+        copies: &[Copy],
+        (to, is_clean): (&File, bool),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<bool> {
+        let Some(from) = local::open(path, stamp) else { return Ok(false) };
+        for copy in copies {
+            let mut done = 0;
+            while done < copy.length {
+                if cancelled() {
+                    return Err(Error::new(Kind::Cancelled, "cancelled"));
+                }
+                let length = STEP_BYTES.min(copy.length - done);
+                let (from_offset, to_offset) = (copy.from_offset + done, copy.to_offset + done);
+                let range = CopyRange { from_offset, to_offset, length };
+                let copied = self.while_open(|| Ok(sparse::copy(&*self.io, (&from, to), range, is_clean)))?;
+                match copied.map_err(|error| Error::io("Cannot write a received file", &error)) {
+                    Ok(true) => done += length,
+                    Ok(false) => return Ok(false),
+                    Err(error) if matches!(error.kind, Kind::NoSpace | Kind::ReadOnly) => return Err(error),
+                    // Perhaps it is the source that cannot be read; and if not, the wire's bytes will meet it too.
+                    Err(_) => return Ok(false),
+                }
+            }
+        }
+        Ok(local::has(&from, stamp))
+    }
+
+    /// Counts what is written and proved.
+    fn count(
+        &self,
+        target: &Arc<Target>,
+        proved: &[(&Piece, u64)],
+        counted: &[Range<u64>],
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        for (piece, _) in proved {
+            // One chunk id does not fit the parts that a longer record is told in.
+            let id = if piece.length > u64::from(u32::MAX) { [0; 32] } else { piece.id };
+            self.verified.note(target.entry, piece.offset, piece.length, &id);
+        }
+        outcome.placed = proved.iter().map(|(_, bytes)| bytes).sum();
+        // Before the file counts as done: whoever hears of the last file has heard of all bytes.
+        self.report.moved(outcome.placed);
+        let Some(file) = target.add_placed(counted) else { return Ok(()) };
+        outcome.is_complete = true;
+        self.complete(target, Some(&file))?;
+        if self.outstanding() == 0 {
+            self.report.hurry();
+        }
+        Ok(())
+    }
+}
+
+/// Adds a range that lies behind all others.
+fn join(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
+    match ranges.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push(range),
+    }
+}
+
+fn not_held() -> Error {
+    Error::new(Kind::InvalidArgument, "Cannot place local bytes: the entry is not held")
+}
+
+#[cfg(test)]
+#[path = "place_test.rs"]
+mod tests;
