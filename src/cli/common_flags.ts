@@ -1,5 +1,5 @@
 import { LOG_LEVELS } from "../base/log.ts";
-import { oneOf, path } from "../config/values.ts";
+import { duration, oneOf, path } from "../config/values.ts";
 import { hubUrl } from "../config/values.ts";
 import { count, option, toggle } from "./definition.ts";
 
@@ -42,4 +42,11 @@ export const TRANSPORT_FLAG = option(oneOf(["auto", "tcp", "quic"], "KIND"), {
 export const VERIFY_FLAG = toggle({
   group: "Security",
   help: "Show a verifier that both people compare before anything is sent.",
+});
+
+/** The flag that says how long a lost connection may be away. */
+export const RECONNECT_FLAG = option(duration(0, 7 * 86_400_000), {
+  group: "Connection",
+  help: "When the connection is lost, try for TIME to go on by itself; 0 ends at once.",
+  config: "reconnect",
 });

@@ -10,6 +10,7 @@ export type OutputEvent =
   | CodeEvent
   | VerifierEvent
   | PeerEvent
+  | ReconnectingEvent
   | OfferEvent
   | ProgressEvent
   | FileFailedEvent
@@ -64,6 +65,17 @@ export interface PeerEvent extends OfReceiver {
   readonly path: "direct" | "relay";
   /** `ip:port`. */
   readonly remote: string;
+}
+
+/** The connection was lost, and is tried again; a `peer` follows when that worked. Once for each attempt. */
+export interface ReconnectingEvent {
+  readonly event: "reconnecting";
+  /** From 1 since the loss. */
+  readonly attempt: number;
+  /** Until the attempt begins. */
+  readonly wait_ms: number;
+  /** Until it is given up. */
+  readonly left_ms: number;
 }
 
 /** What is sent or offered. */

@@ -7,6 +7,7 @@ import type {
   OfferEvent,
   OutputEvent,
   ReceiversEvent,
+  ReconnectingEvent,
   UnfinishedEvent,
   VerifiedEvent,
 } from "./events.ts";
@@ -32,6 +33,8 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return `Verifier: ${styles.bold(safe(event.verifier))}\nBoth people must see the same.`;
     case "peer":
       return styles.dim(`Connected over ${event.transport}, ${event.path}, to ${safe(event.remote)}.`);
+    case "reconnecting":
+      return reconnectingText(event, event);
     case "offer":
       return offerText(event);
     case "file_failed":
@@ -75,6 +78,17 @@ function plainText(event: OutputEvent, styles: Styles): string {
 /** Gives a checksum as `b3sum` writes it; its own escapes leave no control character but what a name may have. */
 export function checksumLine({ hash, name }: ChecksumEvent): string {
   return formatSum({ hash, name }).trimEnd();
+}
+
+/** Gives the sentence for a lost connection; `wait_ms` and `left_ms` are what is left of them now. */
+export function reconnectingText(
+  { attempt }: Pick<ReconnectingEvent, "attempt">,
+  { wait_ms, left_ms }: Pick<ReconnectingEvent, "wait_ms" | "left_ms">,
+): string {
+  const seconds = Math.ceil(wait_ms / 1000);
+  const when = seconds > 0 ? `in ${seconds} s` : "now";
+  const left = left_ms > 90_000 ? `${Math.round(left_ms / 60_000)} min` : `${Math.ceil(left_ms / 1000)} s`;
+  return `Connection lost; trying again ${when} (attempt ${attempt}, up to ${left})`;
 }
 
 /** Gives what an offer contains in one phrase: "3 files in 1 folder, 1.20 GiB". */

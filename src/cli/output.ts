@@ -36,6 +36,13 @@ export function humanOutput({ terminal, clock, stdout, dataOnStdout }: OutputOpt
         else lines?.update(event.receiver, event);
         return;
       }
+      if (event.event === "reconnecting") {
+        if (line) line.wait(event);
+        // Without a line to draw over, the first attempt says it for all.
+        else if (event.attempt === 1) terminal.write(humanText(event, terminal.styles) + "\n");
+        return;
+      }
+      if (event.event === "peer") line?.waitOver();
       line?.pause();
       lines?.pause();
       if ((event.event === "done" || event.event === "receiver_failed") && event.receiver !== undefined) {

@@ -151,6 +151,7 @@ Deno.test("docs/json.md describes every event and field", async () => {
     code: ["code", "hub", "expires_at", "receiver", "receivers", "guesses", "words"],
     verifier: ["verifier"],
     peer: ["transport", "path", "remote"],
+    reconnecting: ["attempt", "wait_ms", "left_ms"],
     offer: ["direction", "kind", "names", "files", "directories", "bytes"],
     progress: [
       "bytes",

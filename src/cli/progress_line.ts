@@ -1,7 +1,8 @@
 /** The progress line: drawn over itself, gone when done. */
 import type { Clock, Timer } from "../base/clock.ts";
-import type { ProgressEvent } from "./events.ts";
+import type { ProgressEvent, ReconnectingEvent } from "./events.ts";
 import { displayWidth, formatDuration, formatRate, formatSize, shorten } from "./format.ts";
+import { reconnectingText } from "./human.ts";
 import { REDRAW_MS } from "./progress.ts";
 import { safe } from "./safe.ts";
 
@@ -10,6 +11,9 @@ const WORTH_SHOWING_MS = 1000;
 
 /** Time after the first event before a line may appear, so that its guess of the time left is sound. */
 const FIRST_LOOK_MS = 300;
+
+/** How often the time until the next attempt is counted down. */
+const COUNT_MS = 1000;
 
 const MIN_BAR = 10;
 const MAX_BAR = 30;
@@ -31,6 +35,8 @@ export class ProgressLine {
   #drawn = "";
   #timer: Timer | undefined;
   #paused = false;
+  /** The lost connection that is shown instead of progress. */
+  #waiting: { attempt: number; triesAt: number; givesUpAt: number } | undefined;
 
   constructor(options: ProgressLineOptions) {
     this.#options = options;
@@ -38,9 +44,23 @@ export class ProgressLine {
 
   /** Takes the newest event and draws it now or when the next drawing is due. */
   update(event: ProgressEvent): void {
+    if (this.#waiting !== undefined) this.#endCount();
     this.#latest = event;
     this.#begun ??= this.#options.clock.monotonic();
     this.#schedule();
+  }
+
+  /** Shows, and counts down, that the connection is tried again; until the next event, or `waitOver`. */
+  wait({ attempt, wait_ms, left_ms }: ReconnectingEvent): void {
+    const now = this.#options.clock.monotonic();
+    this.#endCount();
+    this.#waiting = { attempt, triesAt: now + wait_ms, givesUpAt: now + left_ms };
+    if (!this.#paused) this.#count();
+  }
+
+  /** There is a connection again. */
+  waitOver(): void {
+    if (this.#waiting !== undefined) this.#endCount();
   }
 
   /** Takes the line away so that something else can be written. */
@@ -61,7 +81,24 @@ export class ProgressLine {
     this.#timer = undefined;
     this.#latest = undefined;
     this.#begun = undefined;
+    this.#waiting = undefined;
     this.#erase();
+  }
+
+  #endCount(): void {
+    this.#waiting = undefined;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #count(): void {
+    this.#timer = undefined;
+    if (this.#waiting === undefined || this.#paused) return;
+    const { attempt, triesAt, givesUpAt } = this.#waiting;
+    const now = this.#options.clock.monotonic();
+    const left = { wait_ms: Math.max(0, triesAt - now), left_ms: Math.max(0, givesUpAt - now) };
+    this.#show(shorten(reconnectingText({ attempt }, left), Math.max(1, this.#options.columns() - 1)));
+    this.#timer = this.#options.clock.timer(COUNT_MS, () => this.#count());
   }
 
   #schedule(): void {
@@ -79,9 +116,14 @@ export class ProgressLine {
   #draw(): void {
     const event = this.#latest;
     const now = this.#options.clock.monotonic();
-    if (!event || this.#paused || !(this.#drawn || isWorthShowing(event, now - this.#begun!))) return;
-    const line = progressText(event, this.#options.columns());
-    this.#drawnAt = now;
+    if (
+      !event || this.#paused || this.#waiting || !(this.#drawn || isWorthShowing(event, now - this.#begun!))
+    ) return;
+    this.#show(progressText(event, this.#options.columns()));
+  }
+
+  #show(line: string): void {
+    this.#drawnAt = this.#options.clock.monotonic();
     if (line === this.#drawn) return;
     this.#drawn = line;
     this.#options.write(`\r${line}\x1b[K`);

@@ -1,6 +1,6 @@
 /** What `send` and `recv` show in the same way. */
 import { WormholeError } from "../base/errors.ts";
-import type { SessionEvent } from "../session/mod.ts";
+import type { ReconnectEvent, SessionEvent } from "../session/mod.ts";
 import type { Progress, TransferOutcome } from "../transfer/mod.ts";
 import type { Context } from "./context.ts";
 import type { Output, PeerEvent, ProgressEvent } from "./events.ts";
@@ -55,6 +55,27 @@ export class ProgressShow {
     };
     const event = this.#meter.event(counters, { final: progress.phase === "done" });
     if (event) this.#output.emit(event);
+  }
+
+  /** Tells of a lost connection, and of the one that follows it. */
+  reconnect(event: ReconnectEvent): void {
+    if (event.type === "connected") {
+      this.connected(event);
+      this.#output.emit({
+        event: "peer",
+        transport: event.kind,
+        path: "direct",
+        remote: event.remote,
+      });
+      return;
+    }
+    const { attempt, waitMs, leftMs } = event;
+    this.#output.emit({
+      event: "reconnecting",
+      attempt,
+      wait_ms: Math.round(waitMs),
+      left_ms: Math.round(leftMs),
+    });
   }
 }
 

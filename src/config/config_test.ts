@@ -27,6 +27,7 @@ Deno.test("loadConfig() gives the defaults without a file", () =>
       cacheDir: "/home/me/.cache/wormhole",
       logLevel: "warn",
       bulkChunkSize: 4 * 1024 ** 2,
+      reconnect: 600_000,
       maxStreams: 64,
       minStreams: 4,
       bufferPoolSize: 256 * 1024 ** 2,

@@ -1,5 +1,5 @@
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
-import { boolean, hubUrl, oneOf, path, size, type ValueType, wholeNumber } from "./values.ts";
+import { boolean, duration, hubUrl, oneOf, path, size, type ValueType, wholeNumber } from "./values.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -21,6 +21,8 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** Bytes per chunk of a large file. */
   readonly bulkChunkSize: number;
+  /** How long a connection that was lost may be away, in ms; 0: its loss is the end. */
+  readonly reconnect: number;
   readonly maxStreams: number;
   readonly minStreams: number;
   /** Bytes of memory for file data on its way. */
@@ -76,6 +78,12 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
     "How much is logged: error, warn, info, debug or trace.",
   ),
   bulkChunkSize: setting("bulk_chunk_size", size(64 * KIB, 16 * MIB), 4 * MIB, "Chunk size for large files."),
+  reconnect: setting(
+    "reconnect",
+    duration(0, 7 * 86_400_000),
+    600_000,
+    "How long a transfer whose connection was lost tries to go on by itself; 0 ends it at once.",
+  ),
   maxStreams: setting("max_streams", wholeNumber(1, 256), 64, "Most parallel streams in one transfer."),
   minStreams: setting("min_streams", wholeNumber(1, 256), 4, "Parallel streams that a transfer starts with."),
   bufferPoolSize: setting(

@@ -12,6 +12,7 @@ import {
   joinSession,
   type Machine,
   openMachine,
+  type ReconnectEvent,
   type SessionEvent,
   withDeadline,
 } from "../session/mod.ts";
@@ -21,11 +22,11 @@ import {
   type Offer,
   openJournal,
   type Progress,
-  runGetter,
   type TransferFile,
   type TransferOutcome,
 } from "../transfer/mod.ts";
 import { allowedTransports, type PeerConnection, type TransportChoice } from "../transport/mod.ts";
+import { receiveOverLinks } from "./over_links.ts";
 
 /** Options of {@linkcode recv}. */
 export interface RecvOptions {
@@ -50,6 +51,8 @@ export interface RecvOptions {
   readonly only: readonly string[];
   /** How long to look for the sender, in ms. */
   readonly timeoutMs?: number;
+  /** How long a connection that was lost may be away, in ms; with 0, or when left out, its loss is the end. */
+  readonly reconnectMs?: number;
   /** Asks the person about the offer. */
   accept(offer: Offer, options: { signal: AbortSignal }): Promise<Acceptance> | Acceptance;
   /** Asks whether the sender shows the same verifier. */
@@ -58,6 +61,7 @@ export interface RecvOptions {
   onLooking?(): void;
   /** Told every file that is to be received, by its path in the destination. */
   onFile?(file: TransferFile): void;
+  onReconnect?(event: ReconnectEvent): void;
   onProgress?(progress: Progress): void;
   /** Keep what arrives of a transfer that fails, and go on with what earlier ones kept; true unless told otherwise. */
   readonly resume?: boolean;
@@ -72,16 +76,19 @@ export interface RecvOptions {
 /**
  * Receives what the code's sender sends.
  *
- * @throws {WormholeError} CODE_INVALID and its kin; what `joinSession` and `runGetter` throw; TIMEOUT when the sender
+ * @throws {WormholeError} CODE_INVALID and its kin; what `joinSession` and `receiveOverLinks` throw; TIMEOUT when the sender
  * was not found in time; the signal's reason when aborted.
  */
 export async function recv(options: RecvOptions): Promise<TransferOutcome> {
   await using machine = await openMachine(options.folders);
   await using connection = await join(options, machine);
-  const { onKept, onWarning } = options;
+  const { onKept, onReconnect, onWarning, clock } = options;
   using journal = await journalOf(options);
-  return await runGetter({
+  return await receiveOverLinks({
     connection,
+    reconnectMs: options.reconnectMs ?? 0,
+    ...onReconnect && { onReconnect: (event: ReconnectEvent) => onReconnect.call(options, event) },
+    ...clock && { clock },
     queue: machine.queue,
     destination: options.destination,
     agent: options.agent,

@@ -5,16 +5,23 @@ import type { CompressionMode } from "../content/mod.ts";
 import type { Identity } from "../config/identity.ts";
 import { hashBuffer } from "../native/hash.ts";
 import type { GuessGate } from "../pairing/mod.ts";
-import { hostSession, type Machine, type Meeting, type SessionEvent, withDeadline } from "../session/mod.ts";
+import {
+  hostSession,
+  type Machine,
+  type Meeting,
+  type ReconnectEvent,
+  type SessionEvent,
+  withDeadline,
+} from "../session/mod.ts";
 import {
   type FilesOptions,
   type Progress,
-  runProvider,
   SendSource,
   type TransferFile,
   type TransferOutcome,
 } from "../transfer/mod.ts";
 import { allowedTransports, type PeerConnection, type TransportChoice } from "../transport/mod.ts";
+import { sendOverLinks } from "./over_links.ts";
 
 /** What is sent: a text, or what {@linkcode FilesOptions} names. */
 export type Content = { readonly text: string } | { readonly files: FilesOptions };
@@ -43,6 +50,8 @@ export interface SendOptions {
   readonly timeoutMs?: number;
   /** Bounds the guesses where the code is one that many may use. */
   readonly guesses?: GuessGate;
+  /** How long a connection that was lost may be away, in ms; with 0, or when left out, its loss is the end. */
+  readonly reconnectMs?: number;
   /** Asks whether the receiver shows the same verifier. */
   confirm?(verifier: string): Promise<boolean>;
   /** Called once what is sent has been found, before there is a code. */
@@ -50,6 +59,7 @@ export interface SendOptions {
   onEvent?(event: SessionEvent): void;
   /** Told every file that is sent, as it is listed. */
   onFile?(file: TransferFile): void;
+  onReconnect?(event: ReconnectEvent): void;
   onProgress?(progress: Progress): void;
   onWarning?(sentence: string): void;
   readonly clock?: Clock;
@@ -83,9 +93,15 @@ export async function serve(
 ): Promise<TransferOutcome> {
   await using connection = await host(options, machine, meet);
   await using source = typeof given === "function" ? await given() : given;
-  return await runProvider({
+  const { onReconnect, onWarning, clock } = options;
+  return await sendOverLinks({
     connection,
     source,
+    reopen: () => openSource({ content: options.content }, machine),
+    reconnectMs: options.reconnectMs ?? 0,
+    ...onReconnect && { onReconnect: (event: ReconnectEvent) => onReconnect.call(options, event) },
+    ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
+    ...clock && { clock },
     agent: options.agent,
     minStreams: options.minStreams,
     maxStreams: options.maxStreams,

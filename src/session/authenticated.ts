@@ -1,20 +1,28 @@
 import { type ErrorCode, WormholeError } from "../base/errors.ts";
-import type { FurtherLink, Link, LinkStats, PeerConnection, TransportKind } from "../transport/connection.ts";
+import type {
+  FurtherLink,
+  Link,
+  LinkStats,
+  PeerConnection,
+  Renewal,
+  TransportKind,
+} from "../transport/connection.ts";
 
 /**
  * Mints a {@linkcode PeerConnection} from a link whose key is `expectedKey` (32 bytes, vouched for by a PAKE,
- * a ticket or the list of known peers). It owns the link and `endpoint`, which closes after it, and with it every
- * link that `nextLink` gave.
+ * a ticket or the list of known peers). Closing it closes the link; disposing of it ends the session: then `endpoint` is
+ * disposed of too, and with it every link that `nextLink` and `renewal` gave.
  *
  * @throws {WormholeError} PEER_UNAUTHENTICATED when the link belongs to another key.
  */
 export function authenticated(
   link: Link,
   expectedKey: Uint8Array,
-  { endpoint, nextLink }: {
+  owned: {
     endpoint?: AsyncDisposable;
     /** Gives the next further link of the same session. */
     nextLink?: NextLink;
+    renewal?: Renewal;
   } = {},
 ): PeerConnection {
   if (!sameKey(link.peerKey, expectedKey)) {
@@ -24,7 +32,7 @@ export function authenticated(
     );
   }
   // The brand has no value; this is the one place that may claim it.
-  return new AuthenticatedLink(link, endpoint, nextLink) as Link as PeerConnection;
+  return new AuthenticatedLink(link, owned) as Link as PeerConnection;
 }
 
 /** How a session comes to a further link. */
@@ -39,12 +47,17 @@ class AuthenticatedLink implements Link {
   readonly #link: Link;
   readonly #endpoint: AsyncDisposable | undefined;
   readonly #nextLink: NextLink | undefined;
-  #closing: Promise<void> | undefined;
+  readonly renewal: Renewal | undefined;
+  #ending: Promise<void> | undefined;
 
-  constructor(link: Link, endpoint: AsyncDisposable | undefined, nextLink: NextLink | undefined) {
+  constructor(
+    link: Link,
+    { endpoint, nextLink, renewal }: { endpoint?: AsyncDisposable; nextLink?: NextLink; renewal?: Renewal },
+  ) {
     this.#link = link;
     this.#endpoint = endpoint;
     this.#nextLink = nextLink;
+    this.renewal = renewal;
   }
 
   get kind(): TransportKind {
@@ -84,16 +97,16 @@ class AuthenticatedLink implements Link {
   }
 
   close(code?: ErrorCode): Promise<void> {
-    return this.#closing ??= this.#close(code);
+    return this.#link.close(code);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return this.#ending ??= this.#end();
   }
 
-  async #close(code: ErrorCode | undefined): Promise<void> {
+  async #end(): Promise<void> {
     try {
-      await this.#link.close(code);
+      await this.#link.close();
     } finally {
       await this.#endpoint?.[Symbol.asyncDispose]();
     }

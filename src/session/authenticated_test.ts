@@ -6,7 +6,7 @@ import { authenticated, sameKey } from "./authenticated.ts";
 
 const KEY = new Uint8Array(32).fill(1);
 
-Deno.test("authenticated() gives a connection that ends its endpoint after its link", async () => {
+Deno.test("authenticated() gives a connection whose disposal ends its endpoint, and whose close does not", async () => {
   await using queue = NativeQueue.open();
   const [near, far] = await memoryPair(queue);
   const { kind, remote, native } = near;
@@ -19,6 +19,9 @@ Deno.test("authenticated() gives a connection that ends its endpoint after its l
   assertEquals(await far.recv(), new Uint8Array([1]));
   await connection.close("REFUSED");
   await connection.close();
+  assertEquals(disposed, 0);
+  await connection[Symbol.asyncDispose]();
+  await connection[Symbol.asyncDispose]();
   assertEquals(disposed, 1);
   await assertRejects(() => far.recv(), "REFUSED");
 });

@@ -1,25 +1,21 @@
 /**
  * Further links of a session, over the transport that lost the race: the side that dialled makes one when a transfer asks
- * for it, the other side takes it. Both prove the same keys as the first link; wire/spec/streams.md §1.
- *
- * A session that lost its first link ends today. This is where making another one will begin: the hints, the endpoint
- * and the peer's key are all here, and the transfer takes whatever `nextLink` gives.
+ * for it, the other side takes it. Both prove the same keys as the first link; wire/spec/streams.md §1. What happens
+ * when the first link is lost is in `reconnect.ts`.
  */
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { isLan } from "../transport/chooser.ts";
-import type { FurtherLink, Link } from "../transport/connection.ts";
+import type { Link } from "../transport/connection.ts";
 import { dialFirst } from "../transport/dial.ts";
 import { type Hint, hostPort, isLoopback } from "../transport/hints.ts";
-import { authenticated, type NextLink, sameKey } from "./authenticated.ts";
+import { authenticated, type NextLink } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
-import { type Acceptor, join, joinedNumber } from "./selection.ts";
+import type { Door } from "./door.ts";
+import { join } from "./selection.ts";
 
 /** How long the other transport may take to answer: where it is blocked nobody waits for it anyway. */
 const DIAL_MS = 5000;
-
-/** How long a link may take to say that it joins. */
-const JOIN_MS = 10_000;
 
 /** What {@linkcode dialFurther} needs. */
 export interface DialFurtherOptions {
@@ -62,41 +58,9 @@ export function dialFurther(
   };
 }
 
-/** Gives how the listening side comes to further links: it takes each that the holder of `peerKey` makes. */
-export function acceptFurther(
-  acceptor: Acceptor,
-  { peerKey, clock = systemClock }: { peerKey: Uint8Array; clock?: Clock },
-): NextLink {
-  return async ({ signal }) => {
-    for (;;) {
-      const link = await acceptor.accept({ ...signal && { signal } });
-      const further = await joined(link, { peerKey, clock, ...signal && { signal } });
-      if (further !== undefined) return further;
-      await link.close("REFUSED").catch(() => {}); // It belongs to nobody here.
-      signal?.throwIfAborted();
-    }
-  };
-}
-
-async function joined(
-  link: Link,
-  { peerKey, clock, signal }: { peerKey: Uint8Array; clock: Clock; signal?: AbortSignal },
-): Promise<FurtherLink | undefined> {
-  if (!sameKey(link.peerKey, peerKey)) return undefined;
-  try {
-    const frame = await withDeadline((signal) => link.recv({ signal }), {
-      ms: JOIN_MS,
-      late: (cause) => new WormholeError("TIMEOUT", "Cannot take a further link: it says nothing", { cause }),
-      clock,
-      ...signal && { signal },
-    });
-    const number = frame && joinedNumber(frame);
-    return number === undefined ? undefined : { number, link: authenticated(link, peerKey) };
-  } catch (error) {
-    if (signal?.aborted) await link.close().catch(() => {}); // The session is over.
-    if (signal?.aborted || !isWormholeError(error)) throw error;
-    return undefined;
-  }
+/** Gives how the listening side comes to further links: it takes each that the other side joins. */
+export function acceptFurther(door: Pick<Door, "joined">): NextLink {
+  return (options) => door.joined(options);
 }
 
 /** Hints of other transports than the first link's, its own host before others. */

@@ -1,13 +1,16 @@
 import { WormholeError } from "../base/errors.ts";
 import { formatCode } from "../pairing/code.ts";
 import type { PeerConnection } from "../transport/connection.ts";
-import { Endpoint } from "../transport/endpoint.ts";
+import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
+import type { Hint } from "../transport/hints.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
+import { behind, Door } from "./door.ts";
 import { acceptFurther } from "./further_links.ts";
 import { dialledKey } from "./introduction.ts";
 import { introduce } from "./introduce.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
+import { SenderRenewal } from "./renewal.ts";
 import { acceptSelected } from "./selection.ts";
 
 /** Options of {@linkcode hostSession}. */
@@ -19,7 +22,7 @@ export interface HostSessionOptions extends SessionOptions {
 /**
  * Makes a code, waits for whoever has it, and gives the connection that it makes; the sender's part.
  *
- * The connection owns this side's endpoint: closing it frees the port.
+ * The connection owns this side's endpoint: disposing of it frees the port.
  *
  * @throws {WormholeError} ADDRESS_IN_USE, what `meet` throws, CODE_WRONG and its kin, REFUSED, and CONNECT_FAILED when
  * the paired machine makes no connection in time.
@@ -34,15 +37,35 @@ export async function hostSession({ meet, ...options }: HostSessionOptions): Pro
     await using meeting = await meet({ signal });
     onEvent?.({ type: "code", code: formatCode(meeting.code), port: meeting.port });
     const endpoint = await opening;
-    const peer = await introduce(meeting, { ...options, role: "sender", hints: await endpoint.hints() });
+    const { peer, secret } = await introduce(meeting, {
+      ...options,
+      role: "sender",
+      hints: await endpoint.hints(),
+    });
     const peerKey = dialledKey(peer, identity.publicKey);
     await endpoint.allow(peerKey);
     const link = await withDeadline(
       (signal) => acceptSelected(endpoint, { peerKey, signal }),
       { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs), clock, signal },
     );
-    const nextLink = acceptFurther(endpoint, { peerKey, ...clock && { clock } });
-    const connection = authenticated(link, peerKey, { endpoint, ...transports.length > 1 && { nextLink } });
+    const door = new Door(endpoint, { peerKey, secret, ...clock && { clock } });
+    const nextLink = () => transports.length > 1 ? acceptFurther(door) : undefined;
+    const renewal = new SenderRenewal({
+      door,
+      secret,
+      peerKey,
+      hints: peer.hints.filter(({ transport }) => transports.includes(transport)),
+      remote: link.remote,
+      dial: (hint: Hint, { signal }) => endpoint.dial(hint, { peerKey, signal }),
+      addresses: () => machineAddresses(queue),
+      nextLink,
+      ...clock && { clock },
+    });
+    const connection = authenticated(link, peerKey, {
+      endpoint: behind(door, endpoint),
+      renewal,
+      nextLink: nextLink(),
+    });
     onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
     return connection;
   } catch (error) {

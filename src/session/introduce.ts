@@ -8,6 +8,14 @@ import {
   PROTOCOL_VERSION,
 } from "./introduction.ts";
 import type { Meeting, SessionOptions } from "./options.ts";
+import { SECRET_BYTES } from "./reconnect_frame.ts";
+
+/** What two sides know of each other once they are paired. */
+export interface Introduced {
+  readonly peer: Introduction;
+  /** 16 bytes that nobody else knows: by them the two find this session again after a lost connection. */
+  readonly secret: Uint8Array;
+}
 
 /**
  * Swaps introductions with whoever has the same code and, where a side wants it, has the verifiers compared.
@@ -22,7 +30,7 @@ export async function introduce(
     hints: readonly Hint[];
     twin?: Uint8Array;
   },
-): Promise<Introduction> {
+): Promise<Introduced> {
   const { identity, agent, abilities = {}, confirm, crypto, guesses, onEvent, signal } = options;
   const pairing = await pair(meeting.mailbox, {
     code: meeting.code,
@@ -50,5 +58,5 @@ export async function introduce(
   });
   const peer = decodeIntroduction(pairing.introduction);
   onEvent?.({ type: "connecting", agent: peer.agent });
-  return peer;
+  return { peer, secret: pairing.derive("wormhole:reconnect", SECRET_BYTES) };
 }

@@ -27,7 +27,7 @@ export interface Introduction {
    * same machine key, since QUIC refuses to connect a key to itself.
    */
   readonly twin?: Uint8Array;
-  /** Addresses to dial, best first; empty from a side that only dials. */
+  /** Addresses to dial, best first; empty from a side that cannot be dialled. */
   readonly hints: readonly Hint[];
   /** Options by name; a side uses only what both have. */
   readonly abilities: Readonly<Record<string, AbilityValue>>;

@@ -9,9 +9,11 @@ import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
 import { type Hint, hintText, orderHints } from "../transport/hints.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
+import { behind, Door } from "./door.ts";
 import { dialFurther } from "./further_links.ts";
 import { introduce } from "./introduce.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
+import { ReceiverRenewal } from "./renewal.ts";
 import { select } from "./selection.ts";
 
 /** Pause before another try when the other machine did not know our key yet. */
@@ -45,7 +47,8 @@ export async function joinSession(
   try {
     await using meeting = await meet({ signal });
     const twin = ed25519Public(twinSeed);
-    const peer = await introduce(meeting, { ...options, role: "receiver", hints: [], twin });
+    const own = await (await opening).hints();
+    const { peer, secret } = await introduce(meeting, { ...options, role: "receiver", hints: own, twin });
     if (sameBytes(peer.key, identity.publicKey)) {
       // One person's two windows on one machine.
       await (await opening).close();
@@ -61,8 +64,26 @@ export async function joinSession(
     );
     const dial = (hint: Hint, { signal }: { signal: AbortSignal }) =>
       endpoint.dial(hint, { peerKey: peer.key, signal });
-    const nextLink = dialFurther({ first: link, hints, dial, peerKey: peer.key, clock });
-    const connection = authenticated(link, peer.key, { endpoint, nextLink });
+    // From now on the sender may dial too, when the connection is lost.
+    await endpoint.allow(peer.key);
+    const door = new Door(endpoint, { peerKey: peer.key, secret, clock });
+    const nextLink = (first: Link) => dialFurther({ first, hints, dial, peerKey: peer.key, clock });
+    const renewal = new ReceiverRenewal({
+      door,
+      secret,
+      peerKey: peer.key,
+      hints,
+      remote: link.remote,
+      dial,
+      addresses: () => machineAddresses(queue),
+      nextLink,
+      clock,
+    });
+    const connection = authenticated(link, peer.key, {
+      endpoint: behind(door, endpoint),
+      renewal,
+      nextLink: nextLink(link),
+    });
     onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
     return connection;
   } catch (error) {

@@ -4,7 +4,9 @@
  *
  * Order of things, for both sides: open the endpoint and the meeting at once; pair under the code, which swaps
  * sealed introductions (`introduction.ts`); the host lets the peer's key in and accepts; the joining side races the
- * host's addresses and selects one link (`selection.ts`); all else is closed. Spec: `src/wire/spec/pairing.md`.
+ * host's addresses and selects one link (`selection.ts`); all else is closed. A session outlives its links: when one
+ * dies, either side makes another (`renewal.ts`, `door.ts`) for as long as `reconnect.ts` tries. Specs:
+ * `src/wire/spec/pairing.md`, `handshake.md`.
  */
 export { hostSession, type HostSessionOptions } from "./host_session.ts";
 export { joinSession, type JoinSessionOptions } from "./join_session.ts";
@@ -24,5 +26,6 @@ export {
   type OpenRendezvousOptions,
 } from "./rendezvous.ts";
 export { type MultiRendezvous, openMultiRendezvous } from "./multi_rendezvous.ts";
+export { acrossLinks, type AcrossLinksOptions, type ReconnectEvent } from "./reconnect.ts";
 export { APP_ID, type Machine, openMachine } from "./machine.ts";
 export { withDeadline } from "./deadline.ts";

@@ -17,3 +17,4 @@ export type { Receipt } from "./receipt.ts";
 export { runProvider, type RunProviderOptions } from "./run_provider.ts";
 export { type FilesOptions, SendSource } from "./source.ts";
 export { dropUnfinished, openJournal, unfinishedTransfers } from "./unfinished.ts";
+export { Tally } from "./tally.ts";

@@ -8,7 +8,7 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError } from "../base/errors.ts";
 import { encodeVersionedPage } from "../native/leftover.ts";
 import type { NativeReceive } from "../native/receive.ts";
-import type { Journal, UnfinishedTransfer } from "../store/mod.ts";
+import { type Journal, RECORD_BYTES, type UnfinishedTransfer } from "../store/mod.ts";
 import type { Columns } from "../wire/mod.ts";
 
 /** What a transfer is journaled under. */
@@ -86,6 +86,8 @@ export class ResumeLog {
   #page = 0;
   #isBroken = false;
   #bytesDone = 0;
+  /** Bytes of what earlier transfers left and this one took over. */
+  #bytesTaken = 0;
   #unsynced = false;
   #syncedAt: number;
   #syncing: Promise<void> | undefined;
@@ -127,7 +129,9 @@ export class ResumeLog {
     if (this.#taken.length === 0) return;
     const records = await this.#engine.leftoverRecords({ columns, versions });
     if (records.length === 0) return;
-    this.#write(() => journal.addVerified(this.#id, new Uint8Array(records), this.#bytesDone));
+    this.#bytesTaken += bytesOf(records);
+    const bytes = Math.max(this.#bytesDone, this.#bytesTaken);
+    this.#write(() => journal.addVerified(this.#id, new Uint8Array(records), bytes));
   }
 
   /** Journals what has been verified and written since the last call; brings it to the disk now and then. */
@@ -166,12 +170,29 @@ export class ResumeLog {
   async failed(error: unknown): Promise<number> {
     await this.#syncing;
     const { journal } = this.#options;
-    const keep = this.#bytesDone > 0 && !this.#isBroken && !isWormholeError(error, ...UNTRUSTED);
+    // What was taken over may be all there is, when the connection was lost before anything else came.
+    const bytes = Math.max(this.#bytesDone, this.#bytesTaken);
+    const keep = bytes > 0 && !this.#isBroken && !isWormholeError(error, ...UNTRUSTED);
     if (!keep) this.#write(() => journal.end(this.#id));
+    else await this.#dropSpent();
     const last = await this.#engine.close({ keep });
     if (!keep) return 0;
-    this.#write(() => journal.addVerified(this.#id, new Uint8Array(last), this.#bytesDone));
-    return this.#bytesDone;
+    this.#write(() => journal.addVerified(this.#id, new Uint8Array(last), bytes));
+    return bytes;
+  }
+
+  /** Forgets leftovers of which everything was taken over, so that one connection lost after the other leaves only one. */
+  async #dropSpent(): Promise<void> {
+    try {
+      const spent = await this.#engine.spentLeftovers();
+      await this.#engine.removeLeftovers(spent);
+      for (const { id, staging } of this.#taken) {
+        if (spent.some((name) => sameBytes(name, staging))) this.#write(() => this.#options.journal.end(id));
+      }
+    } catch (error) {
+      // Why the transfer failed says more; they go when everything is in place.
+      if (!isWormholeError(error)) throw error;
+    }
   }
 
   /** Writes to the journal, whose failure (a full disk, a home that is read-only) is none of the transfer. */
@@ -214,4 +235,14 @@ export class ResumeLog {
       if (!isWormholeError(error)) throw error;
     }
   }
+}
+
+/** Bytes of content that `records` are about; their form is in native/leftover.ts. */
+function bytesOf(records: Uint8Array): number {
+  const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+  let bytes = 0;
+  for (let at = 0; at + RECORD_BYTES <= records.length; at += RECORD_BYTES) {
+    bytes += view.getUint32(at + 4, true);
+  }
+  return bytes;
 }

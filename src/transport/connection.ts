@@ -75,6 +75,29 @@ export interface PeerConnection extends Link {
    * second transport could matter; the other side waits for what it dials. undefined: no more will come.
    */
   nextLink?(options?: { signal?: AbortSignal }): Promise<FurtherLink | undefined>;
+
+  /** How the session comes to another connection when this one has died; absent where it ends with this one. */
+  readonly renewal?: Renewal;
+}
+
+/**
+ * Makes connections that follow a dead one: same machines, same keys, same session. Closing one of them ends it alone;
+ * what all of them share belongs to the first, whose disposal ends the session. wire/spec/handshake.md §3.
+ */
+export interface Renewal {
+  /**
+   * Dials the other machine once.
+   *
+   * @throws {WormholeError} CONNECT_FAILED, CONNECTION_LOST and their kin; the signal's reason.
+   */
+  dial(options: { signal: AbortSignal }): Promise<PeerConnection>;
+  /**
+   * Waits until the other machine comes by itself. `isLost` tells whether this side has no connection that works; while
+   * it has one, the other is only let in when it knew that one and lost it.
+   */
+  arrival(options: { isLost: () => boolean; signal: AbortSignal }): Promise<PeerConnection>;
+  /** Gives this machine's addresses; others than before mean that the network has changed. */
+  addresses(): Promise<readonly string[]>;
 }
 
 /** A link beside the one that a session is about. */

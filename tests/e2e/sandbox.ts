@@ -55,6 +55,8 @@ export class Sandbox implements AsyncDisposable {
       XDG_STATE_HOME: `${home}/state`,
       XDG_CACHE_HOME: `${home}/cache`,
       XDG_RUNTIME_DIR: await this.folder("runtime", runtime),
+      // A test that ends one side wants to see how the other ends; tests about reconnecting ask for it.
+      WORMHOLE_RECONNECT: "0",
       ...passedOn(),
     };
     await Deno.chmod(env.XDG_RUNTIME_DIR!, 0o700);

@@ -8,7 +8,7 @@ import {
   type ValueType,
   wholeNumber,
 } from "../../config/values.ts";
-import { HUB_FLAG, TRANSPORT_FLAG, VERIFY_FLAG } from "../common_flags.ts";
+import { HUB_FLAG, RECONNECT_FLAG, TRANSPORT_FLAG, VERIFY_FLAG } from "../common_flags.ts";
 import { any, command, list, maybe, option, toggle } from "../definition.ts";
 
 const CODE_FROM_ENVIRONMENT =
@@ -89,6 +89,7 @@ export const SEND = command({
       group: "Connection",
       help: "Give up when nobody has come after TIME.",
     }),
+    reconnect: RECONNECT_FLAG,
     streams: option(wholeNumber(1, 256), {
       group: "Speed",
       help: "Most parallel streams.",
@@ -178,6 +179,7 @@ export const RECV = command({
       group: "Connection",
       help: "Give up when the sender is not found after TIME.",
     }),
+    reconnect: RECONNECT_FLAG,
   },
   examples: [
     { line: "wormhole recv", help: "Type the code at a prompt" },

@@ -61,6 +61,7 @@ async function receive(
     poolBytes: config.bufferPoolSize,
     io: config.debugIo,
     only: args.only,
+    reconnectMs: config.reconnect,
     ...args.timeout !== undefined && { timeoutMs: args.timeout },
     accept: (offer, about) => decide(offer, context, about.signal),
     ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
@@ -71,6 +72,7 @@ async function receive(
     },
     onLooking: () => context.log.info("looking for the sender on this network"),
     ...sums && { onFile: (file: TransferFile) => sums.add(file) },
+    onReconnect: (event) => show.reconnect(event),
     onProgress: (progress) => show.progress(progress),
     // What goes to standard output is staged where nobody would look for it.
     resume: !args.stdout,

@@ -31,6 +31,7 @@ export async function run(context: Context<SendArgs>): Promise<void> {
       const peer = peerEvent(event);
       if (peer) output.emit(peer);
     },
+    onReconnect: (event) => show.reconnect(event),
     onProgress: (progress) => show.progress(progress),
   });
   await sums?.show(outcome.failed, context);
@@ -73,6 +74,7 @@ export function sendOptions(context: Context<SendArgs>, sums: TransferSums | und
     chunkBytes: config.bulkChunkSize,
     compression: args.compress,
     compressionLevel: config.compressionLevel,
+    reconnectMs: config.reconnect,
     ...args.timeout !== undefined && { timeoutMs: args.timeout },
     onSource: (source: SendSource) => {
       sums?.below(new Map(source.roots.map(({ name }, i) => [decodeName(name), args.path[i]!])));

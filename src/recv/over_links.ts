@@ -1,0 +1,106 @@
+import { type Clock, systemClock } from "../base/clock.ts";
+import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { acrossLinks, type ReconnectEvent } from "../session/mod.ts";
+import {
+  type Acceptance,
+  type Offer,
+  type Progress,
+  runGetter,
+  type RunGetterOptions,
+  Tally,
+  type TransferOutcome,
+} from "../transfer/mod.ts";
+
+/** Options of {@linkcode receiveOverLinks}; the connection is the session's first link. */
+export interface ReceiveOverLinksOptions extends RunGetterOptions {
+  /** How long a lost connection may be away, in ms; 0: its loss is the end. */
+  readonly reconnectMs: number;
+  onReconnect?(event: ReconnectEvent): void;
+  readonly clock?: Clock;
+}
+
+/**
+ * Receives over one link after the other, until everything has arrived. The person is asked once; a sender that offers
+ * something else on another link is refused, and what arrived before stays as it is.
+ *
+ * @throws {WormholeError} what `runGetter` and `acrossLinks` throw.
+ */
+export async function receiveOverLinks(options: ReceiveOverLinksOptions): Promise<TransferOutcome> {
+  const { connection, journal, reconnectMs, clock = systemClock, signal } = options;
+  const tally = new Tally({ finds: true });
+  let decided: { offer: Offer; acceptance: Acceptance } | undefined;
+  let kept = 0;
+  let links = 0;
+  let isOffered = false;
+  let begun = clock.monotonic();
+  const accept: RunGetterOptions["accept"] = async (offer, about) => {
+    isOffered = true;
+    if (decided !== undefined) {
+      if (!isSame(offer, decided.offer)) throw otherOffer();
+      return decided.acceptance;
+    }
+    const acceptance = await options.accept(offer, about);
+    decided = { offer, acceptance };
+    return acceptance;
+  };
+  try {
+    return await acrossLinks({
+      connection,
+      limitMs: reconnectMs,
+      run: async (connection, moved) => {
+        if (links++ > 0) {
+          const now = clock.monotonic();
+          tally.renew(now - begun);
+          begun = now;
+        }
+        const onProgress = (progress: Progress) => {
+          if (progress.bytesWire > 0) moved();
+          options.onProgress?.(tally.progress(progress));
+        };
+        const onKept = (bytes: number) => void (kept = bytes);
+        isOffered = false;
+        try {
+          return tally.outcome(await runGetter({ ...options, connection, accept, onKept, onProgress }));
+        } catch (error) {
+          throw links > 1 && !isOffered && isWormholeError(error, "REFUSED") ? unknownSession(error) : error;
+        }
+      },
+      onLost: (error) => {
+        if (decided?.offer.kind === "stream") throw unrepeatable(error);
+        if (links > 1 || decided?.offer.kind !== "files" || journal !== undefined) return;
+        options.onWarning?.(
+          "What has arrived cannot be kept here: it comes again once there is a connection.",
+        );
+      },
+      ...options.onReconnect && { onEvent: (event: ReconnectEvent) => options.onReconnect!(event) },
+      clock,
+      ...signal && { signal },
+    });
+  } catch (error) {
+    if (kept > 0) options.onKept?.(kept);
+    throw error;
+  }
+}
+
+/** Tells whether the same things are offered; what is in them may have changed. */
+function isSame(a: Offer, b: Offer): boolean {
+  return a.kind === b.kind && a.text === b.text && a.more === b.more && a.roots.length === b.roots.length &&
+    a.roots.every(({ name, kind }, i) => name === b.roots[i]!.name && kind === b.roots[i]!.kind);
+}
+
+function otherOffer(): WormholeError {
+  const state = "after the connection was lost the other side offers something else than before";
+  return new WormholeError("REFUSED", `Cannot go on: ${state}`);
+}
+
+/** The sender's machine takes the link and closes it: its program is another one by now. */
+function unknownSession(cause: WormholeError): WormholeError {
+  const state = "after the connection was lost the sender does not know this transfer any more";
+  return new WormholeError("REFUSED", `Cannot go on: ${state}`, { cause });
+}
+
+function unrepeatable(cause: WormholeError): WormholeError {
+  const state =
+    "the connection was lost, and the sender cannot read its standard input again from the middle";
+  return new WormholeError("CONNECTION_LOST", `Cannot receive: ${state}`, { cause });
+}

@@ -1,0 +1,274 @@
+/**
+ * Goes on over a new link when the one in use dies: drives {@linkcode ReconnectPlan} for whoever uses links one after
+ * the other. It decides nothing about what is done over them.
+ */
+import { type Clock, systemClock, type Timer } from "../base/clock.ts";
+import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
+import type { PeerConnection, Renewal, TransportKind } from "../transport/connection.ts";
+import { ATTEMPT_MS, type PlanAction, type PlanEvent, ReconnectPlan } from "./reconnect_plan.ts";
+import { withDeadline } from "./deadline.ts";
+
+/** What people and scripts are told while a session has no link. */
+export type ReconnectEvent =
+  /** Attempt `attempt`, from 1 since the loss, begins in `waitMs`; it is all given up after `leftMs`. */
+  | { readonly type: "waiting"; readonly attempt: number; readonly waitMs: number; readonly leftMs: number }
+  | { readonly type: "connected"; readonly kind: TransportKind; readonly remote: string };
+
+/** Options of {@linkcode acrossLinks}. */
+export interface AcrossLinksOptions<T> {
+  /** The first link; it stays the caller's. */
+  readonly connection: PeerConnection;
+  /** How long a loss may last, in ms; with 0 the first loss ends it. */
+  readonly limitMs: number;
+  /** Does over a link what is left to do; `moved` is to be called when that has come on. */
+  run(connection: PeerConnection, moved: () => void): Promise<T>;
+  /** Called once for each loss; what it throws ends it all. */
+  onLost?(error: WormholeError): void;
+  onEvent?(event: ReconnectEvent): void;
+  readonly clock?: Clock;
+  /** Gives a number from 0 to below 1. */
+  readonly random?: () => number;
+  readonly signal?: AbortSignal;
+}
+
+/** Failures that are the link's, so that another link may do better. */
+const LINK_CODES: readonly ErrorCode[] = ["CONNECTION_LOST", "PEER_FROZEN", "TIMEOUT", "CONNECT_FAILED"];
+
+/** How often this machine's addresses are looked at while there is no link, in ms. */
+const LOOK_MS = 1000;
+
+/**
+ * Runs `run` over one link after the other until it ends by itself, or no link comes in time.
+ *
+ * @throws {WormholeError} what `run` throws that is not of the link, or with a `limitMs` of 0 anything; what `onLost`
+ * throws; CONNECTION_LOST when the time was up; the signal's reason.
+ */
+export async function acrossLinks<T>(options: AcrossLinksOptions<T>): Promise<T> {
+  const { connection, limitMs, clock = systemClock, random = Math.random } = options;
+  const { renewal } = connection;
+  if (renewal === undefined || limitMs === 0) return await options.run(connection, () => {});
+  const plan = new ReconnectPlan({ limitMs, random });
+  await using arrivals = new Arrivals(renewal);
+  let link = connection;
+  for (;;) {
+    const used = await use(link, arrivals, options);
+    if ("value" in used) return used.value;
+    options.onLost?.(used.error);
+    arrivals.isLost = true;
+    link = used.next ?? await new Wait({ ...options, clock, plan, arrivals, renewal }).run(used);
+    arrivals.isLost = false;
+    plan.handle({ type: "connected" }, clock.monotonic());
+    options.onEvent?.({ type: "connected", kind: link.kind, remote: link.remote });
+  }
+}
+
+interface Lost {
+  readonly error: WormholeError;
+  readonly moved: boolean;
+  /** The other machine has made the next link already. */
+  readonly next?: PeerConnection;
+}
+
+/** Uses one link to its end, or until the other machine comes over another one: it knows earlier that this one is dead. */
+async function use<T>(
+  link: PeerConnection,
+  arrivals: Arrivals,
+  { run, signal }: AcrossLinksOptions<T>,
+): Promise<{ value: T } | Lost> {
+  let moved = false;
+  let next: PeerConnection | undefined;
+  using _ = arrivals.expect((arrived) => {
+    next = arrived;
+    // Whatever uses it notices.
+    link.close("CONNECTION_LOST").catch(() => {});
+  });
+  try {
+    const value = await run(link, () => void (moved = true));
+    await next?.close();
+    return { value };
+  } catch (error) {
+    const isLost = isWormholeError(error, ...LINK_CODES) ||
+      (next !== undefined && isWormholeError(error, "CLOSED"));
+    if (isLost && !signal?.aborted) return { error, moved, ...next && { next } };
+    await next?.close().catch(() => {}); // Nobody uses it.
+    throw error;
+  } finally {
+    // This closes the link alone; the session ends when the caller disposes of the first one.
+    await link.close().catch(() => {});
+  }
+}
+
+/** Keeps waiting for the other machine to come, whatever else goes on, so that none of its links is missed. */
+class Arrivals implements AsyncDisposable {
+  isLost = false;
+  readonly #stop = new AbortController();
+  readonly #waiting: Promise<void>;
+  #ready: PeerConnection | undefined;
+  #expected: ((connection: PeerConnection) => void) | undefined;
+
+  constructor(renewal: Renewal) {
+    this.#waiting = this.#wait(renewal);
+  }
+
+  /** Calls `take` with the next one, at once when it is there, until disposed of. */
+  expect(take: (connection: PeerConnection) => void): Disposable {
+    const ready = this.#ready;
+    this.#ready = undefined;
+    if (ready !== undefined) take(ready);
+    else this.#expected = take;
+    return { [Symbol.dispose]: () => void (this.#expected = undefined) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new WormholeError("CLOSED", "Cannot wait for the other machine: the session is over"));
+    await this.#waiting;
+    await this.#ready?.close().catch(() => {}); // Nobody took it.
+  }
+
+  async #wait(renewal: Renewal): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      for (;;) {
+        const arrived = await renewal.arrival({ isLost: () => this.isLost, signal });
+        const take = this.#expected;
+        this.#expected = undefined;
+        if (take !== undefined) take(arrived);
+        else {
+          await this.#ready?.close().catch(() => {}); // The newer one is the one that counts.
+          this.#ready = arrived;
+        }
+      }
+    } catch (error) {
+      // When the endpoint has failed, dialling tells; without a wait nobody comes in.
+      if (!isWormholeError(error)) throw error;
+    }
+  }
+}
+
+interface WaitOptions {
+  readonly plan: ReconnectPlan;
+  readonly arrivals: Arrivals;
+  readonly renewal: Renewal;
+  readonly limitMs: number;
+  readonly clock: Clock;
+  onEvent?(event: ReconnectEvent): void;
+  readonly signal?: AbortSignal;
+}
+
+/** The time between two links. */
+class Wait {
+  readonly #options: WaitOptions;
+  readonly #over = new AbortController();
+  readonly #ended = Promise.withResolvers<void>();
+  #found: PeerConnection | undefined;
+  #timer: Timer | undefined;
+  #dialling: Promise<void> = Promise.resolve();
+
+  constructor(options: WaitOptions) {
+    this.#options = options;
+  }
+
+  /** Gives the next link. @throws {WormholeError} CONNECTION_LOST when the time is up; the signal's reason. */
+  async run({ error, moved }: Lost): Promise<PeerConnection> {
+    const { arrivals, signal, limitMs } = this.#options;
+    const abort = () => this.#ended.reject(signal!.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    if (signal?.aborted) abort();
+    using _ = arrivals.expect((arrived) => this.#find(arrived));
+    const looking = this.#look();
+    try {
+      this.#handle({ type: "lost", moved });
+      await this.#ended.promise;
+      return this.#found!;
+    } catch (reason) {
+      await this.#found?.close().catch(() => {}); // Nobody will use it.
+      if (reason !== GIVEN_UP) throw reason;
+      throw new WormholeError(
+        "CONNECTION_LOST",
+        `Cannot go on: the connection was lost and did not come back within ${time(limitMs)}`,
+        { cause: error },
+      );
+    } finally {
+      this.#over.abort();
+      this.#timer?.cancel();
+      signal?.removeEventListener("abort", abort);
+      await Promise.all([looking, this.#dialling]);
+    }
+  }
+
+  #handle(event: PlanEvent): void {
+    const { plan, clock } = this.#options;
+    if (this.#over.signal.aborted) return;
+    for (const action of plan.handle(event, clock.monotonic())) this.#do(action);
+    this.#timer?.cancel();
+    if (plan.deadline === Infinity) return;
+    const ms = Math.max(0, plan.deadline - clock.monotonic());
+    this.#timer = clock.timer(ms, () => this.#handle({ type: "tick" }));
+  }
+
+  #do(action: PlanAction): void {
+    switch (action.type) {
+      case "wait": {
+        const { attempt, waitMs, leftMs } = action;
+        return this.#options.onEvent?.({ type: "waiting", attempt, waitMs, leftMs });
+      }
+      case "try":
+        this.#dialling = this.#dial();
+        return;
+      case "give_up":
+        return this.#ended.reject(GIVEN_UP);
+    }
+  }
+
+  async #dial(): Promise<void> {
+    const { renewal, clock } = this.#options;
+    let link: PeerConnection;
+    try {
+      link = await withDeadline((signal) => renewal.dial({ signal }), {
+        ms: ATTEMPT_MS,
+        late: (cause) => new WormholeError("TIMEOUT", "Cannot reconnect: no answer", { cause }),
+        clock,
+        signal: this.#over.signal,
+      });
+    } catch (error) {
+      if (this.#over.signal.aborted) return;
+      if (isWormholeError(error)) this.#handle({ type: "failed" });
+      else this.#ended.reject(error);
+      return;
+    }
+    if (this.#over.signal.aborted) return await link.close().catch(() => {}); // It came too late.
+    this.#find(link);
+  }
+
+  /** Takes a link; of two in the same moment the later one is that which the other machine uses. */
+  #find(link: PeerConnection): void {
+    this.#found?.close().catch(() => {}); // There is a newer one.
+    this.#found = link;
+    this.#ended.resolve();
+  }
+
+  /** Tells the plan when this machine's addresses are others than before. */
+  async #look(): Promise<void> {
+    const { renewal, clock } = this.#options;
+    const { signal } = this.#over;
+    let before: string | undefined;
+    try {
+      while (!signal.aborted) {
+        const now = (await renewal.addresses()).toSorted().join();
+        if (before !== undefined && now !== before) this.#handle({ type: "network_changed" });
+        before = now;
+        await clock.sleep(LOOK_MS, { signal });
+      }
+    } catch (error) {
+      // Without a look the pauses are a little longer, no more.
+      if (!signal.aborted && !isWormholeError(error)) this.#ended.reject(error);
+    }
+  }
+}
+
+/** Why a wait ended without a link. */
+const GIVEN_UP = Symbol("given up");
+
+function time(ms: number): string {
+  return ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`;
+}

@@ -1,0 +1,155 @@
+/**
+ * How each side of a session comes to another link; wire/spec/handshake.md §3. Both may dial; the receiver decides which
+ * link it is, by saying so on it, and the sender takes the one with the highest number.
+ */
+import { isIP } from "node:net";
+import { sameSecret } from "../base/bytes.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { WormholeError } from "../base/errors.ts";
+import type { Link, PeerConnection, Renewal } from "../transport/connection.ts";
+import { dialFirst } from "../transport/dial.ts";
+import { type Hint, hintText, orderHints } from "../transport/hints.ts";
+import { authenticated, type NextLink } from "./authenticated.ts";
+import { discard, type Door } from "./door.ts";
+import { decodeReconnect, encodeReconnect } from "./reconnect_frame.ts";
+
+/** What either side needs to make links anew. */
+export interface RenewalOptions {
+  readonly door: Door;
+  /** 16 bytes that only the two ends of this session know. */
+  readonly secret: Uint8Array;
+  /** 32 bytes: the key that every link must prove. */
+  readonly peerKey: Uint8Array;
+  /** Where the other machine said that it can be reached; empty when it only dials. */
+  readonly hints: readonly Hint[];
+  /** `ip:port` of the other end of the first link: how the other machine was seen from here. */
+  readonly remote: string;
+  readonly dial: (hint: Hint, options: { signal: AbortSignal }) => Promise<Link>;
+  /** Gives this machine's own addresses. */
+  readonly addresses: () => Promise<readonly string[]>;
+  /** Gives how a new link comes to further ones. */
+  readonly nextLink?: (first: Link) => NextLink | undefined;
+  readonly clock?: Clock;
+}
+
+abstract class Renewing implements Renewal {
+  protected readonly options: RenewalOptions;
+  /** The number of the last link: issued by the receiver, taken by the sender. */
+  protected last = 0;
+
+  constructor(options: RenewalOptions) {
+    this.options = options;
+  }
+
+  abstract dial(options: { signal: AbortSignal }): Promise<PeerConnection>;
+  abstract arrival(options: { isLost: () => boolean; signal: AbortSignal }): Promise<PeerConnection>;
+
+  addresses(): Promise<readonly string[]> {
+    return this.options.addresses();
+  }
+
+  /** Dials everything that the other machine may be at. */
+  protected async dialled(signal: AbortSignal): Promise<Link> {
+    const { dial, clock = systemClock } = this.options;
+    const link = await dialFirst(this.#hints(await this.addresses()), { dial, clock, signal });
+    if (!signal.aborted) return link;
+    await discard(link);
+    throw signal.reason;
+  }
+
+  /** Says on `link` that it is this session's. */
+  protected say(link: Link): Promise<void> {
+    return link.send(encodeReconnect({ secret: this.options.secret, link: this.last }));
+  }
+
+  protected connection(link: Link): PeerConnection {
+    const nextLink = this.options.nextLink?.(link);
+    return authenticated(link, this.options.peerKey, { renewal: this, ...nextLink && { nextLink } });
+  }
+
+  /** The hints, best first for the network that this machine is in now, then the address that the first link had. */
+  #hints(own: readonly string[]): Hint[] {
+    const { hints, remote } = this.options;
+    const host = remote.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+    const seen = isIP(host) === 0 ? [] : hints.map((hint) => ({ ...hint, host }));
+    const all = [...orderHints(hints, own), ...seen];
+    return [...new Map(all.map((hint) => [hintText(hint), hint])).values()];
+  }
+}
+
+/** The receiver's side: it numbers the links. */
+export class ReceiverRenewal extends Renewing {
+  override async dial({ signal }: { signal: AbortSignal }): Promise<PeerConnection> {
+    const before = this.last;
+    const link = await this.dialled(signal);
+    try {
+      // The sender may have come by itself in the meantime.
+      if (this.last !== before) throw superseded();
+      return await this.#issue(link);
+    } catch (error) {
+      await discard(link);
+      throw error;
+    }
+  }
+
+  override async arrival(
+    { isLost, signal }: { isLost: () => boolean; signal: AbortSignal },
+  ): Promise<PeerConnection> {
+    for (;;) {
+      const { link, number } = await this.options.door.returned({ signal });
+      // While a link works here, a sender that does not know it yet is only about to learn of it.
+      if (isLost() || number === this.last) {
+        try {
+          return await this.#issue(link);
+        } catch (error) {
+          if (!(error instanceof WormholeError)) throw error;
+        }
+      }
+      await discard(link);
+    }
+  }
+
+  async #issue(link: Link): Promise<PeerConnection> {
+    this.last++;
+    await this.say(link);
+    return this.connection(link);
+  }
+}
+
+/** The sender's side: it takes what the receiver numbers. */
+export class SenderRenewal extends Renewing {
+  override async dial({ signal }: { signal: AbortSignal }): Promise<PeerConnection> {
+    const link = await this.dialled(signal);
+    try {
+      await this.say(link);
+      const frame = await link.recv({ signal });
+      const answer = frame && decodeReconnect(frame);
+      if (answer === undefined || !sameSecret(answer.secret, this.options.secret)) {
+        throw new WormholeError("CONNECTION_LOST", `Cannot go on over "${link.remote}": it was not taken`);
+      }
+      if (!this.#takes(answer.link)) throw superseded();
+      return this.connection(link);
+    } catch (error) {
+      await discard(link);
+      throw error;
+    }
+  }
+
+  override async arrival({ signal }: { signal: AbortSignal }): Promise<PeerConnection> {
+    for (;;) {
+      const { link, number } = await this.options.door.returned({ signal });
+      if (this.#takes(number)) return this.connection(link);
+      await discard(link);
+    }
+  }
+
+  #takes(number: number): boolean {
+    if (number <= this.last) return false;
+    this.last = number;
+    return true;
+  }
+}
+
+function superseded(): WormholeError {
+  return new WormholeError("CANCELLED", "Cannot use a new connection: there is a newer one");
+}

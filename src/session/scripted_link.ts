@@ -1,0 +1,69 @@
+/** A link for tests of this folder, whose peer says what a test wrote down. */
+import type { Link, PeerConnection } from "../transport/connection.ts";
+import type { DialTransport } from "../transport/hints.ts";
+
+/** 32 bytes: the key of the peer that tests pair with. */
+export const KEY: Uint8Array = new Uint8Array(32).fill(7);
+
+/** 32 bytes: another's. */
+export const STRANGER: Uint8Array = new Uint8Array(32).fill(8);
+
+/** Options of {@linkcode ScriptedLink}. */
+export interface ScriptedLinkOptions {
+  peerKey?: Uint8Array;
+  remote?: string;
+  rttMs?: number;
+  /** What the peer says; undefined ends the link. */
+  frames?: (Uint8Array | undefined)[];
+}
+
+/** A link whose peer says `frames`, and then nothing more. */
+export class ScriptedLink implements Link {
+  readonly kind: DialTransport;
+  readonly peerKey: Uint8Array;
+  readonly remote: string;
+  readonly native = 0 as Link["native"];
+  readonly sent: Uint8Array[] = [];
+  closed = false;
+  readonly stats: Link["stats"];
+  readonly #frames: (Uint8Array | undefined)[];
+
+  constructor(
+    kind: DialTransport,
+    { peerKey = KEY, remote = "192.0.2.1:4000", rttMs = 40, frames = [] }: ScriptedLinkOptions = {},
+  ) {
+    this.kind = kind;
+    this.peerKey = peerKey;
+    this.remote = remote;
+    this.#frames = [...frames];
+    this.stats = () => Promise.resolve({ rttMs, bytesSent: 0, bytesReceived: 0, remote });
+  }
+
+  send(frame: Uint8Array): Promise<void> {
+    this.sent.push(frame);
+    return Promise.resolve();
+  }
+
+  recv({ signal }: { signal?: AbortSignal } = {}): Promise<Uint8Array | undefined> {
+    if (this.#frames.length > 0) return Promise.resolve(this.#frames.shift());
+    return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+  }
+
+  bulk(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** Gives a link the brand that only session may give. */
+export function branded(link: Link, more: Pick<PeerConnection, "renewal"> = {}): PeerConnection {
+  return Object.assign(link, more) as Link as PeerConnection;
+}
