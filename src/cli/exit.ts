@@ -95,7 +95,10 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
     exit: 3,
     advice: "Check the code: a number and words with dashes, such as 7-guitarist-zulu.",
   },
-  CODE_WRONG: { exit: 3, advice: "A code ends after one wrong guess: let the sender make a new one." },
+  CODE_WRONG: {
+    exit: 3,
+    advice: "A code for one receiver ends after one wrong guess: let the sender make a new one.",
+  },
   CODE_EXPIRED: { exit: 3, advice: "Let the sender make a new code." },
   CODE_USED: { exit: 3, advice: "A code works once: let the sender make a new one." },
   CODE_NOT_FOUND: {

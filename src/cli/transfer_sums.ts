@@ -35,14 +35,14 @@ export class TransferSums {
   /** Shows the checksum of each file that did not fail; what cannot be read is named. */
   async show(
     failed: readonly FailedEntry[],
-    { output, signal }: Pick<Context<unknown>, "output" | "signal">,
+    { output, signal }: Pick<Context<unknown>, "output"> & Partial<Pick<Context<unknown>, "signal">>,
   ): Promise<void> {
     const entries = new Set(failed.map(({ entry }) => entry));
     const paths = new Set(failed.map(({ path }) => path));
     const files = [...this.#files].flatMap(([name, entry]) =>
       entries.has(entry) || paths.has(name) ? [] : [{ name, path: this.#place(name) }]
     );
-    for await (const result of checksumsOf(files, { signal })) {
+    for await (const result of checksumsOf(files, { ...signal && { signal } })) {
       if ("sum" in result) output.emit({ event: "checksum", ...result.sum, bytes: result.bytes });
       else {
         this.#unreadable++;

@@ -51,11 +51,13 @@ Deno.test("MailboxServer ends a nameplate for many with its owner, or when the o
   }
 });
 
-Deno.test("MailboxServer grants no nameplate for many that two sides share", () => {
+Deno.test("MailboxServer grants no nameplate for many that somebody has", () => {
   const bench = new Bench();
   bench.bound(1);
   bench.join(1, "7");
   bench.bound(2);
-  const [claimed] = bench.say(2, { type: "claim", nameplate: "7", many: true });
-  assertTrue(/^2< claimed \w+$/.test(claimed!), claimed);
+  assertEquals(bench.say(2, { type: "claim", nameplate: "7", many: true }), [
+    "2< error crowded CODE_CROWDED",
+  ]);
+  assertTrue(/^2< claimed \w+ true$/.test(bench.say(2, { type: "claim", nameplate: "8", many: true })[0]!));
 });

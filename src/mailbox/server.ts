@@ -199,6 +199,10 @@ export class MailboxServer {
         if (host !== undefined) {
           return this.#admit(connection, client, { party, name: message.nameplate, host });
         }
+        // Whoever has it already would be taken for the first who comes.
+        if (message.many && this.#mailboxes.held(party, message.nameplate) !== undefined) {
+          throw new WormholeError("CODE_CROWDED", "crowded");
+        }
         const before = this.#mailboxes.totals.mailboxes;
         if (!message.mustExist && !client.allocated) this.#checkMailboxes(client);
         const claimed = this.#mailboxes.claim(
@@ -209,10 +213,7 @@ export class MailboxServer {
         if (this.#mailboxes.totals.mailboxes > before) this.#own(claimed.mailbox, client.address);
         client.nameplate = claimed.name;
         client.claimed = claimed.mailbox;
-        // Who shares the nameplate with somebody else already cannot serve others under it.
-        if (!message.many || claimed.sides.length > 1) {
-          return reply({ type: "claimed", mailbox: claimed.mailbox });
-        }
+        if (!message.many) return reply({ type: "claimed", mailbox: claimed.mailbox });
         this.#hosts.set(claimed.mailbox, connection);
         return reply({ type: "claimed", mailbox: claimed.mailbox, many: true });
       }

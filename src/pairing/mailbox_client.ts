@@ -304,7 +304,8 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
         if (this.#host !== undefined) {
           this.#host.resolve(message.mailbox);
           this.#host = undefined;
-        } else if (this.#arrivals.push(message.mailbox) > MAX_WAITING_ARRIVALS) throw this.#tooMuch();
+        } else if (this.#arrivals.length < MAX_WAITING_ARRIVALS) this.#arrivals.push(message.mailbox);
+        // More than that at once is no crowd but an attack, which must not end the code for all others.
         return;
       default:
         // A reply that nobody waits for belongs to a request that was given up.

@@ -225,7 +225,7 @@ class Exchange {
       "CODE_WRONG",
       this.#options.role === "sender"
         ? "Cannot go on with this code: somebody tried a wrong code, so it is used up; run send again for a new one"
-        : "Cannot use this code: it was wrong, and one try is all it allows; ask the sender for a new one",
+        : "Cannot use this code: it was wrong; unless it is for many, one try is all it allows, so ask the sender for a new one",
       { cause },
     );
   }

@@ -62,18 +62,18 @@ export interface SendManyOptions
  * often, or the signal aborts.
  *
  * @throws {WormholeError} INVALID_ARGUMENT for standard input, for a code of one's own for several receivers, and for a fixed
- * port at a hub; what `openRendezvous` and the source throw; the signal's reason. What happens to receivers is in the result.
+ * port at a hub; what `openRendezvous` and the source throw; the signal's reason when aborted before there is a code. What
+ * happens to receivers, and what ended it all, is in the result.
  */
 export async function sendMany(options: SendManyOptions): Promise<CrowdResult> {
   assertPossible(options);
   await using machine = await openMachine(options.folders);
   await using sources = await Sources.open(options, machine);
+  const { receivers, signal } = options;
+  const tools = { machine, sources };
   const result =
-    await (options.receivers === "any"
-      ? sendToAny(options, { machine, sources })
-      : sendToEach(options.receivers, options, { machine, sources }));
-  options.signal.throwIfAborted();
-  return result;
+    await (receivers === "any" ? sendToAny(options, tools) : sendToEach(receivers, options, tools));
+  return signal.aborted ? { ...result, cause: signal.reason } : result;
 }
 
 interface Tools {

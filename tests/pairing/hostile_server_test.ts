@@ -97,3 +97,34 @@ Deno.test("MailboxClient reports a server that hangs up or falls silent", async 
   }
   await server.shutdown();
 });
+
+Deno.test("MailboxClient gives up a code for many at a server that knows no such codes", async () => {
+  const server = lyingServer([WELCOME], [{ type: "claimed", mailbox: "m" }]);
+  {
+    await using client = await MailboxClient.connect(server.url, { appId: APP_ID });
+    await assertRejects(
+      () => client.claim("7", { many: true }),
+      "UNSUPPORTED",
+      "one code for several receivers",
+    );
+  }
+  await server.end();
+});
+
+Deno.test("MailboxClient keeps only so many who came, and goes on", async () => {
+  const arrived = (i: number) => JSON.stringify({ type: "arrived", mailbox: `m${i}` });
+  const server = lyingServer(
+    [WELCOME, ...Array.from({ length: 2000 }, (_, i) => arrived(i))],
+    [{ type: "claimed", mailbox: "m", many: true }],
+  );
+  {
+    await using client = await MailboxClient.connect(server.url, { appId: APP_ID });
+    await client.claim("7", { many: true });
+    for (let i = 0; i < 256; i++) assertEquals(await client.nextArrival(), `m${i}`);
+    const stop = new AbortController();
+    const next = assertRejects(() => client.nextArrival({ signal: stop.signal }), undefined, "enough");
+    stop.abort(new Error("enough"));
+    await next;
+  }
+  await server.end();
+});

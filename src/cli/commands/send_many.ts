@@ -52,7 +52,8 @@ export async function runMany(context: Context<SendArgs>, receivers: number | "a
     onGone: (error) => log.info("somebody came and went", { reason: asFailure(error).message }),
   });
   // What some receivers failed to take was sent nevertheless.
-  await sums?.show([], context);
+  // Ctrl-C is how a code for whoever has it ends: the list comes nevertheless.
+  await sums?.show([], { output });
   output.emit(summary(result));
   const failure = crowdFailure(result);
   if (failure !== undefined) throw failure;
@@ -70,7 +71,7 @@ function tellEnd(end: ReceiverEnd, { output, log, signal }: Context<SendArgs>): 
     const own = outputOf(receiver, output);
     return tellOutcome(end.outcome, { direction: "send", destination: null, output: own, log });
   }
-  // Who interrupts everything need not be told so once for each.
+  // Who interrupts everything need not be told so once for each; the summary has it.
   if (signal.aborted) return;
   const { code, message } = asFailure(end.error);
   output.emit({ event: "receiver_failed", receiver, code, message });
