@@ -12,6 +12,7 @@ pub mod net;
 pub mod op;
 pub mod pairing;
 pub mod queue;
+pub mod store;
 pub mod transfer;
 
 /// Version of the seam's symbols, operations and record layouts; `src/native/library.ts` holds the same number.

@@ -15,6 +15,7 @@ pub mod hash;
 pub mod leftover;
 pub mod mdns;
 pub mod net;
+pub mod pack;
 pub mod pairing;
 pub mod queue;
 pub mod receive;
@@ -31,6 +32,7 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     files::OPERATIONS,
     walk::OPERATIONS,
     net::OPERATIONS,
+    pack::OPERATIONS,
     mdns::OPERATIONS,
     send::OPERATIONS,
     receive::OPERATIONS,

@@ -13,7 +13,7 @@ mod commit;
 mod ignores;
 pub mod kept;
 pub mod leftover;
-mod listing;
+pub(crate) mod listing;
 pub mod local;
 pub(crate) mod long_path;
 pub mod name;
