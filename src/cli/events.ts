@@ -25,6 +25,9 @@ export type OutputEvent =
   | WrongGuessEvent
   | ReceiverFailedEvent
   | ReceiversEvent
+  | StoreEvent
+  | StoreVerifiedEvent
+  | StoreCleanedEvent
   | WarningEvent
   | DoneEvent
   | ErrorEvent;
@@ -223,6 +226,50 @@ export interface ReceiverSummary {
   /** null: it got everything. */
   readonly code: ErrorCode | null;
   readonly message: string | null;
+}
+
+/** What the store holds; `wormhole store stats`. */
+export interface StoreEvent {
+  readonly event: "store";
+  /** Files that the index knows, what they hold, and their chunks; packs count as files. */
+  readonly files: number;
+  readonly file_bytes: number;
+  readonly chunks: number;
+  /** Path and size of the index. */
+  readonly index: string;
+  readonly index_bytes: number;
+  readonly packs: number;
+  readonly pack_bytes: number;
+  /** Folder of the packs. */
+  readonly directory: string;
+  /** Most bytes of packs. */
+  readonly quota: number;
+  /** Bytes that did not have to be received, over all transfers since the index was made. */
+  readonly saved_bytes: number;
+}
+
+/** The end of `wormhole store verify`. */
+export interface StoreVerifiedEvent {
+  readonly event: "store_verified";
+  /** What is sound. */
+  readonly packs: number;
+  readonly files: number;
+  readonly bytes: number;
+  /** What is not; each had a `file_failed`. */
+  readonly failed: number;
+  readonly duration_ms: number;
+}
+
+/** The end of `wormhole store gc` and `clear`. */
+export interface StoreCleanedEvent {
+  readonly event: "store_cleaned";
+  /** Files that the index does not know any more. */
+  readonly files: number;
+  /** Packs that were dropped, and their bytes. */
+  readonly packs: number;
+  readonly bytes: number;
+  /** Files that crashed programs left, or that were set aside as damaged. */
+  readonly leftovers: number;
 }
 
 /** Something that is wrong without ending the command. */

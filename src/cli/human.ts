@@ -11,6 +11,7 @@ import type {
   UnfinishedEvent,
   VerifiedEvent,
 } from "./events.ts";
+import { storeCleanedText, storeText, storeVerifiedText } from "./human_store.ts";
 import { counted, formatDuration, formatRate, formatSize } from "./format.ts";
 import { safe } from "./safe.ts";
 import type { Styles } from "./terminal.ts";
@@ -64,6 +65,12 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return `${styles.red("failed:")} ${safe(event.message)}`;
     case "receivers":
       return receiversText(event);
+    case "store":
+      return storeText(event);
+    case "store_verified":
+      return storeVerifiedText(event);
+    case "store_cleaned":
+      return storeCleanedText(event);
     case "warning":
       return `${styles.yellow("warning:")} ${safe(event.message)}`;
     case "done":

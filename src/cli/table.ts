@@ -14,6 +14,7 @@ import {
   VERSION,
 } from "./commands/definitions_help.ts";
 import { HUB, RECV, SEND } from "./commands/definitions_transfer.ts";
+import { STORE_CLEAR, STORE_GC, STORE_STATS, STORE_VERIFY } from "./commands/definitions_store.ts";
 import { TRANSFERS } from "./commands/definitions_transfers.ts";
 import { VERIFY } from "./commands/definitions_verify.ts";
 import { COMMON_FLAGS } from "./common_flags.ts";
@@ -25,6 +26,10 @@ export const COMMANDS = [
   RECV,
   TRANSFERS,
   VERIFY,
+  STORE_STATS,
+  STORE_VERIFY,
+  STORE_GC,
+  STORE_CLEAR,
   HUB,
   CONFIG_SHOW,
   CONFIG_SET,
@@ -51,6 +56,10 @@ export type SendArgs = CommandArgs<typeof SEND>;
 export type RecvArgs = CommandArgs<typeof RECV>;
 export type TransfersArgs = CommandArgs<typeof TRANSFERS>;
 export type VerifyArgs = CommandArgs<typeof VERIFY>;
+export type StoreStatsArgs = CommandArgs<typeof STORE_STATS>;
+export type StoreVerifyArgs = CommandArgs<typeof STORE_VERIFY>;
+export type StoreGcArgs = CommandArgs<typeof STORE_GC>;
+export type StoreClearArgs = CommandArgs<typeof STORE_CLEAR>;
 export type HubArgs = CommandArgs<typeof HUB>;
 export type ConfigShowArgs = CommandArgs<typeof CONFIG_SHOW>;
 export type ConfigSetArgs = CommandArgs<typeof CONFIG_SET>;

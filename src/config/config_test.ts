@@ -33,6 +33,8 @@ Deno.test("loadConfig() gives the defaults without a file", () =>
       bufferPoolSize: 256 * 1024 ** 2,
       compressionLevel: 3,
       dedupIndexSize: 1_000_000,
+      keepChunks: false,
+      storeQuota: 10 * 1024 ** 3,
       forceTcp: false,
       debugIo: "auto",
     });

@@ -31,6 +31,10 @@ export interface Config {
   readonly compressionLevel: number;
   /** Chunks that the index keeps in memory. */
   readonly dedupIndexSize: number;
+  /** Keep what is received in the store too. */
+  readonly keepChunks: boolean;
+  /** Most bytes of the store's packs. */
+  readonly storeQuota: number;
   /** Use TCP only. */
   readonly forceTcp: boolean;
   readonly debugIo: IoBackend;
@@ -103,6 +107,18 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
     wholeNumber(1000, 1_000_000_000),
     1_000_000,
     "Chunks that the index of known content keeps in memory.",
+  ),
+  keepChunks: setting(
+    "keep_chunks",
+    boolean,
+    false,
+    "Also keep what is received in the store, so that it need not be received again when files change or go.",
+  ),
+  storeQuota: setting(
+    "store_quota",
+    size(0, 1024 * 1024 * GIB),
+    10 * GIB,
+    "Most that the store keeps besides your files; what was longest out of use goes first.",
   ),
   forceTcp: setting("force_tcp", boolean, false, "Use TCP only, never QUIC (UDP)."),
   debugIo: setting(

@@ -17,6 +17,7 @@ import {
   withDeadline,
 } from "../session/mod.ts";
 import type { Journal } from "../store/mod.ts";
+import { Keeper, type KeepOptions } from "./keep.ts";
 import {
   type Acceptance,
   type Offer,
@@ -65,6 +66,8 @@ export interface RecvOptions {
   onProgress?(progress: Progress): void;
   /** Keep what arrives of a transfer that fails, and go on with what earlier ones kept; true unless told otherwise. */
   readonly resume?: boolean;
+  /** Also keep what is received in the store. */
+  readonly keep?: KeepOptions;
   /** Told when the transfer fails and bytes of it stay. */
   onKept?(bytes: number): void;
   /** Told of what is odd but no failure. */
@@ -80,6 +83,21 @@ export interface RecvOptions {
  * was not found in time; the signal's reason when aborted.
  */
 export async function recv(options: RecvOptions): Promise<TransferOutcome> {
+  const { keep, destination, folders, signal, onWarning } = options;
+  if (keep === undefined) return await receive(options);
+  await using keeper = await Keeper.open({
+    ...keep,
+    destination,
+    folders,
+    signal,
+    ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
+  });
+  const outcome = await receive(options);
+  await keeper.keep();
+  return outcome;
+}
+
+async function receive(options: RecvOptions): Promise<TransferOutcome> {
   await using machine = await openMachine(options.folders);
   await using connection = await join(options, machine);
   const { onKept, onReconnect, onWarning, clock } = options;

@@ -167,6 +167,12 @@ export const RECV = command({
       conflicts: ["skip"],
     }),
     skip: toggle({ group: "Existing files", help: "Keep them and leave the new ones out." }),
+    keepChunks: toggle({
+      group: "What is written",
+      help:
+        "Also keep what is received in the store, so that it costs nothing later even when the files here are changed " +
+        "or deleted (wormhole store; the setting keep_chunks does it always).",
+    }),
     verify: VERIFY_FLAG,
     peer: option(hostAndPort, {
       group: "Connection",

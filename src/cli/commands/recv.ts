@@ -76,6 +76,9 @@ async function receive(
     onProgress: (progress) => show.progress(progress),
     // What goes to standard output is staged where nobody would look for it.
     resume: !args.stdout,
+    ...(args.keepChunks || config.keepChunks) && !args.stdout && {
+      keep: { cacheDir: config.cacheDir, maxChunks: config.dedupIndexSize, quota: config.storeQuota },
+    },
     onKept: (bytes) => output.emit({ event: "kept", bytes, destination }),
     onWarning: (message) => output.emit({ event: "warning", message }),
     clock,
