@@ -56,7 +56,7 @@ pub fn check(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Checked> {
 }
 
 /// Opens a regular file that is not behind a link, without waiting for a pipe.
-pub fn open_plain(path: &Path) -> Result<(File, Stamp)> {
+fn open_plain(path: &Path) -> Result<(File, Stamp)> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let what = || format!("Cannot open {}", quoted_path(path));
     let file = File::from(

@@ -115,7 +115,7 @@ fn write_keeps_what_is_right_and_counts_the_rest() {
     let (name, pack) = written.pack.unwrap();
     assert_eq!((written.rejected, pack.chunks.len(), pack.tail), (5, 2, 2 * 36 + 48));
     let path = store.join(name);
-    assert_eq!(names(&store), [path.clone()]);
+    assert_eq!(names(&store), std::slice::from_ref(&path));
     assert_eq!(fs::read(&path).unwrap()[..400], [vec![1; 100], vec![3; 300]].concat());
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o400);
 }

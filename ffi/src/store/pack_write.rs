@@ -12,14 +12,14 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::pack::{self, MAX_CHUNK_BYTES, MAX_CHUNKS, PackedChunk};
-use super::pack_read::{self, Pack, open_plain};
+use super::pack_read::{self, Pack};
 use crate::chunk::hash::{HASH_BYTES, hash};
 use crate::error::{Error, Kind, Result};
 use crate::io::listing::Listing;
-use crate::io::long_path;
 use crate::io::name::quoted_path;
 use crate::io::read::read_at;
 use crate::io::stamp::Stamp;
+use crate::io::{local, long_path};
 
 /// Most bytes of one pack's chunks: what is written, checked and dropped as one.
 pub const MAX_PACK_BYTES: u64 = 256 << 20;
@@ -73,7 +73,7 @@ pub fn write(
             return Err(Error::new(Kind::Cancelled, "cancelled"));
         }
         let source = &sources[piece.source as usize];
-        let file = files.entry(piece.source).or_insert_with(|| open_same(source));
+        let file = files.entry(piece.source).or_insert_with(|| local::open(&source.path, &source.stamp));
         buffer.resize(piece.length as usize, 0);
         let is_it = file.as_ref().is_some_and(|file| {
             read_at(file, &mut buffer, piece.offset).is_ok_and(|read| read == buffer.len())
@@ -136,11 +136,6 @@ fn check_limits(sources: &[Source], pieces: &[Piece]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Opens a source that is as it was; the pieces themselves are hashed.
-fn open_same(source: &Source) -> Option<File> {
-    open_plain(&source.path).ok().filter(|(_, stamp)| *stamp == source.stamp).map(|(file, _)| file)
 }
 
 /// A pack that is being written; removed when dropped unfinished.
