@@ -139,6 +139,12 @@ export class NativeReceive implements AsyncDisposable {
     return removeLeftovers(this.#queue, { receive: this.#receive, staging });
   }
 
+  /** Tells whether something that came is being written just now: then it is this disk that is waited for. */
+  async isPlacing(): Promise<boolean> {
+    return (await this.#queue.call<{ placing: boolean }>("receive.placing", { receive: this.#receive }))
+      .placing;
+  }
+
   /** Waits until everything that is staged so far is on the disk. @throws {WormholeError} what the disk says. */
   sync(): Promise<void> {
     return this.#queue.call("receive.sync", { receive: this.#receive });

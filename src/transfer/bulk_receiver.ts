@@ -26,8 +26,8 @@ export type BulkReceiverEvent =
   | { readonly type: "link_gone"; readonly link: number }
   /** Result of `give_up`. */
   | { readonly type: "gave_up"; readonly stream: number; readonly frames: number }
-  /** Result of `look_at_links`: bytes received over each link, by its number. */
-  | { readonly type: "links"; readonly received: readonly number[] };
+  /** Result of `look_at_links`: bytes received over each link, by its number; whether any are being written just now. */
+  | { readonly type: "links"; readonly received: readonly number[]; readonly isPlacing?: boolean };
 
 /** What the streams want done. */
 export type BulkReceiverAction =

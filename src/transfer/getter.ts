@@ -21,6 +21,7 @@ import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
 import { ManifestReader, type ManifestRoot } from "./manifest_reader.ts";
 import { type FailedEntry, Failures, type Progress, type TransferOutcome } from "./outcome.ts";
+import { Withheld } from "./withheld.ts";
 import { type ReceiptLog, receiptOf } from "./receipt.ts";
 
 /** What the person decided about an offer. */
@@ -100,6 +101,9 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #onlyPart = false;
   #bulk: BulkReceiver | undefined;
   #watching = false;
+  #withheld: Withheld | undefined;
+  /** Our disk is busy with what came, so that more need not come. */
+  #isPlacing = false;
   #acceptedAt = 0;
   #pages = 0;
   #credit = -1;
@@ -215,12 +219,17 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   protected override get ownDeadline(): number {
     return Math.min(
       this.#ackDeadline,
-      this.#state === "receiving" ? this.#bulk?.deadline ?? Infinity : Infinity,
+      ...this.#state === "receiving"
+        ? [this.#bulk?.deadline ?? Infinity, this.#withheld?.deadline ?? Infinity]
+        : [],
     );
   }
 
   protected override onTick(): void {
-    if (this.#state === "receiving") this.#bulk?.tick(this.now);
+    if (this.#state === "receiving") {
+      this.#bulk?.tick(this.now);
+      this.#withheld?.tick(this.now, this.#awaited());
+    }
     if (this.now >= this.#ackDeadline) this.settle();
   }
 
@@ -258,6 +267,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
       act: (action) => this.act(action),
       send: (message) => this.send(message),
     });
+    // Standard input may say nothing for as long as it likes.
+    if (offer.kind === "files") this.#withheld = new Withheld(this.now);
     this.#grant();
     if (this.#lateTotals !== undefined) this.act({ type: "check_space" });
     this.#progress("transferring");
@@ -288,6 +299,10 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
 
   #streams(event: BulkReceiverEvent): void {
     if (this.#state !== "receiving") return;
+    if (event.type === "links") {
+      this.#isPlacing = event.isPlacing ?? false;
+      this.#withheld?.received(event.received.reduce((sum, bytes) => sum + bytes, 0));
+    }
     this.#bulk!.on(event, this.now);
     if (event.type !== "opened" || this.#watching) return;
     this.#watching = true;
@@ -355,7 +370,10 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
 
   #news(report: ReceiveReport, generation: number): void {
     if (this.#state !== "receiving") return;
-    if (report.bytes_wire > this.#received.bytes_wire) this.heard();
+    if (report.bytes_wire > this.#received.bytes_wire) {
+      this.heard();
+      this.#withheld?.moved();
+    }
     this.#received = report;
     this.#receivedGeneration = generation;
     this.#checkSpace();
@@ -381,6 +399,13 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     if (through <= this.#credit) return;
     this.#credit = through;
     this.send({ type: "page_credit", through });
+  }
+
+  /** What only the peer keeps us from having. */
+  #awaited(): "content" | "pages" | undefined {
+    if (this.#isPlacing || this.#expecting > 0) return undefined;
+    if (this.#unfinished() > 0) return "content";
+    return this.#reader!.ended ? undefined : "pages";
   }
 
   /** Requested entries that are not known to be finished. */

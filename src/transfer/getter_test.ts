@@ -352,3 +352,32 @@ Deno.test("Getter tells the sender what has arrived and what broke", () => {
   const [told] = script.event({ type: "links", received: [9] }).take() as { message: Message }[];
   assertEquals(readAcknowledgement(told!.message as MessageOf<"bulk_received">).streams, [[0, 3], [2, 7]]);
 });
+
+Deno.test("Getter ends with PEER_FROZEN when the sender withholds what was asked for and goes on talking", () => {
+  const script = receiving().hears(pageOf(0, [{}]));
+  expected(script, { runs: [[0, 0]] });
+  script.event({
+    type: "received",
+    report: { ...REPORT, bytes: 3, bytes_wire: 30, outstanding: 1 },
+    generation: 1,
+  });
+  const talk = () =>
+    script.wait(4000).hears({ type: "ping", nonce: 1 }).event({ type: "links", received: [100] });
+  for (let at = 0; at < 56_000; at += 4000) talk();
+  assertTrue(!script.taken().includes("fail"), "it ended too early");
+  talk().wait(4000);
+  script.failed("PEER_FROZEN");
+});
+
+Deno.test("Getter waits while its own disk writes what came", () => {
+  const script = receiving().hears(pageOf(0, [{}]));
+  expected(script, { runs: [[0, 0]] });
+  for (let at = 0; at < 300_000; at += 4000) {
+    script.wait(4000).hears({ type: "ping", nonce: 1 }).event({
+      type: "links",
+      received: [9],
+      isPlacing: true,
+    });
+  }
+  assertTrue(!script.taken().includes("fail"));
+});

@@ -166,7 +166,8 @@ class Work implements AsyncDisposable {
       case "look_at_links": {
         const received: number[] = [];
         for (const { link, bytesReceived } of await this.#links.status()) received[link] = bytesReceived;
-        return { type: "links", received: Array.from(received, (each = 0) => each) };
+        const isPlacing = await this.#opened().isPlacing();
+        return { type: "links", received: Array.from(received, (each = 0) => each), isPlacing };
       }
       case "expect":
         return await this.#lane.run(() => this.#expect(action));
@@ -198,7 +199,13 @@ class Work implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#idle();
     await this.#links[Symbol.asyncDispose]();
-    await this.#engine?.close();
+    try {
+      await this.#engine?.close();
+    } catch (error) {
+      // By now everything is in place, or the transfer has failed for a reason that says more.
+      if (!isWormholeError(error)) throw error;
+      this.#options.onWarning?.(`Something hidden is left in the folder: ${error.message}`);
+    }
   }
 
   async #idle(): Promise<void> {

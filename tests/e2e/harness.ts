@@ -16,6 +16,8 @@ export interface TransferOptions {
   stdin?: Uint8Array;
   /** Folder in which `send` runs. */
   cwd?: string;
+  /** Further environment of `send`. */
+  env?: Record<string, string>;
   senderPrefix?: readonly string[];
   receiverPrefix?: readonly string[];
 }
@@ -53,6 +55,7 @@ export async function offer(
     person: senderPerson,
     cwd: options.cwd,
     stdin: options.stdin,
+    env: options.env,
     prefix: options.senderPrefix,
   });
   try {

@@ -21,6 +21,7 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("receive.start", receive_start),
     ("receive.give_up", receive_give_up),
     ("receive.wait", receive_wait),
+    ("receive.placing", receive_placing),
     ("receive.sync", receive_sync),
     ("receive.commit", receive_commit),
     ("receive.close", receive_close),
@@ -241,6 +242,19 @@ fn receive_commit(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: ReceiveArgs| async move {
         let session = context.objects.get::<ReceiveSession>(args.receive)?;
         blocking(move || session.commit()).await
+    })
+}
+
+#[derive(Serialize)]
+struct PlacingResult {
+    placing: bool,
+}
+
+/// Tells whether something that came is being written just now.
+fn receive_placing(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: ReceiveArgs| async move {
+        let session = context.objects.get::<ReceiveSession>(args.receive)?;
+        Ok(PlacingResult { placing: session.inbox.placing.load(Ordering::Relaxed) > 0 })
     })
 }
 

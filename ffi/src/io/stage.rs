@@ -286,7 +286,7 @@ fn sync_all(tree: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
 /// Writes a file or directory to the disk; some file systems cannot sync a directory, which is no failure.
 pub(super) fn sync_one(file: BorrowedFd<'_>) -> std::result::Result<(), Errno> {
     match rustix::fs::fsync(file) {
-        Err(Errno::INVAL | Errno::NOTSUP | Errno::ROFS) => Ok(()),
+        Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
         result => result,
     }
 }

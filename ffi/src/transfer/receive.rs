@@ -47,6 +47,8 @@ pub struct Inbox {
     /// Streams that are read or waited for.
     pub(super) running: AtomicUsize,
     pub(super) accepting: Mutex<Vec<AbortHandle>>,
+    /// Threads that write a frame to the disk: while they do, it is not the peer that is waited for.
+    pub placing: AtomicUsize,
     /// Held for reading while a frame is placed, so that nothing is written into staging any more once it is set.
     closed: RwLock<bool>,
     /// Ranges of unfinished files beyond the first of each; see [`MAX_GAPS`].
@@ -99,6 +101,7 @@ impl Inbox {
             links: Links::default(),
             running: AtomicUsize::new(0),
             accepting: Mutex::default(),
+            placing: AtomicUsize::new(0),
             closed: RwLock::new(false),
             gaps: AtomicIsize::new(0),
             pool: Pool::new(pool_bytes, BUFFER_BYTES, 4),
@@ -313,7 +316,10 @@ impl Stream<'_> {
         if *closed {
             return Ok(Next::Broken);
         }
-        let counted = self.inbox.arrivals.count(&self.arrival, || self.place(&records, plain))?;
+        self.inbox.placing.fetch_add(1, Ordering::Relaxed);
+        let counted = self.inbox.arrivals.count(&self.arrival, || self.place(&records, plain));
+        self.inbox.placing.fetch_sub(1, Ordering::Relaxed);
+        let counted = counted?;
         self.inbox.verified.flush();
         // What was told of its bytes may have been told before the frame counted.
         if self.inbox.outstanding() == 0 {
