@@ -71,7 +71,7 @@ export interface PeerEvent extends OfReceiver {
 }
 
 /** The connection was lost, and is tried again; a `peer` follows when that worked. Once for each attempt. */
-export interface ReconnectingEvent {
+export interface ReconnectingEvent extends OfReceiver {
   readonly event: "reconnecting";
   /** From 1 since the loss. */
   readonly attempt: number;

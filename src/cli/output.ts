@@ -37,10 +37,9 @@ export function humanOutput({ terminal, clock, stdout, dataOnStdout }: OutputOpt
         return;
       }
       if (event.event === "reconnecting") {
-        if (line) line.wait(event);
-        // Without a line to draw over, the first attempt says it for all.
-        else if (event.attempt === 1) terminal.write(humanText(event, terminal.styles) + "\n");
-        return;
+        if (line && event.receiver === undefined) return line.wait(event);
+        // Without a line of its own to draw over, the first attempt says it for all.
+        if (event.attempt > 1) return;
       }
       if (event.event === "peer") line?.waitOver();
       line?.pause();

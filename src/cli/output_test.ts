@@ -14,6 +14,7 @@ const HOSTILE: OutputEvent[] = [
   { event: "code", code: EVIL, hub: EVIL, port: null, expires_at: EVIL },
   { event: "verifier", verifier: EVIL },
   { event: "peer", transport: "quic", path: "direct", remote: EVIL },
+  { event: "reconnecting", attempt: 1, wait_ms: 300, left_ms: 600_000, receiver: 2 },
   {
     event: "offer",
     direction: "recv",

@@ -55,7 +55,7 @@ export class ProgressLine {
     const now = this.#options.clock.monotonic();
     this.#endCount();
     this.#waiting = { attempt, triesAt: now + wait_ms, givesUpAt: now + left_ms };
-    if (!this.#paused) this.#count();
+    this.#count();
   }
 
   /** There is a connection again. */
@@ -93,11 +93,12 @@ export class ProgressLine {
 
   #count(): void {
     this.#timer = undefined;
-    if (this.#waiting === undefined || this.#paused) return;
+    if (this.#waiting === undefined) return;
     const { attempt, triesAt, givesUpAt } = this.#waiting;
     const now = this.#options.clock.monotonic();
     const left = { wait_ms: Math.max(0, triesAt - now), left_ms: Math.max(0, givesUpAt - now) };
-    this.#show(shorten(reconnectingText({ attempt }, left), Math.max(1, this.#options.columns() - 1)));
+    const text = reconnectingText({ attempt }, left);
+    if (!this.#paused) this.#show(shorten(text, Math.max(1, this.#options.columns() - 1)));
     this.#timer = this.#options.clock.timer(COUNT_MS, () => this.#count());
   }
 

@@ -152,3 +152,41 @@ Deno.test("ProgressLine draws at most ten times per second and cleans up after i
   await clock.advance(1000);
   assertEquals([written.length, clock.pending], [paused + 2, 0], "nothing comes after the end");
 });
+
+Deno.test("ProgressLine counts down to the next attempt after a lost connection, until there is progress", async () => {
+  const clock = new SimulatedClock();
+  const written: string[] = [];
+  const line = new ProgressLine({ write: (text) => written.push(text), columns: () => 80, clock });
+  const last = () => written.at(-1)!.slice(1, -"\x1b[K".length);
+  line.wait({ event: "reconnecting", attempt: 4, wait_ms: 2600, left_ms: 600_000 });
+  assertEquals(last(), "Connection lost; trying again in 3 s (attempt 4, up to 10 min)");
+  await clock.advance(1000);
+  assertEquals(last(), "Connection lost; trying again in 2 s (attempt 4, up to 10 min)");
+  line.update(progress());
+  await clock.advance(2000);
+  assertTrue(last().includes("45%"), last());
+  line.wait({ event: "reconnecting", attempt: 5, wait_ms: 0, left_ms: 61_000 });
+  assertEquals(last(), "Connection lost; trying again now (attempt 5, up to 61 s)");
+  line.pause();
+  await clock.advance(1500);
+  assertEquals(last(), "");
+  line.resume();
+  await clock.advance(1000);
+  assertEquals(last(), "Connection lost; trying again now (attempt 5, up to 59 s)");
+  line.close();
+  assertEquals(clock.pending, 0);
+});
+
+Deno.test("ProgressLine shortens what it says of a lost connection to the terminal", () => {
+  for (let columns = 1; columns < 80; columns++) {
+    const written: string[] = [];
+    const line = new ProgressLine({
+      write: (text) => written.push(text),
+      columns: () => columns,
+      clock: new SimulatedClock(),
+    });
+    line.wait({ event: "reconnecting", attempt: 1, wait_ms: 100, left_ms: 600_000 });
+    assertTrue(displayWidth(written[0]!.slice(1, -3)) < Math.max(2, columns));
+    line.close();
+  }
+});

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../base/clock.ts";
+import { type Clock, systemClock, type Timer } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { acrossLinks, type ReconnectEvent } from "../session/mod.ts";
 import {
@@ -8,6 +8,7 @@ import {
   runGetter,
   type RunGetterOptions,
   Tally,
+  tellDone,
   type TransferOutcome,
 } from "../transfer/mod.ts";
 
@@ -18,6 +19,9 @@ export interface ReceiveOverLinksOptions extends RunGetterOptions {
   onReconnect?(event: ReconnectEvent): void;
   readonly clock?: Clock;
 }
+
+/** How long a receiver that has everything tries to tell a sender whose connection was lost, in ms. */
+const TELL_MS = 20_000;
 
 /**
  * Receives over one link after the other, until everything has arrived. The person is asked once; a sender that offers
@@ -33,6 +37,10 @@ export async function receiveOverLinks(options: ReceiveOverLinksOptions): Promis
   let links = 0;
   let isOffered = false;
   let begun = clock.monotonic();
+  /** Everything is in place, and the sender may not know. */
+  let placed: TransferOutcome | undefined;
+  const enough = new AbortController();
+  let timer: Timer | undefined;
   const accept: RunGetterOptions["accept"] = async (offer, about) => {
     isOffered = true;
     if (decided !== undefined) {
@@ -59,13 +67,26 @@ export async function receiveOverLinks(options: ReceiveOverLinksOptions): Promis
         };
         const onKept = (bytes: number) => void (kept = bytes);
         isOffered = false;
+        if (placed !== undefined) {
+          await tellDone({ ...options, connection, outcome: placed });
+          return placed;
+        }
         try {
-          return tally.outcome(await runGetter({ ...options, connection, accept, onKept, onProgress }));
+          const outcome = tally.outcome(
+            await runGetter({ ...options, connection, accept, onKept, onProgress }),
+          );
+          const isTold = outcome.receipt?.state !== "unconfirmed";
+          // A sender of standard input has ended with the connection.
+          if (isTold || reconnectMs === 0 || outcome.kind === "stream") return outcome;
+          placed = outcome;
         } catch (error) {
           throw links > 1 && !isOffered && isWormholeError(error, "REFUSED") ? unknownSession(error) : error;
         }
+        timer = clock.timer(TELL_MS, () => enough.abort());
+        throw new WormholeError("CONNECTION_LOST", "Cannot tell the sender that everything has arrived");
       },
       onLost: (error) => {
+        if (placed !== undefined) return;
         if (decided?.offer.kind === "stream") throw unrepeatable(error);
         if (links > 1 || decided?.offer.kind !== "files" || journal !== undefined) return;
         options.onWarning?.(
@@ -74,11 +95,15 @@ export async function receiveOverLinks(options: ReceiveOverLinksOptions): Promis
       },
       ...options.onReconnect && { onEvent: (event: ReconnectEvent) => options.onReconnect!(event) },
       clock,
-      ...signal && { signal },
+      signal: signal ? AbortSignal.any([signal, enough.signal]) : enough.signal,
     });
   } catch (error) {
+    // What is in place is in place, whoever knows of it.
+    if (placed !== undefined) return placed;
     if (kept > 0) options.onKept?.(kept);
     throw error;
+  } finally {
+    timer?.cancel();
   }
 }
 

@@ -14,6 +14,7 @@ import {
   openMultiRendezvous,
   type OpenRendezvous,
   openRendezvous,
+  type ReconnectEvent,
   type SessionEvent,
 } from "../session/mod.ts";
 import type { Progress, SendSource, TransferOutcome } from "../transfer/mod.ts";
@@ -36,6 +37,7 @@ export interface ShownCode {
 /** What {@linkcode sendMany} tells about one receiver; counted from 1. */
 export interface ReceiverHooks {
   onEvent?(event: SessionEvent, receiver: number): void;
+  onReconnect?(event: ReconnectEvent, receiver: number): void;
   onProgress?(progress: Progress, receiver: number): void;
   onEnd?(end: ReceiverEnd): void;
   /** Asks whether a receiver shows the same verifier; who it is, where that is known already. */
@@ -44,7 +46,7 @@ export interface ReceiverHooks {
 
 /** Options of {@linkcode sendMany}. */
 export interface SendManyOptions
-  extends Omit<SendOptions, "confirm" | "onEvent" | "onProgress" | "guesses">, ReceiverHooks {
+  extends Omit<SendOptions, "confirm" | "onEvent" | "onReconnect" | "onProgress" | "guesses">, ReceiverHooks {
   /** How many, each with a code of its own; or whoever has the one code. */
   readonly receivers: number | "any";
   /** Wrong guesses at which a code for whoever has it ends. */
@@ -160,6 +162,7 @@ async function serveOne(
     onEvent: (event) => {
       if (event.type === "connecting" || event.type === "connected") options.onEvent?.(event, number());
     },
+    onReconnect: (event) => options.onReconnect?.(event, number()),
     onProgress: (progress) => options.onProgress?.(progress, number()),
   }, { machine, source: () => sources.take(), meet: () => Promise.resolve(meeting) });
 }

@@ -54,7 +54,10 @@ export async function sendOverLinks(options: SendOverLinksOptions): Promise<Tran
           if (progress.bytesWire > 0) moved();
           options.onProgress?.(tally.progress(progress));
         };
-        return tally.outcome(await runProvider({ ...options, connection, source: opened, onProgress }));
+        const isAgain = links > 1;
+        return tally.outcome(
+          await runProvider({ ...options, connection, source: opened, isAgain, onProgress }),
+        );
       },
       onLost: (error) => {
         isLost = true;

@@ -18,3 +18,4 @@ export { runProvider, type RunProviderOptions } from "./run_provider.ts";
 export { type FilesOptions, SendSource } from "./source.ts";
 export { dropUnfinished, openJournal, unfinishedTransfers } from "./unfinished.ts";
 export { Tally } from "./tally.ts";
+export { tellDone } from "./tell_done.ts";

@@ -88,6 +88,8 @@ export interface ProviderOptions {
   readonly compressionLevel: number;
   /** Round trip time of the connection, where it is known. */
   readonly rttMs?: number;
+  /** An earlier link was lost: the receiver may have everything by now, and say `done` at once. */
+  readonly isAgain?: boolean;
   /** Notes what is sent, to be compared at the end; disposed of by the caller. */
   readonly receipt?: ReceiptLog;
 }
@@ -373,11 +375,13 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   #done(done: MessageOf<"done">): void {
     this.#mustBe("sending", done.type);
     const { kind } = this.#options.offer;
-    if (kind !== "text" && !this.#listed) throw unexpected("done");
+    const isWhole = kind === "text" || this.#listed;
+    if (!isWhole && !this.#options.isAgain) throw unexpected("done");
     this.#state = "done";
     const { receipt, offer } = this.#options;
     if (offer.text !== undefined) receipt?.text(offer.text);
-    const manifest_hash = receipt?.finish(done);
+    // What the receiver placed was listed over another link.
+    const manifest_hash = isWhole ? receipt?.finish(done) : undefined;
     this.send({ type: "done_ack", ...manifest_hash && { manifest_hash } });
     // The receiver counts our failures too; what it has beyond ours failed over there.
     const ours = this.#failures.count;

@@ -32,6 +32,8 @@ export interface RunProviderOptions {
   readonly compression: CompressionMode;
   /** zstd, 1 to 19. */
   readonly compressionLevel: number;
+  /** An earlier link was lost: the receiver may have everything by now, and say so at once. */
+  readonly isAgain?: boolean;
   readonly clock?: Clock;
   /** Told every file that is listed, as it is. */
   onFile?(file: TransferFile): void;
@@ -69,6 +71,7 @@ export async function runProvider(options: RunProviderOptions): Promise<Transfer
     compression: options.compression,
     compressionLevel: options.compressionLevel,
     ...rttMs !== undefined && { rttMs },
+    ...options.isAgain && { isAgain: true },
   });
   await using work = new Work(options);
   return await drive<ProviderEvent, ProviderAction>({

@@ -328,6 +328,45 @@ scene("a loss while the person is asked makes no difference but another question
   await assertSameTree(`${into}/big`, path);
 });
 
+scene(
+  "a receiver that finishes while the connection is away tells the sender when it is back",
+  async (scene) => {
+    const { sandbox, pair: { proxy }, into } = scene;
+    const path = await sandbox.file("from/big", noise(16 * MIB));
+    let isCut = false;
+    const { sent, received } = await move(scene, path, {
+      receive: {
+        onProgress: ({ phase }) => {
+          if (phase !== "placing" || isCut) return;
+          isCut = true;
+          proxy.cut();
+        },
+      },
+    });
+    await assertSameTree(`${into}/big`, path);
+    assertTrue(isCut);
+    assertEquals([sent.files, sent.bytes], [received.files, received.bytes]);
+    assertEquals([sent.receipt, received.receipt?.state], [undefined, "unconfirmed"]);
+  },
+);
+
+scene("a receiver that finished does not wait long for a sender that is gone", async (scene) => {
+  const { sandbox, pair: { proxy }, into } = scene;
+  const path = await sandbox.file("from/big", noise(16 * MIB));
+  const { results: [sent, received] } = await both(scene, path, {
+    send: { reconnectMs: 0 },
+    receive: {
+      onProgress: ({ phase }) => {
+        if (phase !== "placing") return;
+        proxy.cut();
+        proxy.state = "refusing";
+      },
+    },
+  });
+  assertEquals([sent.status, received.status], ["rejected", "fulfilled"]);
+  await assertSameTree(`${into}/big`, path);
+});
+
 scene("without a journal a transfer starts over, and says so", async (scene) => {
   const { sandbox, pair: { proxy }, into } = scene;
   const path = await sandbox.file("from/big", noise(16 * MIB));

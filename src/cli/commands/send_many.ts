@@ -46,6 +46,7 @@ export async function runMany(context: Context<SendArgs>, receivers: number | "a
       const peer = peerEvent(event);
       if (peer) output.emit({ ...peer, receiver });
     },
+    onReconnect: (event, receiver) => show(receiver).reconnect(event),
     onProgress: (progress, receiver) => show(receiver).progress(progress),
     onEnd: (end) => tellEnd(end, context),
     onWrongGuess: (wrong) => output.emit({ event: "wrong_guess", wrong, allowed: args.guesses }),
