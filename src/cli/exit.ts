@@ -60,7 +60,7 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
   },
   CONNECTION_LOST: {
     exit: 4,
-    advice: "Check the network and send the same things again with a new code: what has arrived is kept.",
+    advice: "Check the network and send again with a new code; of files, what has arrived is kept.",
   },
   PEER_UNAUTHENTICATED: {
     exit: 8,
