@@ -4,7 +4,7 @@ import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 import type { Link } from "../transport/connection.ts";
 import { Door } from "./door.ts";
 import { encodeReconnect } from "./reconnect_frame.ts";
-import { KEY, ScriptedLink, STRANGER } from "./scripted_link.ts";
+import { KEY, ScriptedLink, STRANGER } from "./testing.ts";
 import { SELECTED } from "./selection.ts";
 
 const SECRET = new Uint8Array(16).fill(3);

@@ -55,7 +55,17 @@ export async function acrossLinks<T>(options: AcrossLinksOptions<T>): Promise<T>
     if ("value" in used) return used.value;
     options.onLost?.(used.error);
     arrivals.isLost = true;
-    link = used.next ?? await new Wait({ ...options, clock, plan, arrivals, renewal }).run(used);
+    if (used.next === undefined) {
+      link = await new Wait({ ...options, clock, plan, arrivals, renewal }).run(used);
+    } else {
+      link = used.next;
+      // A peer that comes again and again with links that carry nothing does not keep anybody for ever.
+      const actions = plan.handle({ type: "lost", moved: used.moved }, clock.monotonic());
+      if (actions.some(({ type }) => type === "give_up")) {
+        await link.close().catch(() => {}); // Nobody will use it.
+        throw gaveUp(limitMs, used.error);
+      }
+    }
     arrivals.isLost = false;
     plan.handle({ type: "connected" }, clock.monotonic());
     options.onEvent?.({ type: "connected", kind: link.kind, remote: link.remote });
@@ -183,11 +193,7 @@ class Wait {
     } catch (reason) {
       await this.#found?.close().catch(() => {}); // Nobody will use it.
       if (reason !== GIVEN_UP) throw reason;
-      throw new WormholeError(
-        "CONNECTION_LOST",
-        `Cannot go on: the connection was lost and did not come back within ${time(limitMs)}`,
-        { cause: error },
-      );
+      throw gaveUp(limitMs, error);
     } finally {
       this.#over.abort();
       this.#timer?.cancel();
@@ -268,6 +274,11 @@ class Wait {
 
 /** Why a wait ended without a link. */
 const GIVEN_UP = Symbol("given up");
+
+function gaveUp(limitMs: number, cause: WormholeError): WormholeError {
+  const state = `the connection was lost and did not come back within ${time(limitMs)}`;
+  return new WormholeError("CONNECTION_LOST", `Cannot go on: ${state}`, { cause });
+}
 
 function time(ms: number): string {
   return ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`;

@@ -3,7 +3,7 @@ import { type ErrorCode, WormholeError } from "../base/errors.ts";
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 import type { PeerConnection, Renewal } from "../transport/connection.ts";
 import { acrossLinks, type AcrossLinksOptions, type ReconnectEvent } from "./reconnect.ts";
-import { branded, ScriptedLink } from "./scripted_link.ts";
+import { branded, ScriptedLink } from "./testing.ts";
 
 function failure(code: ErrorCode = "CONNECTION_LOST"): WormholeError {
   return new WormholeError(code, `Cannot go on: ${code}`);
@@ -273,4 +273,27 @@ Deno.test("acrossLinks() ends a peer whose links carry nothing", async () => {
   await network.clock.advance(60_000);
   await ended;
   assertTrue(uses > 8 && uses < 25, `${uses} links`);
+});
+
+Deno.test("acrossLinks() ends a peer that comes over and over with links that carry nothing", async () => {
+  const network = new Network();
+  let uses = 0;
+  const ended = assertRejects(
+    () =>
+      network.run([], {
+        run: async (connection) => {
+          uses++;
+          await network.clock.sleep(100);
+          network.arrive(network.link());
+          while (!(connection as unknown as ScriptedLink).closed) await Promise.resolve();
+          throw failure("CLOSED");
+        },
+      }),
+    "CONNECTION_LOST",
+    "within 60 s",
+  );
+  await network.clock.advance(70_000);
+  await ended;
+  assertEquals([uses, network.dialled.length], [601, 0]);
+  assertTrue(network.links.every(({ closed }) => closed));
 });
