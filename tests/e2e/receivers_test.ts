@@ -2,6 +2,7 @@
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
 import type { Running } from "./command.ts";
 import { assertFailed, run, type RunningHub, Sandbox, SLOWLY, start, startHub } from "./harness.ts";
+import { PrivateNetwork } from "./network.ts";
 import { assertSameTree, noise, slowToPack, stagingFolders } from "./trees.ts";
 
 const MIB = 1024 * 1024;
@@ -12,6 +13,8 @@ class Scene implements AsyncDisposable {
   readonly sandbox: Sandbox;
   readonly hub: RunningHub | undefined;
   sender!: Running;
+  /** Put before every command. */
+  prefix: readonly string[] = [];
 
   private constructor(sandbox: Sandbox, hub: RunningHub | undefined) {
     this.sandbox = this.#stack.use(sandbox);
@@ -29,7 +32,9 @@ class Scene implements AsyncDisposable {
 
   async send(...args: string[]): Promise<Running> {
     const person = await this.sandbox.person("sender", { runtime: "shared" });
-    this.sender = this.#stack.use(start(["send", "--json", ...this.#find, ...args], { person }));
+    this.sender = this.#stack.use(
+      start(["send", "--json", ...this.#find, ...args], { person, prefix: this.prefix }),
+    );
     return this.sender;
   }
 
@@ -38,10 +43,11 @@ class Scene implements AsyncDisposable {
     return (await this.sender.event("code", ({ receiver }) => receiver === number)).code;
   }
 
-  async receive(who: string, code: string): Promise<Running> {
+  async receive(who: string, code: string, ...more: string[]): Promise<Running> {
     const person = await this.sandbox.person(who, { runtime: "shared" });
     const into = await this.sandbox.folder(`into-${who}`);
-    return this.#stack.use(start(["recv", "--json", "--yes", ...this.#find, "-o", into, code], { person }));
+    const args = ["recv", "--json", "--yes", ...this.#find, ...more, "-o", into, code];
+    return this.#stack.use(start(args, { person, prefix: this.prefix }));
   }
 
   into(who: string, name: string): string {
@@ -229,4 +235,30 @@ Deno.test("a text goes to several; what cannot is refused in one sentence", asyn
     [["--receivers", "65", file], /from 2 to 64, or any/],
   ];
   for (const [args, words] of refused) assertFailed(await run(["send", ...args], { person }), 2, words);
+});
+
+Deno.test("receivers whose connections are lost go on by themselves, each for itself", async () => {
+  await using network = await PrivateNetwork.open();
+  if (network === undefined) return console.log("skipped: this user cannot make a network namespace");
+  await using scene = await Scene.open();
+  scene.prefix = network.prefix;
+  const file = await scene.sandbox.file("from/slow", slowToPack(16 * MIB));
+  const lasting = ["--reconnect", "10m", "--transport", "tcp"];
+  const sender = await scene.send("--receivers", "2", ...SLOWLY, ...lasting, file);
+  const receivers = await Promise.all(
+    ["anna", "ben"].map(async (who, i) => await scene.receive(who, await scene.code(i + 1), ...lasting)),
+  );
+  for (const receiver of receivers) await receiver.event("progress", ({ bytes }) => bytes >= 4 * MIB);
+  assertTrue(await network.reset(), "ss cannot reset connections");
+  for (const receiver of receivers) {
+    const { code, stderr } = await receiver.ending();
+    assertEquals(code, 0, stderr);
+  }
+  const ended = await sender.ending();
+  assertEquals(ended.code, 0, ended.stderr);
+  const lost = ended.events.filter(({ event }) => event === "reconnecting").map(({ receiver }) => receiver);
+  assertTrue(lost.length > 0 && lost.every((receiver) => receiver === 1 || receiver === 2), `${lost}`);
+  for (const who of ["anna", "ben"]) {
+    assertEquals(await Deno.readFile(scene.into(who, "slow")), await Deno.readFile(file));
+  }
 });
