@@ -11,7 +11,7 @@ export const MAX_UNSETTLED_BYTES = 16 * 1024 * 1024;
 export const MAX_PIECES = 1 << 20;
 export const MAX_SOURCES = 65_536;
 
-/** Most files of one {@linkcode fileStamps} or `NativeReceive.stamps`. */
+/** Most files of one {@linkcode fileStamps}, `NativeReceive.stamps` or `NativeSend.stamps`. */
 export const MAX_STAMPS = 4096;
 
 /** A local file that bytes are taken from. */

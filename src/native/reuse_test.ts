@@ -1,5 +1,7 @@
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
+import { COMPRESSION_RULES } from "../content/mod.ts";
 import { hashBuffer } from "./hash.ts";
+import { memoryPair } from "./net.ts";
 import { NativeQueue } from "./queue.ts";
 import { type ExpectResult, NativeReceive, type RootPlan } from "./receive.ts";
 import { fileStamps, packPieces, type Piece } from "./reuse.ts";
@@ -27,7 +29,7 @@ async function bench(policy: RootPlan["policy"], run: (bench: Bench) => Promise<
     await Deno.mkdir(`${folder}/into`);
     await Deno.writeFile(`${folder}/file`, CONTENT);
     const roots = [{ path: bytes(`${folder}/file`), name: bytes("file") }];
-    await using send = await NativeSend.open(queue, { roots, chunk_bytes: 4 << 20 });
+    await using send = await NativeSend.open(queue, { roots, chunk_bytes: 4 << 20, remember_bytes: 1000 });
     await using receive = await NativeReceive.open(queue, {
       destination: bytes(`${folder}/into`),
       pool_bytes: 1 << 20,
@@ -164,6 +166,29 @@ Deno.test("NativeReceive.expect() asks for a file that cannot be kept", async ()
   });
   await bench("fresh", async ({ expect }) => {
     await assertRejects(() => expect({ kept: new Uint8Array([1]) }), "INVALID_ARGUMENT");
+  });
+});
+
+Deno.test("NativeSend tells what it hashed and where that is, also after it was sent", async () => {
+  await bench("fresh", async ({ queue, send, receive, folder, expect }) => {
+    const path = bytes(`${await Deno.realPath(folder)}/file`);
+    const stamp = await fileStamps(queue, [path]);
+    assertEquals(await send.stamp(0), { path, stamp });
+    await assertRejects(() => send.stamp(1), "UNSUPPORTED");
+    const { requested } = await expect();
+    const rules = COMPRESSION_RULES;
+    await send.start({ pool_bytes: 64 << 20, chunk_bytes: 4 << 20, codec: 0, level: 0, rules });
+    await send.push({ runs: requested, ranges: NONE });
+    const { a, b } = await memoryPair(queue);
+    await receive.start({ connection: b, streams: 1 });
+    await send.streams({ connection: a, streams: 1 });
+    const hashed: number[] = [];
+    while ((await receive.wait()).outstanding > 0);
+    while (hashed.length === 0) hashed.push(...(await send.wait()).hashed);
+    const head = new Uint8Array(new Uint32Array([0, SIZE, 0, 0]).buffer);
+    assertEquals(new Uint8Array(hashed), new Uint8Array([...head, ...hashBuffer(CONTENT)]));
+    const { stamps, paths } = await send.stamps(new Uint8Array([0, 0, 0, 0, 1, 0, 0, 0]));
+    assertEquals([stamps, paths], [new Uint8Array([...stamp, ...new Uint8Array(40)]), [path, NONE]]);
   });
 });
 

@@ -1,5 +1,6 @@
 import type { NativeColumns, NativeFailure, NativeProblem, WaitOptions } from "./entries.ts";
 import type { NativeQueue } from "./queue.ts";
+import type { StampsResult } from "./reuse.ts";
 
 /** Codec numbers of chunk frames; wire/spec/chunk_data.md §1. */
 export const CODEC_NUMBERS = { raw: 0, zstd: 1, lz4: 2 } as const;
@@ -15,6 +16,8 @@ export interface SendOptions {
   readonly io?: string;
   /** 32 bytes: the secret that versions are made with. */
   readonly version_key?: Uint8Array;
+  /** Of files of at least so many bytes, `hashed` and {@linkcode NativeSend.stamps} tell; of none by default. */
+  readonly remember_bytes?: number;
 }
 
 /** What {@linkcode NativeSend.start} needs. */
@@ -67,6 +70,11 @@ export interface SendReport {
   readonly links: readonly SendLink[];
   /** Streams that broke here since the last report: the receiver knows how much of each has arrived. */
   readonly lost: readonly number[];
+  /**
+   * Whole chunks of the 4 MiB grid that were hashed, 48 bytes each: entry u32, length u32, offset u64, chunk id. Once per
+   * chunk, when everything asked for of the file was read and it was still as it was listed.
+   */
+  readonly hashed: Uint8Array;
   /** Everything that was pushed is sent and acknowledged. */
   readonly idle: boolean;
 }
@@ -195,6 +203,26 @@ export class NativeSend implements AsyncDisposable {
     { signal }: WaitOptions = {},
   ): Promise<HashedChunks> {
     return this.#queue.call("send.hash", { send: this.#send, ...options }, { signal });
+  }
+
+  /**
+   * Gives where listed files are and their stamps at that time: of those that can still be asked for, and of the first
+   * 2^20 with at least `remember_bytes` always. At most 4096 entries (u32 each) a call.
+   */
+  stamps(entries: Uint8Array, { signal }: WaitOptions = {}): Promise<StampsResult> {
+    return this.#queue.call("send.stamps", { send: this.#send, entries }, { signal });
+  }
+
+  /**
+   * As {@linkcode NativeSend.stamps} for one entry.
+   *
+   * @throws {WormholeError} UNSUPPORTED when it is no such file.
+   */
+  stamp(
+    entry: number,
+    { signal }: WaitOptions = {},
+  ): Promise<{ readonly path: Uint8Array; readonly stamp: Uint8Array }> {
+    return this.#queue.call("send.stamp", { send: this.#send, entry }, { signal });
   }
 
   /**

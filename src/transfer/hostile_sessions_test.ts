@@ -266,6 +266,7 @@ const SENT: SendReport = {
   bytes_read: 5,
   bytes_wire: 50,
   links: [],
+  hashed: NONE,
   lost: [],
   blocked_us: 0,
   encode_us: 0,

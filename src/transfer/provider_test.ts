@@ -30,6 +30,7 @@ const DONE: MessageOf<"done"> = {
 };
 const REPORT: SendReport = {
   links: [],
+  hashed: new Uint8Array(),
   lost: [],
   bytes_read: 0,
   bytes_wire: 0,

@@ -1,7 +1,7 @@
 //! `src/native/send.ts`: the sending engine.
 
 use super::LocalPath;
-use super::engine::{MAX_STREAMS, backend_of, counters, within};
+use super::engine::{MAX_STREAMS, backend_of, counters, stamps_result, within};
 use crate::chunk::codec::Codec;
 use crate::error::{Error, Kind, Result};
 use crate::io::columns::Columns;
@@ -30,6 +30,8 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("send.push", send_push),
     ("send.release", send_release),
     ("send.hash", send_hash),
+    ("send.stamp", send_stamp),
+    ("send.stamps", send_stamps),
     ("send.wait", send_wait),
     ("send.tune", send_tune),
     ("send.end", send_end),
@@ -56,6 +58,8 @@ struct SendOpenArgs {
     io: Option<String>,
     /// 32 bytes: the secret that versions are made with; none are without it.
     version_key: Option<ByteBuf>,
+    /// Files of at least so many bytes are remembered; none without it.
+    remember_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +84,10 @@ fn send_open(context: Context, args: &[u8]) -> OpFuture {
         let versions = args.version_key.map(|key| VersionKey::new(&key)).transpose()?;
         let session = blocking(move || {
             let session = SendSession::open(roots, options, chunk_bytes)?;
-            Ok(session.with_io(backend_of(args.io.as_deref())?).with_versions(versions))
+            Ok(session
+                .with_io(backend_of(args.io.as_deref())?)
+                .with_versions(versions)
+                .with_memory(args.remember_bytes))
         })
         .await?;
         Ok(SendHandle { send: context.objects.insert(Arc::new(session))? })
@@ -298,6 +305,45 @@ fn send_hash(context: Context, args: &[u8]) -> OpFuture {
     })
 }
 
+#[derive(Deserialize)]
+struct StampArgs {
+    send: u32,
+    entry: u32,
+}
+
+#[derive(Serialize)]
+struct StampResult {
+    path: ByteBuf,
+    stamp: ByteBuf,
+}
+
+/// Where a listed file is, and its stamp when it was listed.
+fn send_stamp(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: StampArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        let (path, stamp) = session.stamp(args.entry).ok_or_else(|| {
+            Error::new(Kind::Unsupported, "Cannot look at an entry: it is no file that is known any more")
+        })?;
+        Ok(StampResult { path: ByteBuf::from(path), stamp: ByteBuf::from(stamp.encode()) })
+    })
+}
+
+#[derive(Deserialize)]
+struct StampsArgs {
+    send: u32,
+    /// u32 each.
+    entries: ByteBuf,
+}
+
+/// The same of several files.
+fn send_stamps(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: StampsArgs| async move {
+        let session = context.objects.get::<SendSession>(args.send)?;
+        let entries = super::reuse::entries_of(&args.entries)?;
+        Ok(stamps_result(entries.into_iter().map(|entry| session.stamp(entry))))
+    })
+}
+
 /// A slow link has no news for seconds, but that it is slow: time that threads wait counts on.
 const LONGEST_SILENCE: std::time::Duration = std::time::Duration::from_millis(500);
 
@@ -314,6 +360,8 @@ struct SendReport {
     links: Vec<SendLink>,
     /// Streams that broke since the last report.
     lost: Vec<u32>,
+    /// Chunks of large files that were read since the last report.
+    hashed: ByteBuf,
     idle: bool,
     ended: bool,
 }
@@ -361,6 +409,7 @@ fn send_wait(context: Context, args: &[u8]) -> OpFuture {
             failed: session.report.take_failures(),
             links: session.links.all().into_iter().map(link).collect(),
             lost: session.work.ledger(|ledger| ledger.take_lost()),
+            hashed: ByteBuf::from(session.hashed.take()),
             idle: session.work.is_idle(),
             ended: session.has_ended(),
         })

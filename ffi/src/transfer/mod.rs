@@ -7,6 +7,7 @@ pub mod arrivals;
 pub mod encode;
 pub mod expect;
 pub mod frame;
+pub mod hashed;
 pub mod ledger;
 pub mod leftover;
 pub mod links;

@@ -189,6 +189,7 @@ impl Inbox {
             let id = if piece.length > u64::from(u32::MAX) { [0; 32] } else { piece.id };
             self.verified.note(target.entry, piece.offset, piece.length, &id);
         }
+        self.verified.flush();
         outcome.placed = proved.iter().map(|(_, bytes)| bytes).sum();
         // Before the file counts as done: whoever hears of the last file has heard of all bytes.
         self.report.moved(outcome.placed);

@@ -1,6 +1,7 @@
 //! Ranges of files at the sender: read, and described as records.
 
 use super::frame::{FLAG_DATA, FLAG_END, FLAG_HOLE, MAX_RECORDS, Record};
+use super::hashed::Hashed;
 use super::pool::Buffer;
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -11,11 +12,20 @@ use crate::io::read;
 const HASH_PIECE_BYTES: usize = 256 * 1024;
 
 /// Reads the data of one range and describes it; the file's last range carries the end mark.
-pub fn read_chunk(source: &Source, offset: u64, length: usize, buffer: &mut Buffer) -> Result<Vec<Record>> {
+pub fn read_chunk(
+    source: &Source,
+    offset: u64,
+    length: usize,
+    buffer: &mut Buffer,
+    hashed: &Hashed,
+) -> Result<Vec<Record>> {
     let file = source.open()?;
     let mut records = read_range(source, &file, offset, length, buffer)?;
+    hashed.read(&source.reference, (offset, length as u64), &records, buffer.as_ref());
     if source.finish_range(length as u64) {
-        source.check_unchanged(&file)?;
+        let unchanged = source.check_unchanged(&file);
+        hashed.finish(&source.reference, unchanged.is_ok());
+        unchanged?;
         source.close();
         end_records(&mut records);
     }

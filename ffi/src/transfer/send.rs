@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::encode::{Encoding, Origin};
 use super::frame::{self, FLAG_END, FLAG_FAILED, FLAG_HOLE, Record};
+use super::hashed::{Hashed, place_of};
 use super::ledger::Redo;
 use super::links::{Link, Links};
 use super::pack;
@@ -22,6 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::io::backend::{Backend, select};
 use crate::io::columns::{KIND_STREAM, SIZE_UNKNOWN};
 use crate::io::read;
+use crate::io::stamp::Stamp;
 use crate::io::walk::{FileRef, Page, Root, WalkOptions, Walker};
 use crate::net::{Payload, Sink};
 
@@ -45,6 +47,7 @@ pub struct SendSession {
     io: Arc<dyn Backend>,
     walker: Mutex<Walker>,
     version_key: Option<VersionKey>,
+    pub hashed: Hashed,
     pub work: Work,
     pub report: Report,
     pub encoding: Encoding,
@@ -71,6 +74,7 @@ impl SendSession {
             io: select::automatic(),
             walker: Mutex::new(walker),
             version_key: None,
+            hashed: Hashed::default(),
             work: Work::new(chunk_bytes),
             report: Report::default(),
             encoding: Encoding::default(),
@@ -90,12 +94,25 @@ impl SendSession {
         SendSession { version_key: key, ..self }
     }
 
+    /// The same session, which remembers files of at least `least_bytes`.
+    pub fn with_memory(self, least_bytes: Option<u64>) -> SendSession {
+        SendSession { hashed: least_bytes.map(Hashed::new).unwrap_or_default(), ..self }
+    }
+
+    /// Where a file that can still be asked for, or is remembered, was listed, and its stamp then.
+    pub fn stamp(&self, entry: u32) -> Option<(Vec<u8>, Stamp)> {
+        let listed = self.work.find(entry).filter(|source| source.reference.size != SIZE_UNKNOWN);
+        let file = listed.map(|source| source.reference.clone()).or_else(|| self.hashed.find(entry));
+        file.as_ref().map(place_of)
+    }
+
     /// Walks on and makes what was found known to [`Work`].
     pub fn page(&self, max_entries: usize) -> Result<Listed> {
         let page = self.walker.lock().unwrap().next_page(max_entries)?;
         let end = page.columns.first.saturating_add(page.columns.count);
         let versions = self.version_key.as_ref().map(|key| versions(key, &page));
         if page.columns.count > 0 {
+            self.hashed.list(&page.files);
             let streams = page.columns.iter().filter(|entry| entry.kind == KIND_STREAM).map(|e| stdin(e.id));
             self.work.list(end - 1, page.files.into_iter().chain(streams).map(Source::new));
         }
@@ -243,7 +260,13 @@ impl Stream<'_> {
                         buffer.space().copy_within(at..at + size, used);
                     }
                     let data = &buffer.space()[used..used + size];
-                    records.push(data_record(source, 0, data, FLAG_END));
+                    let record = data_record(source, 0, data, FLAG_END);
+                    if !self.again {
+                        let hashed = &self.session.hashed;
+                        hashed.read(&source.reference, (0, size as u64), std::slice::from_ref(&record), data);
+                        hashed.finish(&source.reference, true);
+                    }
+                    records.push(record);
                     used += size;
                 }
                 Err(error) => {
@@ -263,7 +286,8 @@ impl Stream<'_> {
             return Ok(());
         }
         let mut buffer = self.take_buffer()?;
-        let result = read_chunk(&source, offset, length as usize, &mut buffer);
+        let hashed = &self.session.hashed;
+        let result = read_chunk(&source, offset, length as usize, &mut buffer, hashed);
         self.send_range(source, (offset, length), buffer, result)
     }
 
@@ -393,6 +417,7 @@ impl Stream<'_> {
     /// Marks a file as failed; true when it had not failed before.
     fn fail(&self, source: &Source, error: &Error) -> bool {
         let first = source.fail(error.kind);
+        self.session.hashed.finish(&source.reference, false);
         if first {
             self.session.report.failed(Failure::new(source.reference.id, &source.path(), error));
         }
