@@ -7,6 +7,7 @@ export const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   zero_copy_io: async () => (await import("./zero_copy_io.ts")).BENCH,
   parallel_streams: async () => (await import("./parallel_streams.ts")).BENCH,
   content_chunks: async () => (await import("./content_chunks.ts")).BENCH,
+  chunk_index: async () => (await import("./chunk_index.ts")).BENCH,
   compression: async () => (await import("./compression.ts")).BENCH,
   regression: async () => (await import("./regression.ts")).BENCH,
   small_files: async () => (await import("./small_files.ts")).BENCH,
