@@ -51,6 +51,9 @@ const POLICY = 1008;
 const TOO_BIG = 1009;
 const TRY_AGAIN = 1013;
 
+/** How long the owner of a code for many may be away before the code ends: a network that changes takes seconds. */
+const OWNER_GRACE_MS = 120_000;
+
 /** How many addresses and connections the rate limits remember one by one. */
 const BUCKET_KEYS = 20_000;
 
@@ -68,6 +71,8 @@ export class MailboxServer {
   readonly #owners = new Map<string, string>();
   /** Connections that serve many under one nameplate, by the mailbox that it leads to; they end with the connection. */
   readonly #hosts = new Map<string, number>();
+  /** Those whose connection was lost: the same side may come back for a while. */
+  readonly #absent = new Map<string, { untilMs: number; party: Party; name: string }>();
   /** Mailboxes of those who came to them, and the mailbox of the nameplate by which they came. */
   readonly #admitted = new Map<string, string>();
   readonly #perAddress = new Map<string, { connections: number; mailboxes: number }>();
@@ -152,6 +157,7 @@ export class MailboxServer {
   /** Time passed: to be called every few seconds. */
   tick(): ServerAction[] {
     const nowMs = this.#options.nowMs();
+    this.#expireAbsent(nowMs);
     const actions = this.#expire(nowMs);
     for (const [connection, client] of this.#clients) {
       if (client.party === undefined && nowMs - client.sinceMs >= this.#options.limits.bindTimeoutMs) {
@@ -195,12 +201,16 @@ export class MailboxServer {
         once(client.claimed === undefined, "only one claim per connection");
         // A claim that follows an allocate was paid for.
         if (!client.allocated) this.#spendClaim(client, nowMs);
-        const host = this.#hosts.get(this.#mailboxes.held(party, message.nameplate) ?? "");
+        const held = this.#mailboxes.held(party, message.nameplate) ?? "";
+        if (this.#absent.has(held)) {
+          throw new WormholeError("CODE_NOT_FOUND", "its sender is not here just now");
+        }
+        const host = this.#hosts.get(held);
         if (host !== undefined) {
           return this.#admit(connection, client, { party, name: message.nameplate, host });
         }
         // Whoever has it already would be taken for the first who comes.
-        if (message.many && this.#mailboxes.held(party, message.nameplate) !== undefined) {
+        if (message.many && held !== "") {
           throw new WormholeError("CODE_CROWDED", "crowded");
         }
         const before = this.#mailboxes.totals.mailboxes;
@@ -214,8 +224,11 @@ export class MailboxServer {
         client.nameplate = claimed.name;
         client.claimed = claimed.mailbox;
         if (!message.many) return reply({ type: "claimed", mailbox: claimed.mailbox });
+        this.#absent.delete(claimed.mailbox);
         this.#hosts.set(claimed.mailbox, connection);
-        return reply({ type: "claimed", mailbox: claimed.mailbox, many: true });
+        // After a restart of the server somebody may have come before the owner was back, as to a code for two.
+        const strays = this.#turnAway(claimed.mailbox);
+        return [...reply({ type: "claimed", mailbox: claimed.mailbox, many: true }), ...strays];
       }
       case "release": {
         const name = message.nameplate ?? client.nameplate;
@@ -272,12 +285,18 @@ export class MailboxServer {
     ];
   }
 
-  /** Ends what only this connection could go on with: the code is used up, and whoever it did not look at is told so. */
-  #closeDoor(connection: number, { claimed = "", nameplate, party }: Client): ServerAction[] {
+  /** The owner gives its code up: it is used up, and whoever the owner did not look at is told so. */
+  #closeDoor(connection: number, client: Client): ServerAction[] {
+    if (this.#hosts.get(client.claimed ?? "") !== connection) return [];
+    this.#mailboxes.release(client.party!, client.nameplate!, this.#options.nowMs());
+    return this.#leaveDoor(connection, client);
+  }
+
+  /** Turns away whoever the owner did not look at. */
+  #leaveDoor(connection: number, { claimed = "" }: Client): ServerAction[] {
     if (this.#hosts.get(claimed) !== connection) return [];
     this.#hosts.delete(claimed);
     const nowMs = this.#options.nowMs();
-    this.#mailboxes.release(party!, nameplate!, nowMs);
     const actions: ServerAction[] = [];
     for (const [mailbox, door] of this.#admitted) {
       if (door !== claimed || !this.#mailboxes.dismiss(mailbox, nowMs)) continue;
@@ -285,6 +304,15 @@ export class MailboxServer {
       this.#disown(mailbox);
     }
     return actions;
+  }
+
+  /** Ends the codes whose owners did not come back. */
+  #expireAbsent(nowMs: number): void {
+    for (const [mailbox, { untilMs, party, name }] of this.#absent) {
+      if (nowMs < untilMs) continue;
+      this.#absent.delete(mailbox);
+      this.#mailboxes.release(party, name, nowMs);
+    }
   }
 
   /** Tells the other side of a mailbox that the owner of the code will not go on: it need not wait for an answer. */
@@ -369,7 +397,12 @@ export class MailboxServer {
     this.#unsubscribe(connection, client);
     this.#clients.delete(connection);
     this.#count(client.address, "connections", -1);
-    return this.#closeDoor(connection, client);
+    const { claimed = "", nameplate = "", party } = client;
+    if (this.#hosts.get(claimed) === connection) {
+      const untilMs = this.#options.nowMs() + OWNER_GRACE_MS;
+      this.#absent.set(claimed, { untilMs, party: party!, name: nameplate });
+    }
+    return this.#leaveDoor(connection, client);
   }
 
   #unsubscribe(connection: number, client: Client): void {

@@ -1,4 +1,6 @@
+import { CuttingProxy } from "../../tests/compliance/proxy.ts";
 import { SimulatedClock } from "../base/clock.ts";
+import { isWormholeError } from "../base/errors.ts";
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 import { MemoryMailboxStore } from "../mailbox/memory_store.ts";
 import { serveMailbox } from "../mailbox/serve.ts";
@@ -243,4 +245,34 @@ Deno.test("openMultiRendezvous() lets one go who says nothing", async () => {
   const ended = assertRejects(() => meeting.mailbox.next(), "TIMEOUT", "nothing was said");
   await clock.advance(30_000);
   await ended;
+});
+
+Deno.test("openMultiRendezvous() keeps its code when the link to the hub is lost", async () => {
+  const limits = { claimBurst: 10_000 };
+  const store = new MemoryMailboxStore();
+  await using hub = serveMailbox({ hostname: "127.0.0.1", port: 0, store, limits });
+  await using proxy = new CuttingProxy(hub.port);
+  const warnings: string[] = [];
+  await using place = await openMultiRendezvous({
+    ...HERE,
+    hub: `ws://127.0.0.1:${proxy.port}`,
+    onWarning: (each) => warnings.push(each),
+  });
+  const next = place.next();
+  proxy.cut(0);
+  // Whoever comes while the owner is away is told so, and comes again.
+  for (;;) {
+    try {
+      await using comer = await findRendezvous({ appId: APP_ID, code: place.code, hub: hub.url });
+      comer.mailbox.add("pake", new Uint8Array([1]));
+      const meeting = await Promise.race([next, comer.mailbox.next()]);
+      assertTrue("mailbox" in meeting);
+      assertEquals((await meeting.mailbox.next()).body, new Uint8Array([1]));
+      await meeting[Symbol.asyncDispose]();
+      break;
+    } catch (error) {
+      if (!isWormholeError(error, "CODE_NOT_FOUND", "CODE_USED")) throw error;
+    }
+  }
+  assertEquals(warnings.length, 1);
 });
