@@ -291,6 +291,8 @@ export interface DoneEvent extends OfReceiver {
   readonly duration_ms: number;
   /** Bytes of file data that crossed the network; less than `bytes` where content was known or compressed. */
   readonly bytes_on_wire: number;
+  /** Bytes of `bytes` that were on this machine before, in other files or from an earlier try; 0 when sending. */
+  readonly bytes_found: number;
   /** Folder that was written into; null when sending and for standard output. */
   readonly destination: string | null;
   /** 64 hex digits: what this side noted of the transfer; null: nothing. */

@@ -160,9 +160,12 @@ function doneText(event: DoneEvent): string {
   if (event.kind === "text") return `${verb} the text.`;
   const speed = ms > 0 ? `, ${formatRate(bytes / (ms / 1000))}` : "";
   const place = event.destination === null ? "" : ` into ${safe(event.destination)}`;
+  const found = event.bytes_found > 0 ? `, of which ${formatSize(event.bytes_found)} was here already` : "";
   const saved = bytes > 0 && wire < bytes * 0.95 ? ` (${formatSize(wire)} over the network)` : "";
   const whole = event.failed === 0 && event.skipped === 0 ? " (100%)" : "";
-  const parts = [`${verb} ${counted(event.files, "file")}, ${formatSize(bytes)}${whole}${saved}${place}`];
+  const parts = [
+    `${verb} ${counted(event.files, "file")}, ${formatSize(bytes)}${whole}${found}${saved}${place}`,
+  ];
   parts.push(`in ${ms < 1000 ? `${Math.round(ms)}ms` : formatDuration(ms)}${speed}.`);
   if (event.skipped > 0) parts.push(`Left out: ${event.skipped}.`);
   if (event.failed > 0) parts.push(`Failed: ${event.failed}.`);

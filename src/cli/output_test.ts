@@ -52,6 +52,7 @@ const HOSTILE: OutputEvent[] = [
     failed: 1,
     duration_ms: 5,
     bytes_on_wire: 1,
+    bytes_found: 1,
     destination: EVIL,
     receipt: EVIL,
     receipt_agreed: false,

@@ -199,6 +199,7 @@ Deno.test("docs/json.md describes every event and field", async () => {
       "failed",
       "duration_ms",
       "bytes_on_wire",
+      "bytes_found",
       "destination",
       "receipt",
       "receipt_agreed",

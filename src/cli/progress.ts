@@ -45,18 +45,28 @@ export class ProgressMeter {
   readonly #clock: Clock;
   readonly #speed = new SpeedEstimator();
   #lastEvent = -Infinity;
+  /** Bytes that came over the network. */
+  #moved = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#speed.add(clock.monotonic(), 0);
   }
 
-  /** Gives the event for `counters`; undefined when the last one is too recent (`final` is never). */
-  event(counters: Counters, { final = false }: { final?: boolean } = {}): ProgressEvent | undefined {
+  /**
+   * Gives the event for `counters`; undefined when the last one is too recent (`final` is never). `found` of the bytes
+   * were there before and say nothing of the speed.
+   */
+  event(
+    counters: Counters,
+    { found = 0, final = false }: { found?: number; final?: boolean } = {},
+  ): ProgressEvent | undefined {
     const now = this.#clock.monotonic();
     if (!final && now - this.#lastEvent < REDRAW_MS) return undefined;
     this.#lastEvent = now;
-    this.#speed.add(now, counters.bytes);
+    // What is found late may be counted before it is known to be found.
+    this.#moved = Math.max(this.#moved, counters.bytes - found);
+    this.#speed.add(now, this.#moved);
     const rate = this.#speed.rate(now);
     return {
       event: "progress",

@@ -53,7 +53,8 @@ export class ProgressShow {
       transport: this.#transport,
       path: "direct" as const,
     };
-    const event = this.#meter.event(counters, { final: progress.phase === "done" });
+    const { phase, bytesFound: found } = progress;
+    const event = this.#meter.event(counters, { found, final: phase === "done" });
     if (event) this.#output.emit(event);
   }
 
@@ -105,6 +106,22 @@ export type Telling =
     "output" | "log"
   >;
 
+/** Runs a transfer that tells its outcome before it is quite over; what `finish` throws of it is thrown at the end. */
+export async function finishing(
+  transfer: (onOutcome: (outcome: TransferOutcome) => Promise<void>) => Promise<unknown>,
+  finish: (outcome: TransferOutcome) => Promise<void>,
+): Promise<void> {
+  let failure: unknown;
+  await transfer(async (outcome) => {
+    try {
+      await finish(outcome);
+    } catch (error) {
+      failure = error;
+    }
+  });
+  if (failure !== undefined) throw failure;
+}
+
 /**
  * Tells how a transfer ended.
  *
@@ -149,6 +166,7 @@ export function tellOutcome(
     failed: outcome.failedCount,
     duration_ms: Math.round(outcome.durationMs),
     bytes_on_wire: outcome.bytesWire,
+    bytes_found: outcome.bytesFound,
     destination,
     receipt: receipt?.hash ?? null,
     receipt_agreed: receipt === undefined || receipt.state === "unconfirmed"

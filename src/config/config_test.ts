@@ -32,6 +32,7 @@ Deno.test("loadConfig() gives the defaults without a file", () =>
       minStreams: 4,
       bufferPoolSize: 256 * 1024 ** 2,
       compressionLevel: 3,
+      dedup: true,
       dedupIndexSize: 1_000_000,
       keepChunks: false,
       storeQuota: 10 * 1024 ** 3,

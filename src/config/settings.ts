@@ -29,7 +29,9 @@ export interface Config {
   readonly bufferPoolSize: number;
   /** zstd level. */
   readonly compressionLevel: number;
-  /** Chunks that the index keeps in memory. */
+  /** Chunks that the index keeps. */
+  /** Look for what is received on this machine before it is asked for. */
+  readonly dedup: boolean;
   readonly dedupIndexSize: number;
   /** Keep what is received in the store too. */
   readonly keepChunks: boolean;
@@ -102,11 +104,17 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
     3,
     "zstd level from 1 (fast) to 19 (small), where compressing pays off.",
   ),
+  dedup: setting(
+    "dedup",
+    boolean,
+    true,
+    "Take from this machine what it has already of what is received; recv --no-dedup is the same for once.",
+  ),
   dedupIndexSize: setting(
     "dedup_index_size",
     wholeNumber(1000, 1_000_000_000),
     1_000_000,
-    "Chunks that the index of known content keeps in memory.",
+    "Chunks that the index of known content keeps, 4 MiB of a file each.",
   ),
   keepChunks: setting(
     "keep_chunks",

@@ -20,6 +20,8 @@ import type { Journal } from "../store/mod.ts";
 import { Keeper, type KeepOptions } from "./keep.ts";
 import {
   type Acceptance,
+  KnownContent,
+  type KnownContentOptions,
   type Offer,
   openJournal,
   type Progress,
@@ -68,6 +70,12 @@ export interface RecvOptions {
   readonly resume?: boolean;
   /** Also keep what is received in the store. */
   readonly keep?: KeepOptions;
+  /** Where content that is known is looked up and remembered; nowhere when left out. */
+  readonly index?: Omit<KnownContentOptions, "onWarning">;
+  /** Look for what is offered before it is asked for; true unless told otherwise. */
+  readonly dedup?: boolean;
+  /** Told the outcome as soon as there is one: what is to be remembered takes a moment more. */
+  onOutcome?(outcome: TransferOutcome): void | Promise<void>;
   /** Told when the transfer fails and bytes of it stay. */
   onKept?(bytes: number): void;
   /** Told of what is odd but no failure. */
@@ -100,7 +108,9 @@ export async function recv(options: RecvOptions): Promise<TransferOutcome> {
 async function receive(options: RecvOptions): Promise<TransferOutcome> {
   await using machine = await openMachine(options.folders);
   await using connection = await join(options, machine);
-  const { onKept, onReconnect, onWarning, clock } = options;
+  const { onKept, onReconnect, onWarning, onOutcome, index, dedup, clock } = options;
+  const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
+  using content = index && new KnownContent({ ...index, ...warn && { onWarning: warn } });
   using journal = await journalOf(options);
   return await receiveOverLinks({
     connection,
@@ -117,8 +127,11 @@ async function receive(options: RecvOptions): Promise<TransferOutcome> {
     only: options.only,
     ...journal && { journal },
     ...onKept && { onKept: (bytes: number) => onKept.call(options, bytes) },
-    ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
     ...options.onFile && { onFile: (file: TransferFile) => options.onFile?.(file) },
+    ...warn && { onWarning: warn },
+    ...onOutcome && { onOutcome: (outcome: TransferOutcome) => onOutcome.call(options, outcome) },
+    ...content && { content },
+    ...dedup !== undefined && { dedup },
     onProgress: options.onProgress,
     signal: options.signal,
   });

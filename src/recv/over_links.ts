@@ -66,15 +66,15 @@ export async function receiveOverLinks(options: ReceiveOverLinksOptions): Promis
           options.onProgress?.(tally.progress(progress));
         };
         const onKept = (bytes: number) => void (kept = bytes);
+        const onOutcome = (outcome: TransferOutcome) => options.onOutcome?.(tally.outcome(outcome));
         isOffered = false;
         if (placed !== undefined) {
           await tellDone({ ...options, connection, outcome: placed });
           return placed;
         }
         try {
-          const outcome = tally.outcome(
-            await runGetter({ ...options, connection, accept, onKept, onProgress }),
-          );
+          const link = { connection, accept, onKept, onOutcome, onProgress };
+          const outcome = tally.outcome(await runGetter({ ...options, ...link }));
           const isTold = outcome.receipt?.state !== "unconfirmed";
           // A sender of standard input has ended with the connection.
           if (isTold || reconnectMs === 0 || outcome.kind === "stream") return outcome;

@@ -9,6 +9,7 @@ const DONE: TransferOutcome = {
   directories: 0,
   symlinks: 0,
   bytes: 1,
+  bytesFound: 0,
   bytesWire: 1,
   skipped: 0,
   failed: [],

@@ -54,10 +54,9 @@ export async function sendOverLinks(options: SendOverLinksOptions): Promise<Tran
           if (progress.bytesWire > 0) moved();
           options.onProgress?.(tally.progress(progress));
         };
-        const isAgain = links > 1;
-        return tally.outcome(
-          await runProvider({ ...options, connection, source: opened, isAgain, onProgress }),
-        );
+        const onOutcome = (outcome: TransferOutcome) => options.onOutcome?.(tally.outcome(outcome));
+        const link = { connection, source: opened, isAgain: links > 1, onOutcome, onProgress };
+        return tally.outcome(await runProvider({ ...options, ...link }));
       },
       onLost: (error) => {
         isLost = true;

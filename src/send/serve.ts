@@ -15,6 +15,8 @@ import {
 } from "../session/mod.ts";
 import {
   type FilesOptions,
+  KnownContent,
+  type KnownContentOptions,
   type Progress,
   SendSource,
   type TransferFile,
@@ -46,6 +48,8 @@ export interface SendOptions {
   readonly chunkBytes: number;
   readonly compression: CompressionMode;
   readonly compressionLevel: number;
+  /** Where content that is known is looked up and remembered; nowhere when left out. */
+  readonly index?: Omit<KnownContentOptions, "onWarning">;
   /** How long to wait for the receiver, in ms; for ever when left out. */
   readonly timeoutMs?: number;
   /** Bounds the guesses where the code is one that many may use. */
@@ -61,6 +65,8 @@ export interface SendOptions {
   onFile?(file: TransferFile): void;
   onReconnect?(event: ReconnectEvent): void;
   onProgress?(progress: Progress): void;
+  /** Told the outcome as soon as there is one: what is to be remembered takes a moment more. */
+  onOutcome?(outcome: TransferOutcome): void | Promise<void>;
   onWarning?(sentence: string): void;
   readonly clock?: Clock;
   readonly signal: AbortSignal;
@@ -93,14 +99,15 @@ export async function serve(
 ): Promise<TransferOutcome> {
   await using connection = await host(options, machine, meet);
   await using source = typeof given === "function" ? await given() : given;
-  const { onReconnect, onWarning, clock } = options;
+  const { onReconnect, onWarning, onOutcome, index, clock } = options;
+  const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
+  using content = index && new KnownContent({ ...index, ...warn && { onWarning: warn } });
   return await sendOverLinks({
     connection,
     source,
     reopen: () => openSource({ content: options.content }, machine),
     reconnectMs: options.reconnectMs ?? 0,
     ...onReconnect && { onReconnect: (event: ReconnectEvent) => onReconnect.call(options, event) },
-    ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
     ...clock && { clock },
     agent: options.agent,
     minStreams: options.minStreams,
@@ -110,6 +117,9 @@ export async function serve(
     compression: options.compression,
     compressionLevel: options.compressionLevel,
     ...options.onFile && { onFile: (file: TransferFile) => options.onFile?.(file) },
+    ...content && { content },
+    ...warn && { onWarning: warn },
+    ...onOutcome && { onOutcome: (outcome: TransferOutcome) => onOutcome.call(options, outcome) },
     onProgress: options.onProgress,
     signal: options.signal,
   });

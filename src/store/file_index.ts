@@ -277,8 +277,11 @@ export class FileIndex implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#writeUses();
-    this.#database[Symbol.dispose]();
+    try {
+      this.#writeUses();
+    } finally {
+      this.#database[Symbol.dispose]();
+    }
   }
 
   #search(id: Uint8Array, { opened, accept }: Search): Found | undefined {

@@ -1,6 +1,6 @@
 import { assertEquals } from "../base/testing.ts";
 import { CHUNK_BYTES } from "../wire/mod.ts";
-import { bytesOfChunks, chunkList } from "./chunk_list.ts";
+import { bytesOfChunks, chunkList, wholeChunks } from "./chunk_list.ts";
 
 Deno.test("chunkList() says where each chunk is and when the list is complete", () => {
   const size = 2 * CHUNK_BYTES + 1;
@@ -25,4 +25,13 @@ Deno.test("bytesOfChunks() counts bits within the file only", () => {
   for (const [description, bitmap, size, bytes] of cases) {
     assertEquals(bytesOfChunks(Uint8Array.from(bitmap), size), bytes, description);
   }
+});
+
+Deno.test("wholeChunks() tells which chunks lie in no gap", () => {
+  const size = 9 * CHUNK_BYTES + 1;
+  const gaps = [{ offset: CHUNK_BYTES - 1, length: 2 }, { offset: 5 * CHUNK_BYTES, length: CHUNK_BYTES }];
+  assertEquals(wholeChunks(size, gaps), new Uint8Array([0b11011100, 0b11]));
+  assertEquals(wholeChunks(size, []), new Uint8Array([255, 3]));
+  assertEquals(wholeChunks(size, [{ offset: 0, length: size }]), undefined);
+  assertEquals(wholeChunks(100, [{ offset: 99, length: 1 }]), undefined);
 });

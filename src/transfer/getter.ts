@@ -3,9 +3,8 @@
  * there. Specs: wire/spec/offer.md, manifest.md, chunks.md.
  */
 import { type ErrorCode, WormholeError } from "../base/errors.ts";
-import type { CommitResult, ExpectResult, ReceiveReport } from "../native/receive.ts";
+import type { CommitResult, ReceiveReport } from "../native/receive.ts";
 import {
-  type Columns,
   columnsOf,
   type Message,
   type MessageOf,
@@ -15,58 +14,19 @@ import {
   versionsOf,
   writeRequest,
 } from "../wire/mod.ts";
-import { BulkReceiver, type BulkReceiverAction, type BulkReceiverEvent } from "./bulk_receiver.ts";
-import { requestParts } from "./request_parts.ts";
+import { BulkReceiver, type BulkReceiverEvent } from "./bulk_receiver.ts";
+import { wholeChunks } from "./chunk_list.ts";
+import { type PlacedEntry, Questions } from "./dedup/questions.ts";
+import { entriesIn, requestParts } from "./request_parts.ts";
+import type { Decision, GetterAction, GetterEvent } from "./getter_events.ts";
 import { codecsOf, streamsOf } from "./handshake.ts";
 import { TransferMachine, unexpected } from "./machine.ts";
-import { ManifestReader, type ManifestRoot } from "./manifest_reader.ts";
-import { type FailedEntry, Failures, type Progress, type TransferOutcome } from "./outcome.ts";
-import { Withheld } from "./withheld.ts";
+import { ManifestReader } from "./manifest_reader.ts";
+import { Failures, type Progress, type TransferOutcome } from "./outcome.ts";
+import { type Awaited, Withheld } from "./withheld.ts";
 import { type ReceiptLog, receiptOf } from "./receipt.ts";
 
-/** What the person decided about an offer. */
-export type Decision =
-  | { readonly accept: true; readonly only?: readonly string[]; readonly unsafeLinks?: boolean }
-  | { readonly accept: false };
-
-/** What only the receiver's surroundings tell it. */
-export type GetterEvent =
-  /** Result of `ask`. */
-  | { readonly type: "decided"; readonly decision: Decision }
-  | BulkReceiverEvent
-  /** Result of `expect`; `refused` are roots that were not taken, `skipped` roots that exist already. */
-  | { readonly type: "expected"; readonly result: ExpectResult; readonly refused: readonly RefusedRoot[] }
-  /** Result of `check_space`: bytes that are free; nothing more is known where none are needed. */
-  | { readonly type: "space"; readonly available: number }
-  /** Result of `watch`; `generation` is that of the action. */
-  | { readonly type: "received"; readonly report: ReceiveReport; readonly generation: number }
-  /** Result of `commit`. */
-  | { readonly type: "committed"; readonly result: CommitResult };
-
-/** A root for which there is no place. */
-export interface RefusedRoot extends FailedEntry {
-  readonly entry: number;
-}
-
-/** What only the receiver wants done. */
-export type GetterAction =
-  /** Ask the person, and open the engine when they accept anything but a text. */
-  | { readonly type: "ask"; readonly offer: MessageOf<"offer"> }
-  | BulkReceiverAction
-  /** Find places for the roots and register the page's entries; in order. */
-  | {
-    readonly type: "expect";
-    readonly columns: Columns;
-    /** u64 per entry; spec/manifest.md §4. */
-    readonly versions?: Uint8Array;
-    readonly wanted: Uint8Array;
-    readonly roots: readonly ManifestRoot[];
-  }
-  /** Look how much space there is, unless it does not matter. */
-  | { readonly type: "check_space" }
-  /** Wait for news of the engine. */
-  | { readonly type: "watch"; readonly generation: number }
-  | { readonly type: "commit" };
+export type { Decision, GetterAction, GetterEvent, RefusedRoot } from "./getter_events.ts";
 
 /** What a getter is made from. */
 export interface GetterOptions {
@@ -100,6 +60,10 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #reader: ManifestReader | undefined;
   #onlyPart = false;
   #bulk: BulkReceiver | undefined;
+  readonly #questions = new Questions({
+    act: (action) => this.act(action),
+    send: (message) => this.send(message),
+  });
   #watching = false;
   #withheld: Withheld | undefined;
   /** Our disk is busy with what came, so that more need not come. */
@@ -120,6 +84,8 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   #complete = 0;
   #skipped = 0;
   #engineFailed = 0;
+  /** Bytes that were here before. */
+  #found = 0;
   #received: Pick<ReceiveReport, "bytes" | "bytes_wire" | "files_done" | "outstanding"> = {
     bytes: 0,
     bytes_wire: 0,
@@ -144,7 +110,9 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
       case "decided":
         return this.#decided(event.decision);
       case "expected":
-        return this.#expected(event.result, event.refused);
+        return this.#expected(event);
+      case "placed":
+        return this.#placed(event.result);
       case "space":
         this.#available = event.available;
         // What was asked for may be coming, so the next report decides; before that nothing can have come.
@@ -187,10 +155,13 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
       case "manifest_page":
         return this.#page(message);
       case "manifest_response":
-        // Nothing of ours asks for one yet.
-        throw unexpected(message.type);
+        this.#mustBe("receiving", message.type);
+        this.#withheld?.moved();
+        return this.#questions.heard(message);
       case "error":
         this.#mustBe("receiving", message.type);
+        // What cannot be listed may be readable when it is asked for, or then says itself why not.
+        if (this.#questions.refused(message.entry!)) return this.#withheld?.moved();
         return this.#failures.add({
           path: `entry ${message.entry}`,
           code: message.code,
@@ -315,7 +286,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     this.#pages++;
     this.#options.receipt?.page(message);
     const columns = columnsOf(message);
-    const { wanted, roots, refused, refusedLeaves } = this.#reader!.read(columns);
+    const { wanted, roots, large, refused, refusedLeaves } = this.#reader!.read(columns);
     for (const { entry, ...failed } of refused) this.#failures.add(failed, entry);
     this.#failures.addUnnamed(message.omitted ?? 0);
     // The engine counts as skipped whatever has no bit in `wanted`.
@@ -323,39 +294,51 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     this.#expecting++;
     this.#pageEnds.push(columns.first + columns.count - 1);
     const versions = versionsOf(message);
-    this.act({ type: "expect", columns, wanted, roots, ...versions && { versions } });
+    this.act({ type: "expect", columns, wanted, roots, large, ...versions && { versions } });
   }
 
-  #expected(result: ExpectResult, refused: readonly RefusedRoot[]): void {
+  #expected({ result, refused, held, kept }: GetterEvent & { type: "expected" }): void {
     this.#expecting--;
-    const released = this.#pageEnds.shift()!;
+    const last = this.#pageEnds.shift()!;
     this.#generation++;
     for (const { entry, ...failed } of refused) this.#failures.add(failed, entry);
     this.#failures.addNative(result.failed);
     this.#complete += result.complete;
     this.#skipped += result.skipped;
-    if (result.requested.length > 0) {
-      const runs = new DataView(
-        result.requested.buffer,
-        result.requested.byteOffset,
-        result.requested.length,
-      );
-      for (let at = 0; at < runs.byteLength; at += 8) {
-        this.#requested += runs.getUint32(at + 4, true) - runs.getUint32(at, true) + 1;
-      }
-    }
+    this.#found += result.resumed;
+    this.#requested += held.length;
     const ranges = unpackRanges(result.ranges);
-    this.#requested += new Set(ranges.map(({ entry }) => entry)).size;
-    // Nothing of a page is asked for later; after the last one the sender's memory does not matter any more.
-    if (result.requested.length > 0 || ranges.length > 0 || !this.#reader!.ended) {
-      this.#request(result.requested, ranges, released);
-    }
+    this.#requested += entriesIn(result.requested) + new Set(ranges.map(({ entry }) => entry)).size;
+    this.#questions.page(last, held);
+    for (const { entry, size } of kept) this.#have(entry, size, []);
+    this.#request(result.requested, ranges);
     this.#grant();
     this.#commitWhenComplete();
   }
 
-  /** Asks for a page's content; all ranges of one file go in one message. */
-  #request(runs: Uint8Array, ranges: readonly Range[], released: number): void {
+  #placed({ entry, whole, complete, ranges, found, size }: PlacedEntry): void {
+    if (this.#state !== "receiving") return;
+    this.#found += found;
+    this.#questions.placed(entry);
+    const request = writeRequest({ runs: whole ? [[entry, entry]] : [], ranges: [] });
+    const gaps = whole || complete ? [] : unpackRanges(ranges);
+    if (found > 0) this.#have(entry, size, gaps);
+    this.#request(request.runs, gaps);
+    this.#progress("transferring");
+    this.#commitWhenComplete();
+  }
+
+  /** Tells the sender what need not come, for its progress; before it may forget the entry. */
+  #have(entry: number, size: number, gaps: readonly Range[]): void {
+    const chunks = wholeChunks(size, gaps);
+    if (chunks) this.send({ type: "have", entry, chunks });
+  }
+
+  /** Asks for content, and lets the sender forget what is not asked for later; all ranges of one file go in one message. */
+  #request(runs: Uint8Array, ranges: readonly Range[]): void {
+    const released = this.#questions.takeReleased();
+    // After the last page the sender's memory does not matter any more.
+    if (runs.length + ranges.length === 0 && (released === undefined || this.#reader!.ended)) return;
     for (const part of requestParts(ranges)) {
       const last = part.end === ranges.length;
       const request = writeRequest({ runs: [], ranges: ranges.slice(part.start, part.end) });
@@ -363,7 +346,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
         type: "request_chunks",
         ...request,
         ...part.start === 0 && { runs },
-        ...last && { released },
+        ...last && released !== undefined && { released },
       });
     }
   }
@@ -380,7 +363,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     this.#engineFailed += report.failed.length;
     this.#failures.addNative(report.failed);
     if (!report.ended) this.#ran = true;
-    const isDry = report.ended && this.#ran && report.outstanding > 0;
+    const isDry = report.ended && this.#ran && report.outstanding > this.#questions.open;
     this.#bulk!.news(report.streams, { now: this.now, isDry });
     this.#progress("transferring");
     this.#grant();
@@ -402,10 +385,11 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   }
 
   /** What only the peer keeps us from having. */
-  #awaited(): "content" | "pages" | undefined {
+  #awaited(): Awaited {
     if (this.#isPlacing || this.#expecting > 0) return undefined;
-    if (this.#unfinished() > 0) return "content";
-    return this.#reader!.ended ? undefined : "pages";
+    if (this.#unfinished() > this.#questions.open) return "content";
+    if (this.#questions.asked > 0) return "lists";
+    return this.#questions.open > 0 || this.#reader!.ended ? undefined : "pages";
   }
 
   /** Requested entries that are not known to be finished. */
@@ -416,7 +400,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
   }
 
   #commitWhenComplete(): void {
-    if (!this.#reader!.ended || this.#expecting > 0) return;
+    if (!this.#reader!.ended || this.#expecting > 0 || this.#questions.open > 0) return;
     // A report may have been made before the last page was registered. Its counters then only say too little, but
     // its `outstanding` would lie; that counts only when the report was asked for afterwards.
     const reported = this.#receivedGeneration === this.#generation && this.#received.outstanding === 0;
@@ -463,6 +447,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
       kind,
       ...counts,
       bytes: this.#received.bytes,
+      bytesFound: this.#bytesFound,
       bytesWire: this.#received.bytes_wire,
       skipped: Math.max(0, this.#skipped),
       failed: this.#failures.listed,
@@ -476,6 +461,11 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     if (this.#state !== state) throw unexpected(type);
   }
 
+  /** A report may be older than what was found since. */
+  get #bytesFound(): number {
+    return Math.min(this.#found, this.#received.bytes);
+  }
+
   #progress(phase: Progress["phase"]): void {
     const { counting, kind } = this.#offer!;
     const totals = this.#lateTotals ?? (counting ? undefined : this.#offer!.totals);
@@ -486,6 +476,7 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
       progress: {
         phase,
         bytesDone: this.#received.bytes,
+        bytesFound: this.#bytesFound,
         bytesTotal: kind === "stream" ? undefined : known?.bytes,
         filesDone: this.#received.files_done,
         filesTotal: known?.files,

@@ -3,6 +3,7 @@ import { encodeName } from "../base/names.ts";
 import { assertEquals, assertTrue } from "../base/testing.ts";
 import type { CommitResult, ExpectResult, ReceiveReport } from "../native/receive.ts";
 import { type Message, type MessageOf, readAcknowledgement, writeRequest } from "../wire/mod.ts";
+import type { HeldEntry } from "./dedup/questions.ts";
 import { Getter, type GetterAction, type GetterEvent, MAX_OUTSTANDING, PAGE_WINDOW } from "./getter.ts";
 import type { CommonAction } from "./machine.ts";
 import { helloOf, offerOf, pageOf, Script } from "./testing.ts";
@@ -12,9 +13,9 @@ type GetterScript = Script<GetterEvent, GetterAction>;
 const EXPECTED: ExpectResult = {
   requested: new Uint8Array(),
   ranges: new Uint8Array(),
+  resumed: 0,
   held: new Uint8Array(),
   kept: new Uint8Array(),
-  resumed: 0,
   skipped: 0,
   complete: 0,
   failed: [],
@@ -44,10 +45,19 @@ function receiving(offer = offerOf()): GetterScript {
   return script;
 }
 
-function expected(script: GetterScript, changes: Partial<ExpectResult> & { runs?: [number, number][] } = {}) {
-  const { runs = [], ...rest } = changes;
+function expected(
+  script: GetterScript,
+  changes: Partial<Omit<ExpectResult, "held">> & { runs?: [number, number][]; held?: HeldEntry[] } = {},
+) {
+  const { runs = [], held = [], ...rest } = changes;
   const requested = writeRequest({ runs, ranges: [] }).runs;
-  return script.event({ type: "expected", result: { ...EXPECTED, requested, ...rest }, refused: [] });
+  return script.event({
+    type: "expected",
+    result: { ...EXPECTED, requested, ...rest },
+    refused: [],
+    held,
+    kept: [],
+  });
 }
 
 Deno.test("Getter receives everything in order and ends well", () => {

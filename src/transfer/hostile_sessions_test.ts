@@ -248,7 +248,7 @@ function received(action: GetterAction, random: Random): GetterEvent | CommonEve
       const { first, count } = action.columns;
       const runs = count > 0 ? [[first, first + count - 1] as const] : [];
       const { runs: requested } = writeRequest({ runs, ranges: [] });
-      return { type: "expected", result: { ...EXPECTED, requested }, refused: [] };
+      return { type: "expected", result: { ...EXPECTED, requested }, refused: [], held: [], kept: [] };
     }
     case "watch":
       return { type: "received", report: RECEIVED, generation: action.generation };

@@ -39,11 +39,20 @@ export interface RefusedEntry {
   readonly message: string;
 }
 
+/** A wanted file for which it is worth looking whether it is here already. */
+export interface LargeFile {
+  readonly entry: number;
+  readonly size: number;
+  /** Names from the root down to the file's own. */
+  readonly path: readonly string[];
+}
+
 /** One page after the check. */
 export interface CheckedPage {
   /** A bit per entry, lowest first. */
   readonly wanted: Uint8Array;
   readonly roots: readonly ManifestRoot[];
+  readonly large: readonly LargeFile[];
   readonly refused: readonly RefusedEntry[];
   /** Entries other than directories that are refused, or lie in a refused directory. */
   readonly refusedLeaves: number;
@@ -62,6 +71,9 @@ export interface ReaderOptions {
 /** Entries and bytes that a manifest may have beyond twice what was offered; spec/offer.md. */
 const SLACK_ENTRIES = 65_536;
 const SLACK_BYTES = 1024 ** 3;
+
+/** Bytes from which on a file is looked for: smaller ones travel faster than questions about them. */
+export const LARGE_BYTES = 128 * 1024;
 
 /** Flags of directories. */
 const WANTED = 1;
@@ -114,6 +126,7 @@ export class ManifestReader {
     }
     const wanted = new Uint8Array(Math.ceil(columns.count / 8));
     const roots: ManifestRoot[] = [];
+    const large: LargeFile[] = [];
     const refused: RefusedEntry[] = [];
     let refusedLeaves = 0;
     for (const entry of readEntries(columns)) {
@@ -121,6 +134,10 @@ export class ManifestReader {
       const at = entry.id - columns.first;
       if (typeof verdict === "object") refused.push(verdict);
       else if (verdict === "wanted") wanted[at >> 3]! |= 1 << (at & 7);
+      if (verdict === "wanted" && entry.kind === "file" && entry.size >= LARGE_BYTES) {
+        const path = [...this.#directories.path(entry.parent), decodeName(entry.name)];
+        large.push({ entry: entry.id, size: entry.size, path });
+      }
       const isRefused = typeof verdict === "object" || verdict === "below_refused";
       if (isRefused && entry.kind !== "directory") refusedLeaves++;
       if (entry.parent === undefined && !isRefused && (verdict === "wanted" || entry.kind === "directory")) {
@@ -129,7 +146,7 @@ export class ManifestReader {
     }
     this.#next += columns.count;
     this.#ended = columns.last;
-    return { wanted, roots, refused, refusedLeaves };
+    return { wanted, roots, large, refused, refusedLeaves };
   }
 
   #check(entry: Entry): "wanted" | "unwanted" | "below_refused" | RefusedEntry {

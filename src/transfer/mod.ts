@@ -3,6 +3,7 @@
  * `getter.ts`) decide, drivers run them with the native engine. Never pairs, dials or prints.
  * Specs: wire/spec/README.md.
  */
+export { KnownContent, type KnownContentOptions } from "./dedup/known_content.ts";
 export type { FailedEntry, Progress, TransferOutcome } from "./outcome.ts";
 export type { ExistingPolicy } from "./placement.ts";
 export {

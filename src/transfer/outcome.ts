@@ -24,6 +24,8 @@ export interface TransferOutcome {
   readonly symlinks: number;
   /** Bytes of content. */
   readonly bytes: number;
+  /** Of those, what the receiver had before: left by an earlier transfer, or found on its disk; 0 at the sender. */
+  readonly bytesFound: number;
   /** Bytes that crossed the bulk streams. */
   readonly bytesWire: number;
   /** Entries that the receiver had already or did not want; 0 at the sender. */
@@ -43,6 +45,8 @@ export interface TransferOutcome {
 export interface Progress {
   readonly phase: "counting" | "waiting" | "transferring" | "placing" | "done";
   readonly bytesDone: number;
+  /** Of those, what was there before and says nothing of the speed. */
+  readonly bytesFound: number;
   /** undefined: not known yet. */
   readonly bytesTotal: number | undefined;
   readonly filesDone: number;

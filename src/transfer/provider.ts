@@ -5,7 +5,7 @@
 import { type ErrorCode, WormholeError } from "../base/errors.ts";
 import { type CodecChoice, CompressionController, type CompressionMode } from "../content/mod.ts";
 import type { NativeProblem } from "../native/entries.ts";
-import type { HashedChunks, SendReport } from "../native/send.ts";
+import type { SendReport } from "../native/send.ts";
 import {
   type Columns,
   type Message,
@@ -14,7 +14,8 @@ import {
   readRequest,
   type Totals,
 } from "../wire/mod.ts";
-import { chunkList } from "./chunk_list.ts";
+import { chunkList, type ListPart } from "./chunk_list.ts";
+import type { Cut } from "./dedup/list_reader.ts";
 import { factsOf, type ProcessorUse } from "./facts.ts";
 import type { TransportKind } from "../transport/connection.ts";
 import { streamCount } from "../transport/chooser.ts";
@@ -46,7 +47,7 @@ export type ProviderEvent =
   /** Result of `count`. */
   | { readonly type: "counted"; readonly totals: Totals }
   /** Result of `hash`. */
-  | { readonly type: "hashed"; readonly result: HashedChunks | { readonly code: ErrorCode } }
+  | { readonly type: "hashed"; readonly result: ListPart | { readonly code: ErrorCode } }
   /** Result of `measure`: bytes that the receiver has already. */
   | { readonly type: "measured"; readonly bytes: number };
 
@@ -67,7 +68,7 @@ export type ProviderAction =
     readonly released?: number;
   }
   /** Hash the next part of a file's chunk list. */
-  | { readonly type: "hash"; readonly entry: number; readonly offset: number }
+  | { readonly type: "hash"; readonly entry: number; readonly offset: number; readonly cut: Cut }
   /** Look how many bytes these chunks of a file are; in order with `push`. */
   | { readonly type: "measure"; readonly entry: number; readonly chunks: Uint8Array }
   | { readonly type: "tune"; readonly choice: CodecChoice; readonly probe: readonly CodecChoice[] }
@@ -123,8 +124,8 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   #ranges = 0;
   /** `have`s and chunk lists asked for. */
   #questions = 0;
-  /** Entries whose chunk lists are asked for; that of the first is being made. */
-  readonly #lists: number[] = [];
+  /** Chunk lists that are asked for; the first is being made. */
+  readonly #lists: { readonly entry: number; readonly cut: Cut }[] = [];
   #hashedBytes = 0;
   /** Bytes that the receiver says it has. */
   #had = 0;
@@ -199,7 +200,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       case "request_chunks":
         return this.#asked(message);
       case "request_manifest":
-        return this.#listAsked(message.entry);
+        return this.#listAsked(message);
       case "have":
         this.#questioned(message.type, message.entry);
         return this.act({ type: "measure", entry: message.entry, chunks: message.chunks });
@@ -310,22 +311,22 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     this.act(released === undefined ? push : { ...push, released });
   }
 
-  #listAsked(entry: number): void {
+  #listAsked({ entry, cut }: MessageOf<"request_manifest">): void {
     this.#questioned("request_manifest", entry);
     if (this.#lists.length >= MAX_WAITING_LISTS) {
       throw new WormholeError("LIMIT_EXCEEDED", "Cannot go on: the other side asks for too much at once");
     }
-    this.#lists.push(entry);
+    this.#lists.push({ entry, cut: cut ?? "fixed" });
     if (this.#lists.length === 1) this.#hash();
   }
 
   #hash(): void {
-    const [entry] = this.#lists;
-    if (entry !== undefined) this.act({ type: "hash", entry, offset: this.#hashedBytes });
+    const [list] = this.#lists;
+    if (list !== undefined) this.act({ type: "hash", ...list, offset: this.#hashedBytes });
   }
 
-  #hashed(result: HashedChunks | { readonly code: ErrorCode }): void {
-    const entry = this.#lists[0]!;
+  #hashed(result: ListPart | { readonly code: ErrorCode }): void {
+    const { entry } = this.#lists[0]!;
     if ("code" in result) this.send({ type: "error", code: result.code, entry });
     else {
       const part = chunkList({ entry, offset: this.#hashedBytes, ...result });
@@ -398,6 +399,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       directories: done.directories,
       symlinks: done.symlinks,
       bytes: done.bytes,
+      bytesFound: 0,
       bytesWire: this.#sent.bytes_wire,
       skipped: 0,
       failed: this.#failures.listed,
@@ -422,6 +424,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       progress: {
         phase,
         bytesDone: done?.bytes ?? bytesDone,
+        bytesFound: Math.min(this.#had, done?.bytes ?? bytesDone),
         bytesTotal: done?.bytes ?? this.#totals?.bytes,
         filesDone: done?.files ?? this.#sent.files_done,
         filesTotal: done?.files ?? this.#totals?.files,

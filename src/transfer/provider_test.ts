@@ -297,17 +297,33 @@ Deno.test("Provider forgets what the receiver releases", () => {
 Deno.test("Provider makes one chunk list after the other, in parts", () => {
   const script = listed();
   script.hears({ type: "request_manifest", entry: 1 }, { type: "request_manifest", entry: 2 });
-  assertEquals(script.take(), [{ type: "hash", entry: 1, offset: 0 }]);
+  assertEquals(script.take(), [{ type: "hash", entry: 1, offset: 0, cut: "fixed" }]);
   const size = 5 * 1024 * 1024;
   script.event({ type: "hashed", result: { hashes: new Uint8Array(32), size } });
   script.event({ type: "hashed", result: { hashes: new Uint8Array(32), size } });
   const [first, again, second, next] = script.take() as [Said, unknown, Said, unknown];
-  assertEquals([first.message.last, again], [false, { type: "hash", entry: 1, offset: 4 * 1024 * 1024 }]);
-  assertEquals([second.message.last, next], [true, { type: "hash", entry: 2, offset: 0 }]);
+  assertEquals([first.message.last, again], [false, {
+    type: "hash",
+    entry: 1,
+    offset: 4 * 1024 * 1024,
+    cut: "fixed",
+  }]);
+  assertEquals([second.message.last, next], [true, { type: "hash", entry: 2, offset: 0, cut: "fixed" }]);
   script.event({ type: "hashed", result: { code: "UNSUPPORTED" } });
   assertEquals(script.take(), [
     { type: "send", message: { type: "error", code: "UNSUPPORTED", entry: 2 } },
   ]);
+});
+
+Deno.test("Provider lists a file as it is cut by its content", () => {
+  const script = listed().hears({ type: "request_manifest", entry: 1, cut: "content" });
+  assertEquals(script.take(), [{ type: "hash", entry: 1, offset: 0, cut: "content" }]);
+  const size = 700_000;
+  const sizes = new Uint32Array([300_000, 400_000]);
+  script.event({ type: "hashed", result: { hashes: new Uint8Array(64), sizes, size } });
+  const [{ message }] = script.take() as unknown as [Said];
+  assertEquals([message.last, message.sizes], [true, new Uint8Array(sizes.buffer)]);
+  assertEquals(new BigUint64Array(message.offsets.slice().buffer), new BigUint64Array([0n, 300_000n]));
 });
 
 type Said = { message: MessageOf<"manifest_response"> };

@@ -28,3 +28,13 @@ export function requestParts(
   parts.push({ start, end: ranges.length });
   return parts;
 }
+
+/** Counts the entries of runs, u32 pairs. */
+export function entriesIn(runs: Uint8Array): number {
+  const view = new DataView(runs.buffer, runs.byteOffset, runs.length);
+  let count = 0;
+  for (let at = 0; at < runs.length; at += 8) {
+    count += view.getUint32(at + 4, true) - view.getUint32(at, true) + 1;
+  }
+  return count;
+}

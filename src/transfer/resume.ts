@@ -26,6 +26,8 @@ export interface ResumeOptions {
   readonly clock?: Pick<Clock, "now">;
 }
 
+const NOTHING = new Uint8Array();
+
 /** How often what was received is brought to the disk for good, in ms: what a power cut may cost. */
 const SYNC_EVERY_MS = 5000;
 
@@ -121,17 +123,21 @@ export class ResumeLog {
     return log;
   }
 
-  /** Journals a page, with what the engine will take over for it; call before the engine expects the page. */
-  async page(columns: Columns, versions: Uint8Array | undefined): Promise<void> {
-    if (versions === undefined) return;
+  /**
+   * Journals a page, with what the engine will take over for it; call before the engine expects the page. Gives the
+   * records of that.
+   */
+  async page(columns: Columns, versions: Uint8Array | undefined): Promise<Uint8Array> {
+    if (versions === undefined) return NOTHING;
     const { journal } = this.#options;
     this.#write(() => journal.addPage(this.#id, this.#page++, encodeVersionedPage({ columns, versions })));
-    if (this.#taken.length === 0) return;
+    if (this.#taken.length === 0) return NOTHING;
     const records = await this.#engine.leftoverRecords({ columns, versions });
-    if (records.length === 0) return;
+    if (records.length === 0) return NOTHING;
     this.#bytesTaken += bytesOf(records);
     const bytes = Math.max(this.#bytesDone, this.#bytesTaken);
     this.#write(() => journal.addVerified(this.#id, new Uint8Array(records), bytes));
+    return records;
   }
 
   /** Journals what has been verified and written since the last call; brings it to the disk now and then. */

@@ -9,11 +9,15 @@ import type { PeerConnection } from "../transport/connection.ts";
 import { type EntryName, parseName, printable } from "../tree/mod.ts";
 import type { MessageOf, Totals } from "../wire/mod.ts";
 import { drive } from "./drive.ts";
+import type { Finder } from "./dedup/finder.ts";
+import type { KnownContent } from "./dedup/known_content.ts";
+import { Learned } from "./dedup/learned.ts";
 import { FileNames, type TransferFile } from "./file_names.ts";
 import { Getter, type GetterAction, type GetterEvent, roomFor } from "./getter.ts";
 import { makeHello } from "./handshake.ts";
 import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
+import { LARGE_BYTES } from "./manifest_reader.ts";
 import { TransferLinks } from "./transfer_links.ts";
 import { type ExistingPolicy, Placement } from "./placement.ts";
 import { ReceiptLog } from "./receipt.ts";
@@ -73,6 +77,12 @@ export interface RunGetterOptions {
   readonly journal?: Journal;
   /** Told every file that is to be received, by its path in the destination, before it is. */
   onFile?(file: TransferFile): void;
+  /** What this machine has; without it nothing is looked up or remembered. */
+  readonly content?: KnownContent;
+  /** Look for what is offered before it is asked for; true unless told otherwise. */
+  readonly dedup?: boolean;
+  /** Told the outcome before what was received is remembered, which may take a moment. */
+  onOutcome?(outcome: TransferOutcome): void | Promise<void>;
   /** Told when the transfer fails and bytes of it are kept for another try. */
   onKept?(bytes: number): void;
   /** Told of what is odd but no failure of the transfer. */
@@ -110,6 +120,8 @@ export async function runGetter(options: RunGetterOptions): Promise<TransferOutc
       ...signal && { signal },
     });
     await work.placed();
+    await options.onOutcome?.(outcome);
+    await work.remember(outcome.bytesFound);
     return outcome;
   } catch (error) {
     const kept = await work.failed(error);
@@ -131,6 +143,10 @@ class Work implements AsyncDisposable {
   #placement: Placement | undefined;
   #engine: NativeReceive | undefined;
   #log: ResumeLog | undefined;
+  readonly #learned = new Learned();
+  #finder: Finder | undefined;
+  /** Names of roots whose files are replaced. */
+  readonly #replaced = new Set<string>();
   #committing: Promise<CommitResult> | undefined;
   #over = false;
   /** What is offered is what will be written. */
@@ -171,6 +187,10 @@ class Work implements AsyncDisposable {
       }
       case "expect":
         return await this.#lane.run(() => this.#expect(action));
+      case "place":
+        return { type: "placed", result: await this.#finder!.place(action, { signal }) };
+      case "release":
+        return { type: "placed", result: await this.#finder!.release(action.entry) };
       case "watch":
         return await this.#watch(action.generation, signal);
       case "check_space":
@@ -185,6 +205,25 @@ class Work implements AsyncDisposable {
   async placed(): Promise<void> {
     await this.#log?.placed();
     this.#log = undefined;
+  }
+
+  /** Keeps in mind what is here now, so that it need not come again. A failure is none of the transfer. */
+  async remember(savedBytes: number): Promise<void> {
+    const { content, onWarning } = this.#options;
+    const engine = this.#engine;
+    if (content === undefined || engine === undefined) return;
+    const now = Date.now();
+    try {
+      const { isSettledWhenPlaced } = await import("../store/mod.ts");
+      await this.#learned.remember(content, {
+        stamps: (entries) => engine.stamps(entries),
+        isSettled: (stamp) => isSettledWhenPlaced(stamp, now),
+        savedBytes,
+      });
+    } catch (error) {
+      if (!isWormholeError(error)) throw error;
+      onWarning?.call(this.#options, `What was received is not remembered: ${error.message}`);
+    }
   }
 
   /** The transfer failed; gives the bytes that are kept for another try. */
@@ -232,6 +271,7 @@ class Work implements AsyncDisposable {
   async #watch(generation: number, signal: AbortSignal): Promise<GetterEvent | undefined> {
     try {
       const report = await this.#opened().wait({ signal });
+      this.#learned.records(report.verified);
       this.#log?.verified(report.verified, report.bytes);
       return { type: "received", report, generation };
     } catch (error) {
@@ -324,6 +364,7 @@ class Work implements AsyncDisposable {
     const engine = await NativeReceive.open(queue, {
       destination: this.#destination,
       pool_bytes: poolBytes,
+      remember_bytes: LARGE_BYTES,
       ...io !== undefined && { io },
       ...left && { kept: left.kept },
     });
@@ -363,14 +404,45 @@ class Work implements AsyncDisposable {
     const { columns, versions, wanted } = action;
     const { plans, refused } = await this.#placement!.plan(action.roots);
     this.#names?.page(columns, { wanted, rootName: finalNames(plans) });
-    await this.#log?.page(columns, versions);
+    const taken = await this.#log?.page(columns, versions);
+    const finder = await this.#finderFor(action, plans);
+    if (taken) this.#learned.records(taken);
+    const plan = await finder?.plan(action, { replaced: this.#replaced });
     const result = await this.#opened().expect({
       columns,
       wanted,
       roots: plans,
       ...this.#log && versions && { versions },
+      ...plan,
     });
-    return { type: "expected", result, refused };
+    return { type: "expected", result, refused, ...finder?.heldOf(result) ?? { held: [], kept: [] } };
+  }
+
+  /** Takes note of a page's large files; gives who looks for them, if anybody shall. */
+  async #finderFor(
+    { columns, versions, large }: GetterAction & { type: "expect" },
+    plans: readonly RootPlan[],
+  ): Promise<Finder | undefined> {
+    const { content, dedup = true, queue, journal, connection } = this.#options;
+    if (content === undefined) return undefined;
+    const peer = connection.peerKey;
+    this.#learned.page(large, versions && { first: columns.first, versions, peer });
+    if (!dedup) return undefined;
+    for (const { policy, final_name } of plans) {
+      if (policy === "overwrite") this.#replaced.add(decodeName(final_name));
+    }
+    if (large.length === 0 || this.#finder !== undefined) return this.#finder;
+    // Neither this nor SQLite is needed for small files.
+    const { Finder } = await import("./dedup/finder.ts");
+    return this.#finder = new Finder({
+      queue,
+      engine: this.#opened(),
+      known: content,
+      learned: this.#learned,
+      peer,
+      destination: this.#destination,
+      ...journal && { journal },
+    });
   }
 
   async #exists(names: readonly Uint8Array[]): Promise<ReadonlySet<number>> {

@@ -1,10 +1,14 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
 import { type CodecChoice, COMPRESSION_RULES, type CompressionMode } from "../content/mod.ts";
-import type { HashedChunks, NativeSend, SendReport } from "../native/send.ts";
+import type { NativeSend, SendReport } from "../native/send.ts";
 import type { PeerConnection } from "../transport/connection.ts";
-import { CHUNK_BYTES, MAX_RESPONSE_CHUNKS } from "../wire/mod.ts";
-import { bytesOfChunks } from "./chunk_list.ts";
+import { CHUNK_BYTES } from "../wire/mod.ts";
+import { bytesOfChunks, type ListPart } from "./chunk_list.ts";
+import type { KnownContent } from "./dedup/known_content.ts";
+import { largeFiles, Learned } from "./dedup/learned.ts";
+import type { Cut } from "./dedup/list_reader.ts";
+import type { SenderLists } from "./dedup/sender_lists.ts";
 import { drive } from "./drive.ts";
 import { nativeChoice, processorUse } from "./facts.ts";
 import { FileNames, type TransferFile } from "./file_names.ts";
@@ -34,6 +38,11 @@ export interface RunProviderOptions {
   readonly compressionLevel: number;
   /** An earlier link was lost: the receiver may have everything by now, and say so at once. */
   readonly isAgain?: boolean;
+  /** What this machine has; without it everything is hashed anew, and nothing remembered. */
+  readonly content?: KnownContent;
+  /** Told the outcome before what was sent is remembered, which may take a moment. */
+  onOutcome?(outcome: TransferOutcome): void | Promise<void>;
+  onWarning?(sentence: string): void;
   readonly clock?: Clock;
   /** Told every file that is listed, as it is. */
   onFile?(file: TransferFile): void;
@@ -74,7 +83,7 @@ export async function runProvider(options: RunProviderOptions): Promise<Transfer
     ...options.isAgain && { isAgain: true },
   });
   await using work = new Work(options);
-  return await drive<ProviderEvent, ProviderAction>({
+  const outcome = await drive<ProviderEvent, ProviderAction>({
     machine,
     connection,
     clock,
@@ -82,6 +91,9 @@ export async function runProvider(options: RunProviderOptions): Promise<Transfer
     ...onProgress && { onProgress },
     ...signal && { signal },
   });
+  await options.onOutcome?.(outcome);
+  await work.remember();
+  return outcome;
 }
 
 async function countFor(
@@ -111,6 +123,10 @@ class Work implements AsyncDisposable {
   readonly #links: TransferLinks;
   /** Ends the wait for streams that cannot come, by link. */
   readonly #opening = new Map<number, AbortController>();
+  readonly #learned = new Learned();
+  /** Before anything was listed, ms since 1970. */
+  readonly #begunMs = Date.now();
+  #lists: SenderLists | undefined;
 
   readonly #names: FileNames | undefined;
 
@@ -124,14 +140,27 @@ class Work implements AsyncDisposable {
     return this.#links[Symbol.asyncDispose]();
   }
 
+  /** Keeps in mind what was read, so that it need not be read again. A failure is none of the transfer. */
+  async remember(): Promise<void> {
+    const { content, source: { engine }, onWarning } = this.#options;
+    if (content === undefined || engine === undefined) return;
+    try {
+      const { wasSettledWhenRead } = await import("../store/mod.ts");
+      await this.#learned.remember(content, {
+        stamps: (entries) => engine.stamps(entries),
+        isSettled: (stamp) => wasSettledWhenRead(stamp, this.#begunMs),
+      });
+    } catch (error) {
+      if (!isWormholeError(error)) throw error;
+      onWarning?.call(this.#options, `What was sent is not remembered: ${error.message}`);
+    }
+  }
+
   async perform(action: ProviderAction, signal: AbortSignal): Promise<ProviderEvent | undefined> {
     const engine = this.#engine();
     switch (action.type) {
-      case "read_page": {
-        const page = await engine.page(PAGE_ENTRIES, { signal });
-        this.#names?.page(page.columns);
-        return { type: "page", ...page };
-      }
+      case "read_page":
+        return await this.#page(engine, signal);
       case "start":
         return await this.#lane.run(() => this.#start(engine, action, signal));
       case "count":
@@ -178,8 +207,16 @@ class Work implements AsyncDisposable {
     }
   }
 
+  async #page(engine: NativeSend, signal: AbortSignal): Promise<ProviderEvent> {
+    const page = await engine.page(PAGE_ENTRIES, { signal });
+    this.#names?.page(page.columns);
+    if (this.#options.content) this.#learned.page(largeFiles(page.columns));
+    return { type: "page", ...page };
+  }
+
   /** The engine knows links by their handles, the machine by their numbers. */
   async #sent(report: SendReport): Promise<ProviderEvent> {
+    this.#learned.records(report.hashed);
     const links = report.links.flatMap(({ connection, ...rest }) => {
       const link = this.#links.numberOf(connection);
       return link === undefined ? [] : [{ link, ...rest }];
@@ -245,16 +282,22 @@ class Work implements AsyncDisposable {
 
   async #hash(
     engine: NativeSend,
-    { entry, offset }: { entry: number; offset: number },
+    part: { entry: number; offset: number; cut: Cut },
     signal: AbortSignal,
-  ): Promise<HashedChunks | { code: ErrorCode }> {
-    const part = { entry, offset, chunk_bytes: CHUNK_BYTES, max_chunks: MAX_RESPONSE_CHUNKS };
+  ): Promise<ListPart | { code: ErrorCode }> {
     try {
-      return await engine.hash(part, { signal });
+      this.#lists ??= await this.#makeLists(engine);
+      return await this.#lists.part(part, { signal });
     } catch (error) {
       if (signal.aborted || !isWormholeError(error)) throw error;
       return { code: error.code };
     }
+  }
+
+  async #makeLists(engine: NativeSend): Promise<SenderLists> {
+    const { SenderLists } = await import("./dedup/sender_lists.ts");
+    const { source: { queue }, content: known } = this.#options;
+    return new SenderLists({ queue: queue!, engine, learned: this.#learned, ...known && { known } });
   }
 
   async #measure(

@@ -13,6 +13,7 @@ import {
   type OfferRoot,
   type Totals,
 } from "../wire/mod.ts";
+import { LARGE_BYTES } from "./manifest_reader.ts";
 import { numbered } from "./placement.ts";
 
 /** What {@linkcode SendSource.open} reads from the disk. */
@@ -43,15 +44,18 @@ export class SendSource implements AsyncDisposable {
   readonly counted: Promise<{ totals: Totals; problems: number }>;
   /** The engine; undefined for a text. */
   readonly engine: NativeSend | undefined;
+  /** What the engine runs on. */
+  readonly queue: NativeQueue | undefined;
   /** {@linkcode SendSource.counted} once it is there. */
   #totals: Totals | undefined;
 
   private constructor(
-    { kind, roots, text, engine, counted }: {
+    { kind, roots, text, engine, queue, counted }: {
       kind: SendSource["kind"];
       roots: readonly OfferRoot[];
       text?: string;
       engine?: NativeSend;
+      queue?: NativeQueue;
       counted: Promise<SendCount>;
     },
   ) {
@@ -59,6 +63,7 @@ export class SendSource implements AsyncDisposable {
     this.roots = roots;
     this.text = text;
     this.engine = engine;
+    this.queue = queue;
     this.counted = counted.then(({ problems, allocated, ...counts }) => {
       const totals = allocated < counts.bytes ? { ...counts, allocated } : counts;
       this.#totals = totals;
@@ -92,14 +97,15 @@ export class SendSource implements AsyncDisposable {
       ignore_files: options.ignoreFiles ?? false,
       chunk_bytes: options.chunkBytes,
       ...options.io !== undefined && { io: options.io },
+      remember_bytes: LARGE_BYTES,
       ...options.versionKey && { version_key: options.versionKey },
     });
     const roots = named.map(({ root }) => root);
     if (isStream) {
       const counted = Promise.resolve({ ...NOTHING, files: 1, allocated: 0, problems: 0 });
-      return new SendSource({ kind: "stream", roots, engine, counted });
+      return new SendSource({ kind: "stream", roots, engine, queue, counted });
     }
-    return new SendSource({ kind: "files", roots, engine, counted: engine.count() });
+    return new SendSource({ kind: "files", roots, engine, queue, counted: engine.count() });
   }
 
   /** Takes a text. @throws {WormholeError} INVALID_ARGUMENT when it is longer than an offer can hold. */

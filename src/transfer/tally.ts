@@ -5,7 +5,7 @@ import type { Progress, TransferOutcome } from "./outcome.ts";
 export class Tally {
   readonly #finds: boolean;
   /** Of links that are gone. */
-  #before = { bytesDone: 0, filesDone: 0, bytesWire: 0, durationMs: 0 };
+  #before = { bytesDone: 0, bytesFound: 0, filesDone: 0, bytesWire: 0, durationMs: 0 };
   /** Of the link in use, as of the whole transfer. */
   #now: Progress | undefined;
 
@@ -19,8 +19,9 @@ export class Tally {
 
   /** Begins with another link, `tookMs` after the last one began. */
   renew(tookMs: number): void {
-    const { bytesDone = 0, filesDone = 0, bytesWire = 0 } = this.#now ?? this.#before;
-    this.#before = { bytesDone, filesDone, bytesWire, durationMs: this.#before.durationMs + tookMs };
+    const { bytesDone, bytesFound, filesDone, bytesWire } = this.#now ?? this.#before;
+    const durationMs = this.#before.durationMs + tookMs;
+    this.#before = { bytesDone, bytesFound, filesDone, bytesWire, durationMs };
     this.#now = undefined;
   }
 
@@ -32,6 +33,7 @@ export class Tally {
     this.#now = {
       ...progress,
       bytesDone: whole(progress.bytesDone, this.#before.bytesDone, bytesTotal),
+      bytesFound: this.#found(progress.bytesFound),
       filesDone: whole(progress.filesDone, this.#before.filesDone, filesTotal),
       bytesWire: progress.bytesWire + this.#before.bytesWire,
     };
@@ -42,8 +44,16 @@ export class Tally {
   outcome(outcome: TransferOutcome): TransferOutcome {
     return {
       ...outcome,
+      bytesFound: this.#finds ? this.#found(outcome.bytesFound) : outcome.bytesFound,
       bytesWire: outcome.bytesWire + this.#before.bytesWire,
       durationMs: outcome.durationMs + this.#before.durationMs,
     };
+  }
+
+  /** What came over earlier links is found again, yet was not here before the transfer. */
+  #found(own: number): number {
+    const { bytesDone, bytesFound } = this.#before;
+    if (!this.#finds) return own + bytesFound;
+    return Math.max(bytesFound, own - (bytesDone - bytesFound));
   }
 }

@@ -8,6 +8,7 @@ const OUTCOME: TransferOutcome = {
   directories: 0,
   symlinks: 0,
   bytes: 100,
+  bytesFound: 75,
   bytesWire: 30,
   skipped: 0,
   failed: [],
@@ -19,6 +20,7 @@ function progress(bytesDone: number, more: Partial<Progress> = {}): Progress {
   return {
     phase: "transferring",
     bytesDone,
+    bytesFound: 0,
     bytesTotal: 100,
     filesDone: 0,
     filesTotal: 1,
@@ -38,6 +40,15 @@ Deno.test("a receiver's tally holds its mark while earlier links' bytes are foun
   assertEquals([next.bytesDone, next.bytesWire], [80, 80]);
   const { bytesWire, durationMs } = tally.outcome(OUTCOME);
   assertEquals([bytesWire, durationMs], [100, 1005]);
+});
+
+Deno.test("a receiver's tally does not take what came over an earlier link for what was here before", () => {
+  const tally = new Tally({ finds: true });
+  assertEquals(tally.progress(progress(70, { bytesFound: 20 })).bytesFound, 20);
+  tally.renew(1000);
+  assertEquals(tally.progress(progress(0)).bytesFound, 20);
+  assertEquals(tally.progress(progress(75, { bytesFound: 75 })).bytesFound, 25);
+  assertEquals(tally.outcome(OUTCOME).bytesFound, 25);
 });
 
 Deno.test("a sender's tally adds its links, never beyond the whole, and ends with what there is", () => {

@@ -10,6 +10,7 @@ const OUTCOME: TransferOutcome = {
   directories: 1,
   symlinks: 0,
   bytes: 77,
+  bytesFound: 0,
   bytesWire: 80,
   skipped: 0,
   failed: [],

@@ -4,13 +4,15 @@ import type { Folders } from "../config/paths.ts";
 import { cleanLeftover } from "../native/leftover.ts";
 import { NativeQueue } from "../native/queue.ts";
 
-import { Journal, type UnfinishedTransfer } from "../store/mod.ts";
+import type { Journal, UnfinishedTransfer } from "../store/mod.ts";
 
 /** Opens the journal of this person's transfers, made at first use. @throws {WormholeError} what the disk says. */
 export async function openJournal(
   { stateDir }: Pick<Folders, "stateDir">,
   { onReplaced }: { onReplaced?: (message: string) => void } = {},
 ): Promise<Journal> {
+  // SQLite is loaded here and not before.
+  const { Journal } = await import("../store/mod.ts");
   await Deno.mkdir(stateDir, { recursive: true, mode: 0o700 });
   return Journal.open(join(stateDir, "transfers.db"), {
     bootId: await bootId(),

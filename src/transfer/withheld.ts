@@ -7,7 +7,10 @@ import { WormholeError } from "../base/errors.ts";
 /** How long nothing may come of content that was asked for, in ms: disks that wake up and shares that hang take less. */
 export const WITHHELD_AFTER_MS = 60_000;
 
-/** How long the list may stand still with nothing asked for, in ms: a walk may pass over millions of excluded files. */
+/**
+ * How long the list may stand still with nothing asked for, in ms: a walk may pass over millions of excluded files. And how
+ * long a part of a chunk list may take: the sender may read up to 32 GiB for it.
+ */
 export const UNLISTED_AFTER_MS = 600_000;
 
 /**
@@ -20,7 +23,7 @@ const LEAST_BYTES = 16 * 1024;
 const LOOK_EVERY_MS = 2000;
 
 /** What is waited for at a look. */
-export type Awaited = "content" | "pages" | undefined;
+export type Awaited = "content" | "lists" | "pages" | undefined;
 
 /** One peer's data. */
 export class Withheld {

@@ -80,6 +80,12 @@ export const MAX_REQUEST_RUNS = 32 * 1024;
 /** Chunks that one manifest_response describes: 16 Ki (48 bytes each), 64 GiB of file. */
 export const MAX_RESPONSE_CHUNKS = 16 * 1024;
 
+/** Least bytes of a chunk that was cut by content, but for the last of a file. */
+export const MIN_CONTENT_CHUNK_BYTES = 256 * 1024;
+
+/** Chunks of one list: 1 Mi, 4 TiB of file cut every 4 MiB; 36 bytes of memory each. */
+export const MAX_LIST_CHUNKS = 1024 * 1024;
+
 /** Bytes of a have bitmap: 256 KiB, 8 TiB of file in 4 MiB chunks. */
 export const MAX_HAVE_BYTES = 256 * 1024;
 

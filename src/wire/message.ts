@@ -138,7 +138,14 @@ const MESSAGES = {
       through: uint(0xffffffff),
     },
   },
-  request_manifest: { number: 5, fields: { entry: ENTRY } },
+  request_manifest: {
+    number: 5,
+    fields: {
+      entry: ENTRY,
+      /** How the file is cut: by its content, or every 4 MiB when left out. */
+      cut: optional(word("content")),
+    },
+  },
   manifest_response: {
     number: 6,
     fields: {

@@ -14,6 +14,8 @@ export interface TransferOptions {
   recv?: readonly string[];
   meeting?: Meeting;
   stdin?: Uint8Array;
+  /** Who sends; another name is another machine. */
+  sender?: string;
   /** Folder in which `send` runs. */
   cwd?: string;
   /** Further environment of `send`. */
@@ -46,7 +48,7 @@ export async function offer(
 ): Promise<Offer> {
   const { meeting = "local" } = options;
   const shared = meeting === "local" ? "shared" : undefined;
-  const senderPerson = await sandbox.person("sender", { runtime: shared ?? "of-sender" });
+  const senderPerson = await sandbox.person(options.sender ?? "sender", { runtime: shared ?? "of-sender" });
   const receiver = await sandbox.person("receiver", { runtime: shared ?? "of-receiver" });
   const hub = typeof meeting === "object" ? ["--hub", meeting.hub] : [];
   const port = meeting === "peer" ? freePort() : undefined;

@@ -107,6 +107,7 @@ const MESSAGES: [name: string, description: string, message: Message][] = [
   ["page_credit", "eight pages", { type: "page_credit", through: 7 }],
   ["page_credit_highest", "highest page number", { type: "page_credit", through: 4294967295 }],
   ["request_manifest", "", { type: "request_manifest", entry: 23 }],
+  ["request_manifest_content", "cut by content", { type: "request_manifest", entry: 24, cut: "content" }],
   ["manifest_response", "two chunks", {
     type: "manifest_response",
     entry: 24,

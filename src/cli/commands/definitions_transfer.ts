@@ -173,6 +173,10 @@ export const RECV = command({
         "Also keep what is received in the store, so that it costs nothing later even when the files here are changed " +
         "or deleted (wormhole store; the setting keep_chunks does it always).",
     }),
+    noDedup: toggle({
+      group: "What is written",
+      help: "Take everything over the network, also what is on this machine already.",
+    }),
     verify: VERIFY_FLAG,
     peer: option(hostAndPort, {
       group: "Connection",

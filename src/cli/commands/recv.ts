@@ -8,7 +8,7 @@ import { completeCode } from "../line_editor.ts";
 import { askExisting, askLine, askYesNo } from "../prompt.ts";
 import type { RecvArgs } from "../table.ts";
 import { TransferSums } from "../transfer_sums.ts";
-import { AGENT, confirmVerifier, finish, peerEvent, ProgressShow } from "../transfer_show.ts";
+import { AGENT, confirmVerifier, finish, finishing, peerEvent, ProgressShow } from "../transfer_show.ts";
 
 /**
  * Runs `wormhole recv`.
@@ -26,16 +26,15 @@ export async function run(context: Context<RecvArgs>): Promise<void> {
   }
   const destination = await folder(args.output ?? ".");
   const sums = args.checksum ? new TransferSums((name) => join(destination, name)) : undefined;
-  const outcome = await receive(context, destination, sums);
-  if (outcome.text !== undefined) output.emit({ event: "text", text: outcome.text });
-  if (sums && outcome.kind === "text") {
-    output.emit({ event: "warning", message: "a text is no file: there is no checksum of it" });
-  } else await sums?.show(outcome.failed, context);
-  finish(outcome, {
-    direction: "recv",
-    destination: outcome.kind === "text" ? null : destination,
-    output,
-    log,
+  const transfer = (onOutcome: (outcome: TransferOutcome) => Promise<void>) =>
+    receive(context, destination, { onOutcome, ...sums && { sums } });
+  await finishing(transfer, async (outcome) => {
+    if (outcome.text !== undefined) output.emit({ event: "text", text: outcome.text });
+    if (sums && outcome.kind === "text") {
+      output.emit({ event: "warning", message: "a text is no file: there is no checksum of it" });
+    } else await sums?.show(outcome.failed, context);
+    const into = outcome.kind === "text" ? null : destination;
+    finish(outcome, { direction: "recv", destination: into, output, log });
   });
   sums?.assertRead();
 }
@@ -43,7 +42,10 @@ export async function run(context: Context<RecvArgs>): Promise<void> {
 async function receive(
   context: Context<RecvArgs>,
   destination: string,
-  sums?: TransferSums,
+  { onOutcome, sums }: {
+    onOutcome?: (outcome: TransferOutcome) => Promise<void>;
+    sums?: TransferSums;
+  } = {},
 ): Promise<TransferOutcome> {
   const { args, config, settings, output, clock, signal } = context;
   if (args.code === undefined) assertCanAsk(context);
@@ -79,6 +81,9 @@ async function receive(
     ...(args.keepChunks || config.keepChunks) && !args.stdout && {
       keep: { cacheDir: config.cacheDir, maxChunks: config.dedupIndexSize, quota: config.storeQuota },
     },
+    ...!args.stdout && { index: { cacheDir: config.cacheDir, maxChunks: config.dedupIndexSize } },
+    dedup: config.dedup && !args.noDedup,
+    ...onOutcome && { onOutcome },
     onKept: (bytes) => output.emit({ event: "kept", bytes, destination }),
     onWarning: (message) => output.emit({ event: "warning", message }),
     clock,

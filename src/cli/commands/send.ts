@@ -1,12 +1,12 @@
 import { WormholeError } from "../../base/errors.ts";
 import { decodeName } from "../../base/names.ts";
 import { send, type SendOptions } from "../../send/mod.ts";
-import type { SendSource, TransferFile } from "../../transfer/mod.ts";
+import type { SendSource, TransferFile, TransferOutcome } from "../../transfer/mod.ts";
 import type { Context } from "../context.ts";
 import type { CodeEvent } from "../events.ts";
 import type { SendArgs } from "../table.ts";
 import { TransferSums } from "../transfer_sums.ts";
-import { AGENT, confirmVerifier, finish, peerEvent, ProgressShow } from "../transfer_show.ts";
+import { AGENT, confirmVerifier, finish, finishing, peerEvent, ProgressShow } from "../transfer_show.ts";
 
 /**
  * Runs `wormhole send`.
@@ -22,20 +22,24 @@ export async function run(context: Context<SendArgs>): Promise<void> {
   }
   const show = new ProgressShow(context);
   const sums = sumsFor(context);
-  const outcome = await send({
-    ...sendOptions(context, sums),
-    ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
-    onEvent: (event) => {
-      if (event.type === "code") showCode({ code: event.code, port: event.port ?? null }, context);
-      else if (event.type === "connected") show.connected(event);
-      const peer = peerEvent(event);
-      if (peer) output.emit(peer);
-    },
-    onReconnect: (event) => show.reconnect(event),
-    onProgress: (progress) => show.progress(progress),
+  const transfer = (onOutcome: (outcome: TransferOutcome) => Promise<void>) =>
+    send({
+      ...sendOptions(context, sums),
+      ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
+      onEvent: (event) => {
+        if (event.type === "code") showCode({ code: event.code, port: event.port ?? null }, context);
+        else if (event.type === "connected") show.connected(event);
+        const peer = peerEvent(event);
+        if (peer) output.emit(peer);
+      },
+      onOutcome,
+      onReconnect: (event) => show.reconnect(event),
+      onProgress: (progress) => show.progress(progress),
+    });
+  await finishing(transfer, async (outcome) => {
+    await sums?.show(outcome.failed, context);
+    finish(outcome, { direction: "send", destination: null, output, log: context.log });
   });
-  await sums?.show(outcome.failed, context);
-  finish(outcome, { direction: "send", destination: null, output, log: context.log });
   sums?.assertRead();
 }
 
@@ -75,6 +79,7 @@ export function sendOptions(context: Context<SendArgs>, sums: TransferSums | und
     compression: args.compress,
     compressionLevel: config.compressionLevel,
     reconnectMs: config.reconnect,
+    index: { cacheDir: config.cacheDir, maxChunks: config.dedupIndexSize },
     ...args.timeout !== undefined && { timeoutMs: args.timeout },
     onSource: (source: SendSource) => {
       sums?.below(new Map(source.roots.map(({ name }, i) => [decodeName(name), args.path[i]!])));
