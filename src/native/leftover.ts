@@ -25,7 +25,10 @@ export async function addLeftover(
     readonly receive: number;
     readonly staging: Uint8Array;
     readonly pages: readonly Uint8Array[];
+    /** Blobs of records, which hold while the disk stays mounted. */
     readonly verified: readonly Uint8Array[];
+    /** Those of them that were brought to the disk. */
+    readonly synced: readonly Uint8Array[];
   },
   options: CallOptions = {},
 ): Promise<boolean> {

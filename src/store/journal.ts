@@ -232,17 +232,29 @@ export class Journal implements Disposable {
   }
 
   /**
-   * Gives the blobs of records that can be relied on: written in this run of the system, or synced; damaged ones are
-   * left out.
+   * Gives the blobs of records that can be relied on while the disk stays mounted: written in this run of the system, or
+   * synced; damaged ones are left out.
    */
   verified(id: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
+    return this.#records(id, ({ boot_id, durable, sum }) => durable === sum || boot_id === this.#bootId);
+  }
+
+  /** Gives the blobs of records that can be relied on whatever happened: those that were synced. */
+  synced(id: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
+    return this.#records(id, ({ durable, sum }) => durable === sum);
+  }
+
+  #records(
+    id: Uint8Array<ArrayBuffer>,
+    isReliable: (row: VerifiedRow) => boolean,
+  ): Uint8Array<ArrayBuffer>[] {
     const rows = this.#database.all<VerifiedRow>(
       "SELECT boot_id, durable, records, sum FROM verified WHERE transfer = ? ORDER BY sequence",
       id,
     );
     return rows
       .filter(({ boot_id, records, sum }) => sum === rowSum(id, boot_id, records))
-      .filter(({ boot_id, durable, sum }) => durable === sum || boot_id === this.#bootId)
+      .filter(isReliable)
       .map(({ records }) => records);
   }
 

@@ -28,6 +28,7 @@ Deno.test("verified() gives what this run of the system wrote, and of earlier ru
       journal.addVerified(bytes(1), records(2), 2);
       journal.settle(bytes(1), mark);
       assertEquals(journal.verified(bytes(1)).map((blob) => blob[0]), [1, 2]);
+      assertEquals(journal.synced(bytes(1)).map((blob) => blob[0]), [1]);
     }
     using journal = Journal.open(path, { bootId: "second" });
     assertEquals(journal.verified(bytes(1)).map((blob) => blob[0]), [1]);

@@ -42,9 +42,11 @@ export class Placement {
       }
       if (twice) {
         refused.push(refuse(root, "ALREADY_EXISTS", "another root of this transfer has the same name"));
-      } else if (!present.has(i)) plans.push({ entry, final_name: encodeName(name), policy: "fresh" });
-      else if (this.#existing === "overwrite" || this.#existing === "skip") {
+      } else if (this.#existing === "overwrite" || this.#existing === "skip" && present.has(i)) {
+        // Whoever overwrites does so too with what another program puts there until the end.
         plans.push({ entry, final_name: encodeName(name), policy: this.#existing });
+      } else if (!present.has(i)) {
+        plans.push({ entry, final_name: encodeName(name), policy: "fresh" });
       } else refused.push(refuse(root, "DESTINATION_EXISTS", "it exists already"));
       this.#given.add(name);
     }

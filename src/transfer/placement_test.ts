@@ -21,7 +21,7 @@ async function place(names: string[], existing?: ExistingPolicy) {
 
 Deno.test("Placement.plan() follows the policy for what exists", async () => {
   assertEquals(await place(["a.txt", "b"], "overwrite"), {
-    plans: ["a.txt overwrite", "b fresh"],
+    plans: ["a.txt overwrite", "b overwrite"],
     refused: [],
   });
   assertEquals(await place(["a.txt", "b"], "skip"), { plans: ["a.txt skip", "b fresh"], refused: [] });
@@ -31,7 +31,10 @@ Deno.test("Placement.plan() follows the policy for what exists", async () => {
 
 Deno.test("Placement.plan() gives no name twice", async () => {
   assertEquals((await place(["b", "b"], "rename")).plans, ["b fresh", "b (2) fresh"]);
-  assertEquals(await place(["b", "b"], "overwrite"), { plans: ["b fresh"], refused: ["b ALREADY_EXISTS"] });
+  assertEquals(await place(["b", "b"], "overwrite"), {
+    plans: ["b overwrite"],
+    refused: ["b ALREADY_EXISTS"],
+  });
 });
 
 Deno.test("numbered() keeps the extension and the limit", () => {

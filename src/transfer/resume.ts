@@ -221,6 +221,7 @@ export class ResumeLog {
         staging: left.staging,
         pages: journal.pages(left.id),
         verified: journal.verified(left.id),
+        synced: journal.synced(left.id),
       });
       if (taken) this.#taken.push(left);
     } catch (error) {

@@ -174,6 +174,14 @@ function changes(): Record<string, (path: string) => Promise<void>> {
       await Deno.remove(path);
       await Deno.writeFile(path, slowToPack(32 * MIB, 2));
     },
+    "vanishes": async (path) => await Deno.remove(path),
+    "is overwritten and gets its old time back": async (path) => {
+      const { mtime, atime } = await Deno.stat(path);
+      using file = await Deno.open(path, { write: true });
+      await file.seek(24 * MIB, Deno.SeekMode.Start);
+      await file.write(noise(100, 4));
+      await file.utime(atime!, mtime!);
+    },
     "is overwritten in place": async (path) => {
       using file = await Deno.open(path, { write: true });
       await file.seek(20 * MIB, Deno.SeekMode.Start);

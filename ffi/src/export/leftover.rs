@@ -30,7 +30,9 @@ struct AddArgs {
     staging: ByteBuf,
     /// CBOR of [`VersionedPage`] each.
     pages: Vec<ByteBuf>,
+    /// All that holds within the run of the system in which it was written, and what holds after it.
     verified: Vec<ByteBuf>,
+    synced: Vec<ByteBuf>,
 }
 
 /// A manifest page as the journal keeps it.
@@ -51,7 +53,8 @@ fn add(context: Context, args: &[u8]) -> OpFuture {
         let taken = blocking(move || {
             let pages = args.pages.iter().map(|page| page_of(page)).collect::<Result<Vec<_>>>()?;
             let verified: Vec<&[u8]> = args.verified.iter().map(|blob| &blob[..]).collect();
-            session.add_leftover(&args.staging, &pages, &verified)
+            let synced: Vec<&[u8]> = args.synced.iter().map(|blob| &blob[..]).collect();
+            session.add_leftover(&args.staging, &pages, (&verified, &synced))
         })
         .await?;
         Ok(AddResult { taken })

@@ -83,6 +83,11 @@ impl LeftoverFolder {
         }
     }
 
+    /// Whether its owner wrote it in this run of the system and this mount: what was not synced is there all the same.
+    pub fn is_of_this_run(&self) -> bool {
+        recent::is_of_this_run(self.lock.as_fd())
+    }
+
     /// Records of verified ranges, 48 bytes each, that its owner wrote in this run of the system.
     pub fn recent(&self) -> Vec<u8> {
         recent::read(self.lock.as_fd())

@@ -1,12 +1,16 @@
 //! The newest word of what is staged: records of verified ranges, in the staging folder's lock file.
 //!
 //! The journal hears of them several times a second; what a killed program had not told it yet is here. The records are
-//! written after the bytes that they speak of and neither is synced, so they hold within one run of the system only:
-//! the file begins with the name of that run.
+//! written after the bytes that they speak of and neither is synced, so they hold within one run of the system only, and
+//! one mount of the file system: a disk that is pulled out loses what a power cut does. The file begins with the names
+//! of both.
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{AtFlags, StatxFlags, statx};
 
 /// Bytes of one record, and of the head.
 pub const RECENT_RECORD_BYTES: usize = 48;
@@ -21,7 +25,7 @@ impl Recent {
     /// Begins the records in an empty lock file; none where the system does not name its runs.
     pub(super) fn begin(lock: BorrowedFd<'_>) -> Option<Recent> {
         let mut file = File::from(lock.try_clone_to_owned().ok()?);
-        file.write_all(&head()?).ok()?;
+        file.write_all(&head(lock)?).ok()?;
         Some(Recent(file))
     }
 
@@ -34,12 +38,20 @@ impl Recent {
     }
 }
 
+/// Whether a lock file was made in this run of the system and this mount of its file system: then what was written
+/// beside it is there, synced or not.
+pub(super) fn is_of_this_run(lock: BorrowedFd<'_>) -> bool {
+    let Ok(file) = lock.try_clone_to_owned().map(File::from) else { return false };
+    let mut bytes = [0; RECENT_RECORD_BYTES];
+    head(lock).is_some_and(|head| file.read_exact_at(&mut bytes, 0).is_ok() && bytes == head)
+}
+
 /// Reads the records of a lock file; none when they are of an earlier run of the system.
 pub(super) fn read(lock: BorrowedFd<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let Ok(file) = lock.try_clone_to_owned().map(File::from) else { return bytes };
     let is_ours = file.take(MAX_BYTES).read_to_end(&mut bytes).is_ok()
-        && head().is_some_and(|head| bytes.starts_with(&head));
+        && head(lock).is_some_and(|head| bytes.starts_with(&head));
     if !is_ours {
         return Vec::new();
     }
@@ -47,12 +59,21 @@ pub(super) fn read(lock: BorrowedFd<'_>) -> Vec<u8> {
     bytes.split_off(RECENT_RECORD_BYTES)
 }
 
-fn head() -> Option<[u8; RECENT_RECORD_BYTES]> {
+fn head(lock: BorrowedFd<'_>) -> Option<[u8; RECENT_RECORD_BYTES]> {
     let name = std::fs::read("/proc/sys/kernel/random/boot_id").ok()?;
     let mut head = [0; RECENT_RECORD_BYTES];
-    let length = name.len().min(RECENT_RECORD_BYTES);
+    let length = name.len().min(RECENT_RECORD_BYTES - size_of::<u64>());
     head[..length].copy_from_slice(&name[..length]);
+    head[RECENT_RECORD_BYTES - size_of::<u64>()..].copy_from_slice(&mount(lock)?.to_le_bytes());
     Some(head)
+}
+
+/// The mount's number: one that no other mount ever has (Linux 6.8), or one that is used again (5.8).
+fn mount(lock: BorrowedFd<'_>) -> Option<u64> {
+    /// STATX_MNT_ID_UNIQUE, which the kernel passes over when it does not know it.
+    const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+    let found = statx(lock.as_fd(), "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID | UNIQUE).ok()?;
+    (found.stx_mask & (StatxFlags::MNT_ID | UNIQUE).bits() != 0).then_some(found.stx_mnt_id)
 }
 
 #[cfg(test)]
@@ -73,10 +94,16 @@ mod tests {
         let expected = [vec![7; 2 * RECENT_RECORD_BYTES], vec![8; RECENT_RECORD_BYTES]].concat();
         assert_eq!(read(open().as_fd()), expected);
 
-        let mut other = std::fs::read(&path).unwrap();
-        other[3] ^= 1;
-        std::fs::write(&path, other).unwrap();
-        assert!(read(open().as_fd()).is_empty(), "of another run of the system");
+        assert!(is_of_this_run(open().as_fd()));
+        for (at, what) in [(3, "run of the system"), (RECENT_RECORD_BYTES - 8, "mount")] {
+            let mut other = std::fs::read(&path).unwrap();
+            other[at] ^= 1;
+            std::fs::write(&path, &other).unwrap();
+            assert!(read(open().as_fd()).is_empty(), "of another {what}");
+            assert!(!is_of_this_run(open().as_fd()), "of another {what}");
+            other[at] ^= 1;
+            std::fs::write(&path, &other).unwrap();
+        }
         std::fs::write(&path, "").unwrap();
         assert!(read(open().as_fd()).is_empty());
     }

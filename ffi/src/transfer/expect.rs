@@ -129,11 +129,18 @@ impl ReceiveSession {
     }
 
     /// Lets files be taken over from the staging folder `name` of an earlier transfer; false when it is gone or in use.
-    pub fn add_leftover(&self, name: &[u8], pages: &[LeftoverPage], verified: &[&[u8]]) -> Result<bool> {
+    /// `verified` are all its records, `synced` those that were brought to the disk.
+    pub fn add_leftover(
+        &self,
+        name: &[u8],
+        pages: &[LeftoverPage],
+        (verified, synced): (&[&[u8]], &[&[u8]]),
+    ) -> Result<bool> {
         let Some(folder) = LeftoverFolder::open(self.inbox.staging.destination(), name)? else {
             return Ok(false);
         };
-        self.leftovers.lock().unwrap().add(folder, pages, verified)?;
+        let records = if folder.is_of_this_run() { verified } else { synced };
+        self.leftovers.lock().unwrap().add(folder, pages, records)?;
         Ok(true)
     }
 

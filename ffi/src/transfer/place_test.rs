@@ -484,7 +484,7 @@ fn a_placed_file_goes_on_from_the_journal() {
     let kept = std::slice::from_ref(&name);
     let receiver = ReceiveSession::open_journaled(folder.path().join("into"), 8 << 20, kept).unwrap();
     let page = LeftoverPage { columns: columns.clone(), versions: vec![VERSION] };
-    assert!(receiver.add_leftover(&name, &[page], &[&journal]).unwrap());
+    assert!(receiver.add_leftover(&name, &[page], (&[&journal], &[])).unwrap());
     let sender = open_sender(&folder);
     assert!(receiver.leftovers.lock().unwrap().records_for(&columns, &[VERSION]) == journal);
     let expected = expect(&sender, &receiver, 1);

@@ -68,7 +68,13 @@ export async function transferHere(task: Task, tell: (told: Told) => void): Prom
         clock: { ...systemClock, now: () => Date.now() * hurry },
         onProgress: ({ phase, bytesDone }) => tell({ event: "progress", phase, bytes: bytesDone }),
       });
-      tell({ event: "ended", failed: outcome.failedCount, wire: outcome.bytesWire });
+      const [first] = outcome.failed;
+      tell({
+        event: "ended",
+        failed: outcome.failedCount,
+        wire: outcome.bytesWire,
+        ...first && { message: first.message },
+      });
     } finally {
       await b.close();
       await sending;

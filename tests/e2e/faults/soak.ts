@@ -1,10 +1,11 @@
 /** `scripts/soak`: runs one fault scenario with many seeds and says how it goes. */
 import { DISK } from "./disk.ts";
+import { FLIP } from "./flip.ts";
 import { KILL } from "./kill.ts";
 import { POWER } from "./power.ts";
 import { type Results, runScenario, type Scenario } from "./scenario.ts";
 
-const SCENARIOS: readonly Scenario[] = [KILL, DISK, POWER];
+const SCENARIOS: readonly Scenario[] = [KILL, DISK, POWER, FLIP];
 
 /** How often progress is printed, in ms. */
 const EVERY_MS = 10_000;

@@ -1,0 +1,133 @@
+/**
+ * Each connection of a TCP transfer frozen, reset or cut in a frame: progress, or a clear error. QUIC has one socket, which
+ * finds its way around any proxy on this machine by itself; peers that freeze are in tests/e2e/peer_faults_test.ts.
+ */
+import { type Clock, systemClock } from "../../src/base/clock.ts";
+import { isWormholeError } from "../../src/base/errors.ts";
+import { assertEquals, assertTrue } from "../../src/base/testing.ts";
+import { runGetter, runProvider, SendSource } from "../../src/transfer/mod.ts";
+import { Sandbox } from "../e2e/sandbox.ts";
+import { assertSameTree, noise } from "../e2e/trees.ts";
+import { ChaosTcp } from "./failing_proxy.ts";
+import { endpoints } from "./pairs.ts";
+import { getterOptions, providerOptions, trusted } from "./transfer.ts";
+
+const MIB = 1024 * 1024;
+
+/** How much faster the clock of these transfers goes, so that nobody waits for their deadlines. */
+const HURRY = 8;
+
+const CLOCK: Clock = {
+  ...systemClock,
+  monotonic: () => performance.now() * HURRY,
+  timer: (ms, run) => systemClock.timer(ms / HURRY, run),
+};
+
+/** Time for closing what is dead, in ms that nothing hurries. */
+const CLOSING_MS = 1500;
+
+/** Time after which both ends must have said something, in ms of that clock: 15 s in all. */
+const CLEAR_AFTER_MS = 15_000 - CLOSING_MS + HURRY * CLOSING_MS;
+/** As long when the data alone stops and the peer still answers: a minute, and what an end may take. */
+const WITHHELD_CLEAR_AFTER_MS = CLEAR_AFTER_MS + 60_000;
+
+interface Ended {
+  /** Of the sender and the receiver; undefined when all went well. */
+  readonly codes: readonly (string | undefined)[];
+  /** Since the accident, in ms of the clock. */
+  readonly afterMs: number;
+}
+
+/**
+ * Sends `bytes` through a proxy and lets `accident` happen when some of them have arrived. The first connection has the
+ * control stream, the others carry data.
+ */
+async function through(accident: (proxy: ChaosTcp) => void, bytes = 48 * MIB): Promise<Ended> {
+  await using sandbox = await Sandbox.create();
+  await using ends = await endpoints("tcp");
+  const { dialler, listener, hint, queue } = ends;
+  await listener.allow(dialler.publicKey);
+  await using proxy = new ChaosTcp(hint.port);
+  const [b, a] = await Promise.all([
+    dialler.dial({ ...hint, port: proxy.port }, { peerKey: listener.publicKey }),
+    listener.accept(),
+  ]);
+  const path = await sandbox.file("from/big", noise(bytes));
+  const into = await sandbox.folder("into");
+  await using source = await SendSource.open(queue, { paths: [path], chunkBytes: MIB });
+  let at: number | undefined;
+  const codes = await Promise.all([
+    codeOf(runProvider({
+      ...providerOptions({ a: trusted(a) }, source),
+      chunkBytes: MIB,
+      compression: "never",
+      clock: CLOCK,
+    })),
+    codeOf(runGetter({
+      ...getterOptions({ queue, b: trusted(b) }, into),
+      clock: CLOCK,
+      onProgress: ({ bytesDone }) => {
+        if (at !== undefined || bytesDone < MIB || bytesDone === bytes) return;
+        at = CLOCK.monotonic();
+        accident(proxy);
+      },
+    })),
+  ]);
+  assertTrue(at !== undefined, "it was over before anything could happen");
+  const afterMs = CLOCK.monotonic() - at;
+  if (codes[1] === undefined) await assertSameTree(`${into}/big`, path);
+  else assertEquals((await Array.fromAsync(Deno.readDir(into))).length, 0, "something was left behind");
+  await Promise.all([a.close(), b.close()]);
+  return { codes, afterMs };
+}
+
+async function codeOf(running: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await running;
+    return undefined;
+  } catch (error) {
+    if (!isWormholeError(error)) throw error;
+    return error.code;
+  }
+}
+
+const GONE = ["PEER_FROZEN", "CONNECTION_LOST"];
+
+function assertClear({ codes: [sender, receiver], afterMs }: Ended, withinMs = CLEAR_AFTER_MS): void {
+  assertTrue(sender !== undefined && GONE.includes(sender), `the sender ended with ${sender}`);
+  // What was on its way may have been all of it.
+  assertTrue(receiver === undefined || GONE.includes(receiver), `the receiver ended with ${receiver}`);
+  assertTrue(afterMs < withinMs, `clear only after ${Math.round(afterMs)} ms`);
+}
+
+function data(proxy: ChaosTcp): number[] {
+  return Array.from({ length: proxy.count - 1 }, (_, index) => index + 1);
+}
+
+Deno.test("a TCP transfer of which every connection freezes ends in time", async () => {
+  assertClear(await through((proxy) => [0, ...data(proxy)].forEach((index) => proxy.freeze(index))));
+});
+
+Deno.test("a TCP transfer whose control connection freezes, is reset or is cut in a frame ends in time", async () => {
+  assertClear(await through((proxy) => proxy.freeze(0)));
+  assertClear(await through((proxy) => proxy.reset(0)));
+  assertClear(await through((proxy) => proxy.cutAfter(0, 3)));
+});
+
+Deno.test("a TCP transfer whose data freezes while its control connection lives ends in time", async () => {
+  // More than all buffers on the way take.
+  const ended = await through((proxy) => data(proxy).forEach((index) => proxy.freeze(index)), 160 * MIB);
+  assertClear(ended, WITHHELD_CLEAR_AFTER_MS);
+});
+
+Deno.test("a TCP transfer goes on when a data connection is reset, or cut in a frame", async () => {
+  for (
+    const accident of [
+      (proxy: ChaosTcp) => proxy.reset(1),
+      (proxy: ChaosTcp) => proxy.cutAfter(1, 1000),
+      (proxy: ChaosTcp) => data(proxy).forEach((index) => proxy.cutAfter(index, index * 70_001)),
+    ]
+  ) {
+    assertEquals((await through(accident)).codes, [undefined, undefined]);
+  }
+});
