@@ -1,7 +1,10 @@
 /** The store as a person sees it. */
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
 import { run } from "./command.ts";
+import { assertDone, transfer } from "./harness.ts";
 import { type Person, Sandbox } from "./sandbox.ts";
+
+const MIB = 2 ** 20;
 
 const FIXTURES = new URL("../fixtures/store/packs/", import.meta.url);
 
@@ -67,3 +70,22 @@ async function putPack({ env }: Person): Promise<string[]> {
   for (const name of names) await Deno.copyFile(new URL(name, FIXTURES), `${packs}/${name}`);
   return names;
 }
+
+Deno.test("recv --keep-chunks keeps what came, so that it comes without a byte when the files are gone", async () => {
+  await using sandbox = await Sandbox.create();
+  const bytes = new Uint8Array(3 * 4 * MIB + 5);
+  for (let at = 0; at < bytes.length; at += 65536) crypto.getRandomValues(bytes.subarray(at, at + 65536));
+  const path = await sandbox.file("from/big", bytes);
+  const into = await sandbox.folder("into");
+  const first = await transfer(sandbox, [path], into, { recv: ["--yes", "--keep-chunks"] });
+  assertDone(first);
+  await Deno.remove(`${into}/big`);
+  const [receiver] = [await sandbox.person("receiver")];
+  const stats = (await run(["store", "stats", "--json"], { person: receiver })).events[0]!;
+  assertEquals(stats.packs, 1);
+  assertTrue(stats.pack_bytes > bytes.length, `${stats.pack_bytes} bytes`);
+  const again = await transfer(sandbox, [path], into);
+  assertDone(again);
+  assertTrue(again.receiver.events.find(({ event }) => event === "done")!.bytes_on_wire < MIB);
+  assertEquals(await Deno.readFile(`${into}/big`), bytes);
+});
