@@ -291,7 +291,7 @@ export interface DoneEvent extends OfReceiver {
   readonly duration_ms: number;
   /** Bytes of file data that crossed the network; less than `bytes` where content was known or compressed. */
   readonly bytes_on_wire: number;
-  /** Bytes of `bytes` that were on this machine before, in other files or from an earlier try; 0 when sending. */
+  /** Bytes of `bytes` that the receiver had before, in other files or from an earlier try; as far as it says when sending. */
   readonly bytes_found: number;
   /** Folder that was written into; null when sending and for standard output. */
   readonly destination: string | null;

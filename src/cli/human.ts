@@ -158,9 +158,14 @@ function doneText(event: DoneEvent): string {
   const { bytes, bytes_on_wire: wire, duration_ms: ms } = event;
   const verb = event.direction === "send" ? "Sent" : "Received";
   if (event.kind === "text") return `${verb} the text.`;
-  const speed = ms > 0 ? `, ${formatRate(bytes / (ms / 1000))}` : "";
+  // What was there says nothing of the speed.
+  const moved = bytes - event.bytes_found;
+  const speed = ms > 0 && moved > 0 ? `, ${formatRate(moved / (ms / 1000))}` : "";
   const place = event.destination === null ? "" : ` into ${safe(event.destination)}`;
-  const found = event.bytes_found > 0 ? `, of which ${formatSize(event.bytes_found)} was here already` : "";
+  const where = event.direction === "send" ? "there" : "here";
+  const found = event.bytes_found > 0
+    ? `, of which ${formatSize(event.bytes_found)} was ${where} already`
+    : "";
   const saved = bytes > 0 && wire < bytes * 0.95 ? ` (${formatSize(wire)} over the network)` : "";
   const whole = event.failed === 0 && event.skipped === 0 ? " (100%)" : "";
   const parts = [

@@ -202,3 +202,22 @@ Deno.test("usesColour() obeys NO_COLOR before FORCE_COLOR before the terminal", 
   assertEquals([of({ NO_COLOR: "1", FORCE_COLOR: "1" }, true), of({ NO_COLOR: "" }, true)], [false, true]);
   assertEquals([of({ FORCE_COLOR: "1" }, false), of({ FORCE_COLOR: "0" }, true)], [true, false]);
 });
+
+Deno.test("the summary says what was there already, and counts it as no speed", () => {
+  const { output, err } = captured({});
+  const done = {
+    event: "done",
+    kind: "files",
+    files: 1,
+    skipped: 0,
+    failed: 0,
+    bytes_on_wire: 2 ** 20,
+  } as const;
+  const rest = { destination: null, receipt: null, receipt_agreed: null, duration_ms: 1000 } as const;
+  output.emit({ ...done, ...rest, direction: "recv", bytes: 2 ** 30, bytes_found: 2 ** 30 - 2 ** 20 });
+  output.emit({ ...done, ...rest, direction: "send", bytes: 2 ** 20, bytes_found: 2 ** 20 });
+  assertEquals(err().trim().split("\n"), [
+    "Received 1 file, 1.00 GiB (100%), of which 1.00 GiB was here already (1.00 MiB over the network) in 1s, 1.00 MiB/s.",
+    "Sent 1 file, 1.00 MiB (100%), of which 1.00 MiB was there already in 1s.",
+  ]);
+});

@@ -5,6 +5,7 @@
 import { type ErrorCode, WormholeError } from "../base/errors.ts";
 import type { CommitResult, ReceiveReport } from "../native/receive.ts";
 import {
+  CHUNK_BYTES,
   columnsOf,
   type Message,
   type MessageOf,
@@ -328,8 +329,9 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     this.#commitWhenComplete();
   }
 
-  /** Tells the sender what need not come, for its progress; before it may forget the entry. */
+  /** Tells the sender what need not come of a bulk file, for its progress; before it may forget the entry. */
   #have(entry: number, size: number, gaps: readonly Range[]): void {
+    if (size < CHUNK_BYTES) return;
     const chunks = wholeChunks(size, gaps);
     if (chunks) this.send({ type: "have", entry, chunks });
   }

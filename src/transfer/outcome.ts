@@ -24,7 +24,7 @@ export interface TransferOutcome {
   readonly symlinks: number;
   /** Bytes of content. */
   readonly bytes: number;
-  /** Of those, what the receiver had before: left by an earlier transfer, or found on its disk; 0 at the sender. */
+  /** Of those, what the receiver had before: left by an earlier transfer, or found on its disk; as it says, at the sender. */
   readonly bytesFound: number;
   /** Bytes that crossed the bulk streams. */
   readonly bytesWire: number;

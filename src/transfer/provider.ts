@@ -399,7 +399,7 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
       directories: done.directories,
       symlinks: done.symlinks,
       bytes: done.bytes,
-      bytesFound: 0,
+      bytesFound: Math.min(this.#had, done.bytes),
       bytesWire: this.#sent.bytes_wire,
       skipped: 0,
       failed: this.#failures.listed,

@@ -110,7 +110,8 @@ export class Finder {
     const keeps = entriesOf(kept).map((entry) => this.#planned.get(entry)!);
     for (const { held: { entry }, match } of keeps) {
       // Of what is placed the engine tells itself which chunks it verified.
-      const { chunks } = match!;
+      const { chunks, stamp } = match!;
+      this.#options.learned.kept(entry, stamp);
       if (chunks.chunking === CHUNK_BYTES) {
         this.#options.learned.chunks(entry, { offset: 0, ids: chunks.ids });
       }

@@ -1,3 +1,4 @@
+import { sameBytes } from "../../base/bytes.ts";
 import type { StampsResult } from "../../native/reuse.ts";
 import type { ChunkList, FileStamp, FileVersion, KnownFile } from "../../store/mod.ts";
 import { CHUNK_BYTES, type Columns, ENTRY_KINDS } from "../../wire/mod.ts";
@@ -28,6 +29,8 @@ export class Learned {
   readonly #files = new Map<number, LearnedFile>();
   /** Ids of a file's chunks of 4 MiB, zeros where one is not known. */
   readonly #ids = new Map<number, Uint8Array<ArrayBuffer>>();
+  /** Stamps of files that stay as they are remembered. */
+  readonly #kept = new Map<number, FileStamp>();
   readonly #others: KnownFile[] = [];
   #chunks = 0;
 
@@ -62,6 +65,11 @@ export class Learned {
     if (file !== undefined) this.#set(file, offset / CHUNK_BYTES, ids);
   }
 
+  /** The file is remembered with `stamp`; while it has that there is nothing to add. */
+  kept(entry: number, stamp: FileStamp): void {
+    this.#kept.set(entry, stamp);
+  }
+
   /** Takes a file that is none of the transfer's. */
   other(file: KnownFile): void {
     this.#others.push(file);
@@ -91,6 +99,8 @@ export class Learned {
         const path = found.paths[i]!.slice();
         if (path.length === 0) continue;
         const stamp = found.stamps.slice(40 * i, 40 * (i + 1));
+        const kept = this.#kept.get(file.entry);
+        if (kept !== undefined && sameBytes(kept, stamp)) continue;
         files.push({
           path,
           stamp,

@@ -41,7 +41,7 @@ export interface PlacedEntry {
 const MAX_ASKED = 64;
 
 /** Entries that are placed at once: each reads and writes a file. */
-const MAX_PLACING = 4;
+const MAX_PLACING = 8;
 
 /** One held entry on its way. */
 interface Held extends HeldEntry {
