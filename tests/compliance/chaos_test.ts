@@ -56,6 +56,10 @@ async function through(accident: (proxy: ChaosTcp) => void, bytes = 48 * MIB): P
   const into = await sandbox.folder("into");
   await using source = await SendSource.open(queue, { paths: [path], chunkBytes: MIB });
   let at: number | undefined;
+  proxy.after(4 * MIB, () => {
+    at = CLOCK.monotonic();
+    accident(proxy);
+  });
   const codes = await Promise.all([
     codeOf(runProvider({
       ...providerOptions({ a: trusted(a) }, source),
@@ -66,11 +70,6 @@ async function through(accident: (proxy: ChaosTcp) => void, bytes = 48 * MIB): P
     codeOf(runGetter({
       ...getterOptions({ queue, b: trusted(b) }, into),
       clock: CLOCK,
-      onProgress: ({ bytesDone }) => {
-        if (at !== undefined || bytesDone < MIB || bytesDone === bytes) return;
-        at = CLOCK.monotonic();
-        accident(proxy);
-      },
     })),
   ]);
   assertTrue(at !== undefined, "it was over before anything could happen");

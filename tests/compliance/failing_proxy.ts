@@ -6,6 +6,8 @@ export class ChaosTcp implements AsyncDisposable {
   readonly #port: number;
   readonly #pairs: Pair[] = [];
   readonly #running: Promise<void>[] = [];
+  #left = Infinity;
+  #due: () => void = () => {};
   #onConnection: (index: number) => void = () => {};
 
   constructor(port: number) {
@@ -25,6 +27,12 @@ export class ChaosTcp implements AsyncDisposable {
   /** Told of every connection before anything passes over it. */
   onConnection(tell: (index: number) => void): void {
     this.#onConnection = tell;
+  }
+
+  /** Calls `run` once when so many bytes have come in all. */
+  after(bytes: number, run: () => void): void {
+    this.#left = bytes;
+    this.#due = run;
   }
 
   /** Passes nothing any more over connection `index`; both ends think that it lives. */
@@ -58,8 +66,34 @@ export class ChaosTcp implements AsyncDisposable {
       const over = Promise.withResolvers<void>();
       const pair: Pair = { ends: [from, to], passes: Infinity, thenCut: false, over };
       this.#onConnection(this.#pairs.push(pair) - 1);
-      this.#running.push(pass(pair, from, to), pass(pair, to, from));
+      this.#running.push(this.#pass(pair, from, to), this.#pass(pair, to, from));
     }
+  }
+
+  async #pass(pair: Pair, from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
+    const space = new Uint8Array(16 * 1024);
+    try {
+      for (;;) {
+        const length = await from.read(space);
+        if (length === null) break;
+        this.#count(length);
+        const passes = Math.min(length, pair.passes);
+        pair.passes -= passes;
+        for (let at = 0; at < passes;) at += await to.write(space.subarray(at, passes));
+        if (pair.passes > 0) continue;
+        if (!pair.thenCut) await pair.over.promise;
+        break;
+      }
+    } catch {
+      // Closed here or there: both are wanted.
+    }
+    pair.ends.forEach(close);
+  }
+
+  #count(bytes: number): void {
+    const before = this.#left;
+    this.#left -= bytes;
+    if (before > 0 && this.#left <= 0) this.#due();
   }
 }
 
@@ -69,25 +103,6 @@ interface Pair {
   passes: number;
   thenCut: boolean;
   readonly over: PromiseWithResolvers<void>;
-}
-
-async function pass(pair: Pair, from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
-  const space = new Uint8Array(16 * 1024);
-  try {
-    for (;;) {
-      const length = await from.read(space);
-      if (length === null) break;
-      const passes = Math.min(length, pair.passes);
-      pair.passes -= passes;
-      for (let at = 0; at < passes;) at += await to.write(space.subarray(at, passes));
-      if (pair.passes > 0) continue;
-      if (!pair.thenCut) await pair.over.promise;
-      break;
-    }
-  } catch {
-    // Closed here or there: both are wanted.
-  }
-  pair.ends.forEach(close);
 }
 
 function close(end: Deno.TcpConn): void {
