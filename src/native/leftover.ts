@@ -3,6 +3,9 @@ import { encode } from "cborg";
 import type { CallOptions, NativeQueue } from "./queue.ts";
 import type { NativeColumns } from "./entries.ts";
 
+/** Bytes of one verified record: entry u32, length u32, offset u64, chunk id 32 bytes; little endian. */
+export const RECORD_BYTES = 48;
+
 /** A manifest page with its entries' versions (u64 each). */
 export interface VersionedPage {
   readonly columns: NativeColumns;

@@ -3,12 +3,12 @@
  * and large: manifest pages and blobs of verified records, never one row per file or chunk. Both carry a checksum: on
  * their word bytes are taken for received.
  */
+import { RECORD_BYTES } from "../native/leftover.ts";
 import { WormholeError } from "../base/errors.ts";
 import { Database } from "./database.ts";
 import { rowSum } from "./row_sum.ts";
 
-/** Bytes of one verified record: entry u32, length u32, offset u64, chunk id 32 bytes; little endian. */
-export const RECORD_BYTES = 48;
+export { RECORD_BYTES };
 
 /** An unfinished transfer. */
 export interface UnfinishedTransfer {

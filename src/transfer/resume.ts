@@ -6,9 +6,9 @@
 import { sameBytes } from "../base/bytes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError } from "../base/errors.ts";
-import { encodeVersionedPage } from "../native/leftover.ts";
+import { encodeVersionedPage, RECORD_BYTES } from "../native/leftover.ts";
 import type { NativeReceive } from "../native/receive.ts";
-import { type Journal, RECORD_BYTES, type UnfinishedTransfer } from "../store/mod.ts";
+import type { Journal, UnfinishedTransfer } from "../store/mod.ts";
 import type { Columns } from "../wire/mod.ts";
 
 /** What a transfer is journaled under. */

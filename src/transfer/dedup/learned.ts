@@ -1,4 +1,5 @@
 import { sameBytes } from "../../base/bytes.ts";
+import { RECORD_BYTES } from "../../native/leftover.ts";
 import type { StampsResult } from "../../native/reuse.ts";
 import type { ChunkList, FileStamp, FileVersion, KnownFile } from "../../store/mod.ts";
 import { CHUNK_BYTES, type Columns, ENTRY_KINDS } from "../../wire/mod.ts";
@@ -11,9 +12,6 @@ export interface LearnedFile {
   readonly size: number;
   readonly version?: FileVersion;
 }
-
-/** Bytes of a record: entry u32, length u32, offset u64, chunk id 32 bytes; little endian. */
-const RECORD_BYTES = 48;
 
 /** Chunks of one transfer that are remembered: 4 TiB, 32 bytes of memory each. */
 const MAX_CHUNKS = 1024 * 1024;

@@ -1,7 +1,8 @@
 import { decode } from "cborg";
 import { concat } from "../../base/bytes.ts";
 import { isWormholeError } from "../../base/errors.ts";
-import { type Journal, RECORD_BYTES, type UnfinishedTransfer } from "../../store/mod.ts";
+import { RECORD_BYTES } from "../../native/leftover.ts";
+import type { Journal, UnfinishedTransfer } from "../../store/mod.ts";
 import { type Columns, readEntries } from "../../wire/mod.ts";
 import { LARGE_BYTES } from "../manifest_reader.ts";
 
