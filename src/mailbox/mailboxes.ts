@@ -123,6 +123,29 @@ export class Mailboxes {
     this.#store.putNameplate(nameplate);
   }
 
+  /** Tells whether there is a mailbox of that id, whoever's it is. */
+  has(id: string): boolean {
+    return this.#store.mailbox(id) !== undefined;
+  }
+
+  /**
+   * Makes the mailbox of a meeting point, whose id both sides knew before.
+   *
+   * @throws {WormholeError} HUB_REFUSED when full.
+   */
+  found(party: Party, id: string, nowMs: number): void {
+    if (this.#totals.mailboxes >= this.#limits.mailboxes) {
+      throw new WormholeError("HUB_REFUSED", "too many codes are open");
+    }
+    this.#putNew(party, { id, nameplate: "" }, nowMs);
+  }
+
+  /** Ends a meeting point that nobody is at any more; what was said there was for those who were. */
+  abandon(id: string, nowMs: number): void {
+    const mailbox = this.#store.mailbox(id);
+    if (mailbox !== undefined) this.#delete(mailbox, "used", nowMs);
+  }
+
   /**
    * Checks that a side may use a mailbox, and counts it in.
    *
@@ -243,8 +266,17 @@ export class Mailboxes {
     });
   }
 
-  #createMailbox({ appId, side }: Party, nameplate: string, nowMs: number): string {
+  #createMailbox(party: Party, nameplate: string, nowMs: number): string {
     const id = this.#random(16).toHex();
+    this.#putNew(party, { id, nameplate }, nowMs);
+    return id;
+  }
+
+  #putNew(
+    { appId, side }: Party,
+    { id, nameplate }: { id: string; nameplate: string },
+    nowMs: number,
+  ): void {
     this.#store.putMailbox({
       id,
       appId,
@@ -256,7 +288,6 @@ export class Mailboxes {
       byteLength: 0,
     });
     this.#totals.mailboxes++;
-    return id;
   }
 
   #join(mailbox: MailboxState, party: Party, nowMs: number): void {

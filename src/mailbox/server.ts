@@ -51,6 +51,9 @@ const POLICY = 1008;
 const TOO_BIG = 1009;
 const TRY_AGAIN = 1013;
 
+/** Mailboxes that their two sides name themselves, 128 bits or more of it unguessable; spec/mailbox.md §5.7. */
+const MEETING_POINT = /^meet-[0-9a-f]{32,64}$/;
+
 /** How long the owner of a code for many may be away before the code ends: a network that changes takes seconds. */
 const OWNER_GRACE_MS = 120_000;
 
@@ -331,6 +334,12 @@ export class MailboxServer {
     { party, id }: { party: Party; id: string },
     nowMs: number,
   ): ServerAction[] {
+    if (MEETING_POINT.test(id) && !this.#mailboxes.has(id)) {
+      this.#spendClaim(client, nowMs);
+      this.#checkMailboxes(client);
+      this.#mailboxes.found(party, id, nowMs);
+      this.#own(id, client.address);
+    }
     const messages = this.#mailboxes.open(party, id, nowMs);
     client.opened = id;
     const subscribers = this.#subscribers.get(id) ?? new Set();
@@ -409,7 +418,13 @@ export class MailboxServer {
     if (client.opened === undefined) return;
     const subscribers = this.#subscribers.get(client.opened);
     subscribers?.delete(connection);
-    if (subscribers?.size === 0) this.#subscribers.delete(client.opened);
+    if (subscribers?.size === 0) {
+      this.#subscribers.delete(client.opened);
+      if (MEETING_POINT.test(client.opened)) {
+        this.#mailboxes.abandon(client.opened, this.#options.nowMs());
+        this.#disown(client.opened);
+      }
+    }
     client.opened = undefined;
   }
 
