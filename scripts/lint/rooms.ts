@@ -10,6 +10,7 @@ const BELOW_FEATURES = [
   "store",
   "transport",
   "pairing",
+  "peers",
   "mailbox",
   "transfer",
   "session",
@@ -25,12 +26,13 @@ const ALLOWED: Record<string, readonly string[]> = {
   native: ["base"],
   content: ["base"],
   mailbox: ["base"],
+  peers: ["base", "config"],
   tree: MIDDLE,
   store: MIDDLE,
   transport: MIDDLE,
   pairing: MIDDLE,
   transfer: [...MIDDLE, "tree", "store", "transport"],
-  session: ["base", "config", "wire", "native", "mailbox", "pairing", "transport"],
+  session: ["base", "config", "wire", "native", "mailbox", "pairing", "peers", "transport"],
   hub: ["base", "config", "mailbox", "native"],
 };
 

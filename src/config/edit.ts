@@ -19,7 +19,7 @@ export async function setInFile(file: string, name: string, value: string): Prom
     const before = await readIfThere(target);
     await parseToml(before, target);
     const after = await edited(before, SETTINGS[key].name, parsed);
-    await replace(target, after);
+    await replaceFile(target, after);
   } catch (cause) {
     throw asWormholeError(file, cause);
   }
@@ -108,12 +108,16 @@ async function readIfThere(file: string): Promise<string> {
   }
 }
 
-/** Writes a sibling, makes it durable and renames it over `file`. */
-async function replace(file: string, text: string): Promise<void> {
+/** Writes a sibling, makes it durable and renames it over `file`; with the mode of what was there unless told otherwise. */
+export async function replaceFile(
+  file: string,
+  text: string,
+  { mode: wanted }: { mode?: number } = {},
+): Promise<void> {
   const folder = dirname(file);
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   const staging = join(folder, `.${basename(file)}.${crypto.randomUUID()}`);
-  const mode = await modeOf(file);
+  const mode = wanted ?? await modeOf(file);
   try {
     await writeDurably(staging, { text, mode });
     await Deno.rename(staging, file);

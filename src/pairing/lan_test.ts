@@ -13,11 +13,15 @@ const GOOD = {
 Deno.test("parseSender() takes senders only", () => {
   assertEquals(parseSender(GOOD), {
     instance: "wormhole-1",
-    nameplate: "123",
+    sign: { nameplate: "123" },
     port: 4000,
     addresses: ["192.0.2.1"],
   });
+  const tag = "0123456789abcdef".repeat(2);
+  assertEquals(parseSender({ ...GOOD, txt: { tag } })?.sign, { tag });
   const rows: [string, object][] = [
+    ["a tag that is too short", { txt: { tag: tag.slice(1) } }],
+    ["a tag in capitals", { txt: { tag: tag.toUpperCase() } }],
     ["no nameplate", { txt: {} }],
     ["nameplate of letters", { txt: { nameplate: "x" } }],
     ["port 0", { port: 0 }],

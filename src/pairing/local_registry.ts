@@ -7,6 +7,9 @@ const MAX_ENTRY_BYTES = 4096;
 
 const NAME = /^([1-9]\d{0,8})\.json$/;
 
+/** Most senders to one machine that are looked at. */
+const MAX_KNOWN = 16;
+
 /** A sender of this person on this machine. */
 export interface LocalSender {
   nameplate: string;
@@ -35,17 +38,7 @@ export class LocalRegistry {
   async register(nameplate: string, url: string): Promise<AsyncDisposable | undefined> {
     await this.#makeFolder();
     if (await this.find(nameplate) !== undefined) return undefined;
-    const path = this.#path(nameplate);
-    try {
-      await Deno.writeTextFile(path, JSON.stringify({ url, pid: Deno.pid }), {
-        createNew: true,
-        mode: 0o600,
-      });
-    } catch (cause) {
-      if (cause instanceof Deno.errors.AlreadyExists) return undefined;
-      throw new WormholeError("IO", `Cannot write "${path}": ${reason(cause)}`, { cause });
-    }
-    return { [Symbol.asyncDispose]: () => remove(path) };
+    return await this.#write(nameplate, url);
   }
 
   /** Gives the living sender of `nameplate`; undefined when there is none. */
@@ -80,6 +73,49 @@ export class LocalRegistry {
       }
     }
     return found;
+  }
+
+  /**
+   * Enters a sender for a machine that knows it, until disposed; several processes may enter one `entry` (hex digits).
+   *
+   * @throws {WormholeError} as {@linkcode LocalRegistry.register}.
+   */
+  async registerKnown(entry: string, url: string): Promise<AsyncDisposable> {
+    await this.#makeFolder();
+    for (let number = 1;; number++) {
+      const made = await this.#write(`known-${entry}-${Deno.pid}-${number}`, url);
+      if (made !== undefined) return made;
+    }
+  }
+
+  /** Gives the living senders of `entry`. */
+  async findKnown(entry: string): Promise<LocalSender[]> {
+    const found: LocalSender[] = [];
+    try {
+      for await (const { name } of Deno.readDir(this.#folder)) {
+        if (!name.startsWith(`known-${entry}-`) || !name.endsWith(".json")) continue;
+        const sender = await this.find(name.slice(0, -".json".length));
+        if (sender !== undefined) found.push(sender);
+        if (found.length === MAX_KNOWN) break;
+      }
+    } catch {
+      return found; // No folder, or not ours to read: there is no sender to be found here.
+    }
+    return found;
+  }
+
+  async #write(name: string, url: string): Promise<AsyncDisposable | undefined> {
+    const path = this.#path(name);
+    try {
+      await Deno.writeTextFile(path, JSON.stringify({ url, pid: Deno.pid }), {
+        createNew: true,
+        mode: 0o600,
+      });
+    } catch (cause) {
+      if (cause instanceof Deno.errors.AlreadyExists) return undefined;
+      throw new WormholeError("IO", `Cannot write "${path}": ${reason(cause)}`, { cause });
+    }
+    return { [Symbol.asyncDispose]: () => remove(path) };
   }
 
   #path(nameplate: string): string {

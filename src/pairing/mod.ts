@@ -14,4 +14,14 @@ export { pair, type Pairing, type PairOptions } from "./pake.ts";
 export type { PairingCrypto, Spake2 } from "./crypto.ts";
 export { nativeCrypto } from "./native_crypto.ts";
 export { type Announcement, type LanDiscovery, type LanSender, nativeLanDiscovery } from "./lan.ts";
+export {
+  type Direction,
+  epochsAt,
+  KNOWN_APP_ID,
+  knownCode,
+  knownEntry,
+  type KnownPlace,
+  knownPlace,
+  knownPort,
+} from "./known_place.ts";
 export { LocalRegistry } from "./local_registry.ts";

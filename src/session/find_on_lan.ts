@@ -30,7 +30,7 @@ export async function findOnLan(
   let found: LanSender | undefined;
   try {
     for await (const sender of lan.browse({ signal: either })) {
-      if (sender.nameplate !== nameplate) continue;
+      if (!("nameplate" in sender.sign) || sender.sign.nameplate !== nameplate) continue;
       if (found === undefined) {
         found = sender;
         clearTimeout(timer);

@@ -3,6 +3,7 @@ import { formatCode } from "../pairing/code.ts";
 import type { PeerConnection } from "../transport/connection.ts";
 import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
 import type { Hint } from "../transport/hints.ts";
+import { type Acquainted, metPeer, type OwnSide } from "./acquaintance.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
 import { behind, Door } from "./door.ts";
@@ -28,20 +29,36 @@ export interface HostSessionOptions extends SessionOptions {
  * the paired machine makes no connection in time.
  */
 export async function hostSession({ meet, ...options }: HostSessionOptions): Promise<PeerConnection> {
+  const { onEvent, signal } = options;
+  return await hostAcquainted(options, async ({ hints }) => {
+    await using stack = new AsyncDisposableStack();
+    const meeting = stack.use(await meet({ ...signal && { signal } }));
+    onEvent?.({ type: "code", code: formatCode(meeting.code), port: meeting.port });
+    const introduced = await introduce(meeting, { ...options, role: "sender", hints: await hints() });
+    const kept = stack.move();
+    return { ...introduced, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  });
+}
+
+/**
+ * Opens an endpoint, has the other machine found by `acquaint`, and gives the connection that it makes.
+ *
+ * @throws {WormholeError} ADDRESS_IN_USE, what `acquaint` throws, and CONNECT_FAILED when the machine makes no connection
+ * in time.
+ */
+export async function hostAcquainted(
+  options: SessionOptions,
+  acquaint: (own: OwnSide) => Promise<Acquainted>,
+): Promise<PeerConnection> {
   const { queue, identity, transports, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   const { onEvent, clock, signal } = options;
   // Both take a moment, and neither needs the other.
   const opening = Endpoint.open(queue, { seed: identity.seed, transports, port, signal });
   opening.catch(() => {}); // Its failure is met below, after the meeting is there to be disposed.
   try {
-    await using meeting = await meet({ signal });
-    onEvent?.({ type: "code", code: formatCode(meeting.code), port: meeting.port });
+    await using acquainted = await acquaint({ hints: async () => (await opening).hints() });
+    const { peer, secret } = acquainted;
     const endpoint = await opening;
-    const { peer, secret } = await introduce(meeting, {
-      ...options,
-      role: "sender",
-      hints: await endpoint.hints(),
-    });
     const peerKey = dialledKey(peer, identity.publicKey);
     await endpoint.allow(peerKey);
     const link = await withDeadline(
@@ -66,6 +83,7 @@ export async function hostSession({ meet, ...options }: HostSessionOptions): Pro
       renewal,
       nextLink: nextLink(),
     });
+    options.onMet?.(metPeer(acquainted, link.remote));
     onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
     return connection;
   } catch (error) {

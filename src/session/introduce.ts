@@ -1,21 +1,13 @@
 import { WormholeError } from "../base/errors.ts";
 import { pair } from "../pairing/pake.ts";
 import type { Hint } from "../transport/hints.ts";
-import {
-  decodeIntroduction,
-  encodeIntroduction,
-  type Introduction,
-  PROTOCOL_VERSION,
-} from "./introduction.ts";
+import type { Introduced } from "./acquaintance.ts";
+import { decodeIntroduction, encodeIntroduction, PROTOCOL_VERSION } from "./introduction.ts";
 import type { Meeting, SessionOptions } from "./options.ts";
 import { SECRET_BYTES } from "./reconnect_frame.ts";
 
-/** What two sides know of each other once they are paired. */
-export interface Introduced {
-  readonly peer: Introduction;
-  /** 16 bytes that nobody else knows: by them the two find this session again after a lost connection. */
-  readonly secret: Uint8Array;
-}
+/** Bytes of the secret by which two machines know each other. */
+const PAIR_SECRET_BYTES = 32;
 
 /**
  * Swaps introductions with whoever has the same code and, where a side wants it, has the verifiers compared.
@@ -58,5 +50,9 @@ export async function introduce(
   });
   const peer = decodeIntroduction(pairing.introduction);
   onEvent?.({ type: "connecting", agent: peer.agent });
-  return { peer, secret: pairing.derive("wormhole:reconnect", SECRET_BYTES) };
+  return {
+    peer,
+    secret: pairing.derive("wormhole:reconnect", SECRET_BYTES),
+    pairSecret: pairing.derive("wormhole:known", PAIR_SECRET_BYTES),
+  };
 }

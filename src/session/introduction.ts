@@ -17,6 +17,9 @@ const MAX_ABILITY_BYTES = 64;
 /** Caps the bytes of the program's name and version. */
 const MAX_AGENT_BYTES = 64;
 
+/** Bytes of {@linkcode Introduction.nonce}. */
+export const NONCE_BYTES = 16;
+
 /** What each side tells the other under the code's key: who it is and where to find it. */
 export interface Introduction {
   readonly version: { readonly major: number; readonly minor: number };
@@ -27,6 +30,8 @@ export interface Introduction {
    * same machine key, since QUIC refuses to connect a key to itself.
    */
   readonly twin?: Uint8Array;
+  /** 16 random bytes, between machines that know each other: what their session's secret is made of. */
+  readonly nonce?: Uint8Array;
   /** Addresses to dial, best first; empty from a side that cannot be dialled. */
   readonly hints: readonly Hint[];
   /** Options by name; a side uses only what both have. */
@@ -38,6 +43,7 @@ export interface Introduction {
 const FIELDS = record({
   key: bytes(32, { min: 32 }),
   twin: optional(bytes(32, { min: 32 })),
+  nonce: optional(bytes(NONCE_BYTES, { min: NONCE_BYTES })),
   abilities: abilities(MAX_ABILITIES, MAX_ABILITY_BYTES),
   agent: text(MAX_AGENT_BYTES),
 });
@@ -78,9 +84,10 @@ export function decodeIntroduction(encoded: Uint8Array): Introduction {
         `(update Wormhole on ${theirs > ours ? "this" : "the other"} machine)`,
     );
   }
-  const { key, twin, abilities, agent } = FIELDS.read(value, "");
+  const { key, twin, nonce, abilities, agent } = FIELDS.read(value, "");
   if (!/^[\x20-\x7e]*$/.test(agent)) throw malformed("its agent is not printable");
-  return { version, key, ...twin && { twin }, hints: parseHints(value.hints), abilities, agent };
+  const hints = parseHints(value.hints);
+  return { version, key, ...twin && { twin }, ...nonce && { nonce }, hints, abilities, agent };
 }
 
 /** Gives the key that a dialling `peer` proves to a machine with the key `own`. */

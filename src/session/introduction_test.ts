@@ -74,7 +74,7 @@ Deno.test("decodeIntroduction() survives any CBOR value", () => {
       fc.uint8Array({ maxLength: 40 }),
       fc.array(tie("value")),
       fc.dictionary(
-        fc.constantFrom("v", "key", "twin", "hints", "abilities", "agent", "__proto__", "x"),
+        fc.constantFrom("v", "key", "twin", "nonce", "hints", "abilities", "agent", "__proto__", "x"),
         tie("value"),
       ),
     ),
@@ -106,6 +106,7 @@ function anyIntroduction(): fc.Arbitrary<Introduction> {
     version: fc.record({ major: fc.constant(1), minor: fc.nat(9) }),
     key: fc.uint8Array({ minLength: 32, maxLength: 32 }),
     twin: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+    nonce: fc.uint8Array({ minLength: 16, maxLength: 16 }),
     hints: fc.uniqueArray(hint, { maxLength: 32, selector: (hint) => JSON.stringify(hint) }),
     abilities: fc.dictionary(word, fc.oneof(fc.boolean(), fc.nat(), word)),
     agent: fc.stringMatching(/^[ -~]{0,64}$/),
@@ -113,6 +114,8 @@ function anyIntroduction(): fc.Arbitrary<Introduction> {
 }
 
 /** An introduction as JSON has it, so that prototypes and typed arrays do not matter. */
-function plain({ key, twin, ...rest }: Introduction): unknown {
-  return JSON.parse(JSON.stringify({ ...rest, key: key.toHex(), twin: twin?.toHex() }));
+function plain({ key, twin, nonce, ...rest }: Introduction): unknown {
+  return JSON.parse(
+    JSON.stringify({ ...rest, key: key.toHex(), twin: twin?.toHex(), nonce: nonce?.toHex() }),
+  );
 }

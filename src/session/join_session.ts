@@ -7,6 +7,7 @@ import type { Link, PeerConnection } from "../transport/connection.ts";
 import { dialFirst } from "../transport/dial.ts";
 import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
 import { type Hint, hintText, orderHints } from "../transport/hints.ts";
+import { type Acquainted, metPeer, type OwnSide } from "./acquaintance.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
 import { behind, Door } from "./door.ts";
@@ -34,21 +35,42 @@ export interface JoinSessionOptions extends SessionOptions {
  *
  * @throws {WormholeError} what `meet` throws, CODE_WRONG and its kin, REFUSED, and CONNECT_FAILED naming what was tried.
  */
-export async function joinSession(
-  { meet, peerHost, ...options }: JoinSessionOptions,
+export async function joinSession({ meet, ...options }: JoinSessionOptions): Promise<PeerConnection> {
+  const { onEvent, signal } = options;
+  onEvent?.({ type: "looking" });
+  return await joinAcquainted(options, async ({ hints, twin }) => {
+    await using stack = new AsyncDisposableStack();
+    const meeting = stack.use(await meet({ ...signal && { signal } }));
+    const introduced = await introduce(meeting, {
+      ...options,
+      role: "receiver",
+      twin: ed25519Public(twin),
+      hints: await hints(),
+    });
+    const kept = stack.move();
+    return { ...introduced, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  });
+}
+
+/**
+ * Opens an endpoint, has the other machine found by `acquaint`, and connects to it. `twin`: seed of the key that this side proves
+ * when both have the same machine key.
+ *
+ * @throws {WormholeError} what `acquaint` throws, and CONNECT_FAILED naming what was tried.
+ */
+export async function joinAcquainted(
+  { peerHost, ...options }: SessionOptions & Pick<JoinSessionOptions, "peerHost">,
+  acquaint: (own: OwnSide & { readonly twin: Uint8Array }) => Promise<Acquainted>,
 ): Promise<PeerConnection> {
   const { queue, identity, transports, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   const { onEvent, clock = systemClock, signal } = options;
-  onEvent?.({ type: "looking" });
   const open = (seed: Uint8Array) => Endpoint.open(queue, { seed, transports, port, signal });
   let opening = open(identity.seed);
   opening.catch(() => {}); // Its failure is met below, after the meeting is there to be disposed.
   const twinSeed = crypto.getRandomValues(new Uint8Array(32));
   try {
-    await using meeting = await meet({ signal });
-    const twin = ed25519Public(twinSeed);
-    const own = await (await opening).hints();
-    const { peer, secret } = await introduce(meeting, { ...options, role: "receiver", hints: own, twin });
+    await using acquainted = await acquaint({ hints: async () => (await opening).hints(), twin: twinSeed });
+    const { peer, secret } = acquainted;
     if (sameBytes(peer.key, identity.publicKey)) {
       // One person's two windows on one machine.
       await (await opening).close();
@@ -84,6 +106,7 @@ export async function joinSession(
       renewal,
       nextLink: nextLink(link),
     });
+    options.onMet?.(metPeer(acquainted, link.remote));
     onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
     return connection;
   } catch (error) {

@@ -7,6 +7,7 @@ import type { GuessGate } from "../pairing/guesses.ts";
 import type { Mailbox } from "../pairing/mailbox_client.ts";
 import type { TransportKind } from "../transport/connection.ts";
 import type { DialTransport } from "../transport/hints.ts";
+import type { MetPeer } from "./acquaintance.ts";
 import type { AbilityValue } from "../wire/fields.ts";
 
 /** Where two sides with one code meet; disposing it gives up the mailbox and whatever serves it. */
@@ -55,6 +56,8 @@ export interface SessionOptions {
   /** Bounds the guesses of a code that more than one may use. */
   readonly guesses?: GuessGate;
   readonly onEvent?: (event: SessionEvent) => void;
+  /** Told who the other machine is, once it has proved its key. */
+  readonly onMet?: (peer: MetPeer) => void;
   /** How long the two machines, once paired, may take to connect; {@linkcode CONNECT_TIMEOUT_MS} by default. */
   readonly connectTimeoutMs?: number;
   readonly clock?: Clock;

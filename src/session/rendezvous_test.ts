@@ -4,51 +4,14 @@ import { isWormholeError } from "../base/errors.ts";
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 import { MemoryMailboxStore } from "../mailbox/memory_store.ts";
 import { serveMailbox } from "../mailbox/serve.ts";
-import type { LanDiscovery, LanSender } from "../pairing/lan.ts";
 import { LocalRegistry } from "../pairing/local_registry.ts";
 import { findOnLan } from "./find_on_lan.ts";
 import { openMultiRendezvous } from "./multi_rendezvous.ts";
 import { findRendezvous, openRendezvous } from "./rendezvous.ts";
+import { MemoryLan } from "./testing.ts";
 
 const APP_ID = "wormhole.test";
 const HERE = { appId: APP_ID, hostname: "127.0.0.1" };
-
-/** One network in memory: who announces is seen by all who browse. */
-class MemoryLan implements LanDiscovery {
-  readonly senders = new Map<string, LanSender>();
-  #changed = Promise.withResolvers<void>();
-  #next = 1;
-
-  announce({ nameplate, port }: { nameplate: string; port: number }): Promise<AsyncDisposable> {
-    const instance = `wormhole-${this.#next++}`;
-    this.add({ instance, nameplate, port, addresses: ["127.0.0.1"] });
-    return Promise.resolve({
-      [Symbol.asyncDispose]: () => Promise.resolve(void this.senders.delete(instance)),
-    });
-  }
-
-  add(sender: LanSender): void {
-    this.senders.set(`${sender.instance} ${sender.addresses}`, sender);
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
-  }
-
-  async *browse({ signal }: { signal: AbortSignal }): AsyncIterable<LanSender> {
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    const seen = new Set<LanSender>();
-    while (!signal.aborted) {
-      for (const sender of this.senders.values()) {
-        if (seen.has(sender)) continue;
-        seen.add(sender);
-        yield sender;
-      }
-      await Promise.race([this.#changed.promise, aborted]);
-    }
-  }
-}
 
 async function withRegistry(run: (registry: LocalRegistry, folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -120,7 +83,12 @@ Deno.test("findRendezvous() finds a sender on this network", async () => {
 Deno.test("findRendezvous() does not choose between two senders of one nameplate", async () => {
   const lan = new MemoryLan();
   await using sender = await openRendezvous({ ...HERE, lan });
-  lan.add({ instance: "other", nameplate: sender.code.nameplate, port: 9, addresses: ["127.0.0.2"] });
+  lan.add({
+    instance: "other",
+    sign: { nameplate: sender.code.nameplate },
+    port: 9,
+    addresses: ["127.0.0.2"],
+  });
   await assertRejects(
     () => findRendezvous({ appId: APP_ID, lan, code: sender.code }),
     "CODE_CROWDED",
@@ -197,9 +165,9 @@ Deno.test("a sender's own mailbox serves one code only, until it expires", async
 
 Deno.test("findOnLan() joins one sender's addresses, passes over others and stops when told", async () => {
   const lan = new MemoryLan();
-  lan.add({ instance: "a", nameplate: "123", port: 9, addresses: ["192.0.2.1"] });
-  lan.add({ instance: "b", nameplate: "124", port: 9, addresses: ["192.0.2.2"] });
-  lan.add({ instance: "a", nameplate: "123", port: 9, addresses: ["2001:db8::1"] });
+  lan.add({ instance: "a", sign: { nameplate: "123" }, port: 9, addresses: ["192.0.2.1"] });
+  lan.add({ instance: "b", sign: { nameplate: "124" }, port: 9, addresses: ["192.0.2.2"] });
+  lan.add({ instance: "a", sign: { nameplate: "123" }, port: 9, addresses: ["2001:db8::1"] });
   const sender = await findOnLan(lan, { nameplate: "123", ms: 1_000, settleMs: 1 });
   assertEquals(sender?.addresses, ["192.0.2.1", "2001:db8::1"]);
   assertEquals(await findOnLan(lan, { nameplate: "125", ms: 1 }), undefined);

@@ -1,4 +1,5 @@
-/** A link for tests of this folder, whose peer says what a test wrote down. */
+/** Links and networks for tests of this folder. */
+import type { Announcement, LanDiscovery, LanSender } from "../pairing/lan.ts";
 import type { Link, PeerConnection } from "../transport/connection.ts";
 import type { DialTransport } from "../transport/hints.ts";
 
@@ -66,4 +67,41 @@ export class ScriptedLink implements Link {
 /** Gives a link the brand that only session may give. */
 export function branded(link: Link, more: Pick<PeerConnection, "renewal"> = {}): PeerConnection {
   return Object.assign(link, more) as Link as PeerConnection;
+}
+
+/** One network in memory: who announces is seen by all who browse. */
+export class MemoryLan implements LanDiscovery {
+  readonly senders = new Map<string, LanSender>();
+  #changed = Promise.withResolvers<void>();
+  #next = 1;
+
+  announce({ port, ...sign }: Announcement): Promise<AsyncDisposable> {
+    const instance = `wormhole-${this.#next++}`;
+    this.add({ instance, sign, port, addresses: ["127.0.0.1"] });
+    return Promise.resolve({
+      [Symbol.asyncDispose]: () => Promise.resolve(void this.senders.delete(instance)),
+    });
+  }
+
+  add(sender: LanSender): void {
+    this.senders.set(`${sender.instance} ${sender.addresses}`, sender);
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  async *browse({ signal }: { signal: AbortSignal }): AsyncIterable<LanSender> {
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    const seen = new Set<LanSender>();
+    while (!signal.aborted) {
+      for (const sender of this.senders.values()) {
+        if (seen.has(sender)) continue;
+        seen.add(sender);
+        yield sender;
+      }
+      await Promise.race([this.#changed.promise, aborted]);
+    }
+  }
 }

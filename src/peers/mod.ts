@@ -1,0 +1,8 @@
+/**
+ * The peers book: machines that this one knows since a code, with the name that the person gave them, what they may do
+ * without asking and where they were last. One file, `peers.toml`, beside the machine key. It never meets anybody:
+ * session does. Spec: `src/wire/spec/known_peers.md`.
+ */
+export { type Paired, PeerBook } from "./book.ts";
+export { type Peer, type Rights } from "./file.ts";
+export { freeName, parsePeerName, peerNameFrom, sameName } from "./names.ts";

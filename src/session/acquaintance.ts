@@ -1,0 +1,43 @@
+/** What a session begins with: two machines that have learned each other's keys and addresses, by whatever way. */
+import type { Hint } from "../transport/hints.ts";
+import type { AbilityValue } from "../wire/fields.ts";
+import type { Introduction } from "./introduction.ts";
+
+/** What two sides know of each other once they are paired. */
+export interface Introduced {
+  readonly peer: Introduction;
+  /** 16 bytes that nobody else knows: by them the two find this session again after a lost connection. */
+  readonly secret: Uint8Array;
+  /** 32 bytes by which the two may know each other from now on; none where they do already. */
+  readonly pairSecret?: Uint8Array;
+}
+
+/** The same, with what has to stay open until there is a connection. */
+export type Acquainted = Introduced & AsyncDisposable;
+
+/** What this side tells about itself. */
+export interface OwnSide {
+  /** Where it can be reached, once its endpoint is open. */
+  readonly hints: () => Promise<readonly Hint[]>;
+}
+
+/** The other machine, as this session got to know it. */
+export interface MetPeer {
+  /** 32 bytes. */
+  readonly key: Uint8Array;
+  /** IP addresses where it was. */
+  readonly hosts: readonly string[];
+  readonly abilities: Readonly<Record<string, AbilityValue>>;
+  readonly pairSecret?: Uint8Array;
+}
+
+/** Gives what is to be told of the other machine once it has proved its key over a link from or to `remote`. */
+export function metPeer({ peer, pairSecret }: Introduced, remote: string): MetPeer {
+  const seen = remote.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  return {
+    key: peer.key,
+    hosts: [...new Set([seen, ...peer.hints.map(({ host }) => host)])],
+    abilities: peer.abilities,
+    ...pairSecret && { pairSecret },
+  };
+}

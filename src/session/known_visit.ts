@@ -1,0 +1,112 @@
+/**
+ * Being at one meeting point of two machines that know each other: whoever else is there, each run of its program apart
+ * from the others, so that what a crashed one left harms nobody. wire/spec/known_peers.md §4.
+ */
+import { WormholeError } from "../base/errors.ts";
+import { KNOWN_APP_ID, type KnownPlace } from "../pairing/known_place.ts";
+import { type Mailbox, MailboxClient, type MailboxMessage } from "../pairing/mailbox_client.ts";
+import { abortable } from "../transport/abortable.ts";
+
+/** Runs of the other side that are answered in one mailbox; it holds 100 messages. */
+const MAX_RUNS = 24;
+
+/** Messages of one run that wait to be read; an exchange has three. */
+const MAX_WAITING = 16;
+
+/** Bytes of the random name of a run of the program. */
+export const RUN_BYTES = 8;
+
+const HERE = /^here-([0-9a-f]{16})$/;
+const ADDRESSED = /^to-([0-9a-f]{16})-([0-9a-f]{16})-([a-z0-9]{1,16})$/;
+
+/** What {@linkcode visit} needs. */
+export interface VisitOptions {
+  readonly place: KnownPlace;
+  readonly role: "sender" | "receiver";
+  /** This run's random name, in hex. */
+  readonly run: string;
+  /** Called for each run of the other side, with a mailbox that holds only what the two say to each other. */
+  readonly greet: (mailbox: Mailbox) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Is at the meeting point at the server `url` until the signal aborts.
+ *
+ * @throws {WormholeError} when the server cannot be reached, refuses, or is lost; the signal's reason.
+ */
+export async function visit(
+  url: URL,
+  { place, role, run, greet, signal }: VisitOptions,
+): Promise<never> {
+  await using client = await MailboxClient.connect(url, {
+    appId: KNOWN_APP_ID,
+    side: place.sides[role],
+    signal,
+  });
+  client.open(place.mailbox);
+  client.add(`here-${run}`, new Uint8Array(1));
+  const lanes = new Map<string, Lane>();
+  try {
+    for (;;) {
+      const message = await client.next({ signal });
+      const here = HERE.exec(message.phase)?.[1];
+      if (here !== undefined && here !== run && !lanes.has(here) && lanes.size < MAX_RUNS) {
+        const lane = new Lane(client, { from: run, to: here });
+        lanes.set(here, lane);
+        greet(lane);
+        continue;
+      }
+      const [, to, from, phase] = ADDRESSED.exec(message.phase) ?? [];
+      if (to === run) lanes.get(from!)?.take({ ...message, phase: phase! });
+    }
+  } finally {
+    for (const lane of lanes.values()) lane.end();
+  }
+}
+
+/** The part of a mailbox that is between two runs. */
+class Lane implements Mailbox {
+  readonly side: string;
+  readonly #client: MailboxClient;
+  readonly #prefix: string;
+  readonly #waiting: MailboxMessage[] = [];
+  #wanted: PromiseWithResolvers<void> | undefined;
+  #over = false;
+
+  constructor(client: MailboxClient, { from, to }: { from: string; to: string }) {
+    this.side = client.side;
+    this.#client = client;
+    this.#prefix = `to-${to}-${from}-`;
+  }
+
+  add(phase: string, body: Uint8Array): void {
+    this.#client.add(`${this.#prefix}${phase}`, body);
+  }
+
+  async next({ signal }: { signal?: AbortSignal } = {}): Promise<MailboxMessage> {
+    for (;;) {
+      signal?.throwIfAborted();
+      const message = this.#waiting.shift();
+      if (message !== undefined) return message;
+      if (this.#over) throw new WormholeError("CONNECTION_LOST", "Cannot go on here: the mailbox is left");
+      this.#wanted = Promise.withResolvers();
+      await abortable(this.#wanted.promise, signal);
+    }
+  }
+
+  /** The mailbox is left as a whole, not by one run's exchange. */
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  take(message: MailboxMessage): void {
+    if (this.#waiting.length < MAX_WAITING) this.#waiting.push(message);
+    this.#wanted?.resolve();
+  }
+
+  end(): void {
+    this.#over = true;
+    this.#wanted?.resolve();
+  }
+}
