@@ -4,7 +4,7 @@ import type { Logger } from "../base/log.ts";
 import type { MailboxLimits } from "../mailbox/limits.ts";
 import { MemoryMailboxStore } from "../mailbox/memory_store.ts";
 import { type MailboxService, serveMailbox } from "../mailbox/serve.ts";
-import type { ServerAction } from "../mailbox/server.ts";
+import type { ServerReport } from "../mailbox/server_action.ts";
 import type { MailboxStore } from "../mailbox/store.ts";
 
 /** How often the log says how much is going on. */
@@ -84,7 +84,7 @@ async function untilEnd(service: MailboxService, signal: AbortSignal): Promise<v
   }
 }
 
-function logReport(log: Logger, report: Extract<ServerAction, { type: "report" }>): void {
+function logReport(log: Logger, report: ServerReport): void {
   const { type: _, event, ...fields } = report;
   if (event === "refused") log.debug("connection refused", fields);
   else log.debug(event.replaceAll("_", " "), fields);

@@ -18,6 +18,11 @@ export interface MailboxLimits {
   connections: number;
   /** Most open connections from one address. */
   connectionsPerAddress: number;
+  /** How many connections an address may make at once, and per minute after that. */
+  connectionBurst: number;
+  connectionsPerMinute: number;
+  /** Most bytes that wait to be sent, over all connections. */
+  totalUnsentBytes: number;
   /** Most nameplates, used ones that are still blocked included. */
   nameplates: number;
   /** Most mailboxes. */
@@ -28,6 +33,9 @@ export interface MailboxLimits {
   claimBurst: number;
   /** …and how many per minute after that: what makes trying out nameplates slow. */
   claimsPerMinute: number;
+  /** How many claims of one nameplate are looked at at once, and per minute after that, whoever makes them. */
+  nameplateBurst: number;
+  nameplateClaimsPerMinute: number;
   /** How many other messages a connection may send at once, and per second after that. */
   messageBurst: number;
   messagesPerSecond: number;
@@ -46,11 +54,17 @@ export const DEFAULT_LIMITS: Readonly<MailboxLimits> = Object.freeze({
   totalBytes: 256 * 1024 * 1024,
   connections: 4_000,
   connectionsPerAddress: 64,
+  connectionBurst: 256,
+  connectionsPerMinute: 240,
+  totalUnsentBytes: 64 * 1024 * 1024,
   nameplates: 50_000,
   mailboxes: 20_000,
   mailboxesPerAddress: 64,
   claimBurst: 12,
   claimsPerMinute: 12,
+  // Many receivers of one code may come at once.
+  nameplateBurst: 128,
+  nameplateClaimsPerMinute: 60,
   messageBurst: 200,
   messagesPerSecond: 20,
   mistakes: 8,
@@ -75,10 +89,14 @@ export const MANY_LIMITS: Readonly<MailboxLimits> = Object.freeze({
   connections: 512,
   // The sender's own are among them, one for each that comes from this machine or from anywhere else.
   connectionsPerAddress: 256,
+  connectionBurst: 1_024,
+  connectionsPerMinute: 1_024,
   mailboxes: 257,
   // Guesses are bounded by the sender: this only keeps one address from keeping it busy.
   claimBurst: 60,
   claimsPerMinute: 60,
+  nameplateBurst: 512,
+  nameplateClaimsPerMinute: 512,
 });
 
 /** Longest application id, side and phase, in UTF-16 units. */

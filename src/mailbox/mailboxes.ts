@@ -1,5 +1,6 @@
 import { WormholeError } from "../base/errors.ts";
 import type { MailboxLimits } from "./limits.ts";
+import { Refusal } from "./refusal.ts";
 import type { MailboxState, MailboxStore, Nameplate, StoredMessage, StoreTotals } from "./store.ts";
 
 /** Ranges that nameplates are drawn from, shortest first: what is short is quick to say. */
@@ -31,7 +32,7 @@ export class Mailboxes {
   readonly #store: MailboxStore;
   readonly #limits: MailboxLimits;
   readonly #random: (byteLength: number) => Uint8Array;
-  readonly #totals: StoreTotals;
+  #totals: StoreTotals;
 
   constructor({ store, limits, random }: MailboxesOptions) {
     this.#store = store;
@@ -46,6 +47,22 @@ export class Mailboxes {
     return this.#totals;
   }
 
+  /** Counts again what is kept: a change that failed may have been counted. */
+  recount(): void {
+    this.#totals = this.#store.totals();
+  }
+
+  /** Tells whether there is, or was lately, a nameplate `name`. */
+  known(party: Party, name: string): boolean {
+    return this.#store.nameplate(party.appId, name) !== undefined;
+  }
+
+  /** Gives when a nameplate expires if nobody comes, in whole seconds from `nowMs`; nothing where it never does. */
+  expiry({ createdMs }: Nameplate, nowMs: number): { expires_in?: number } {
+    const leftMs = createdMs + this.#limits.codeTtlMs - nowMs;
+    return Number.isFinite(leftMs) ? { expires_in: Math.max(0, Math.floor(leftMs / 1_000)) } : {};
+  }
+
   /**
    * Draws a free nameplate and claims it.
    *
@@ -58,20 +75,26 @@ export class Mailboxes {
         if (this.#store.nameplate(party.appId, name) === undefined) return this.#create(party, name, nowMs);
       }
     }
-    throw new WormholeError("HUB_REFUSED", "no short code is free now");
+    throw new Refusal("full", "no short code is free now");
   }
 
   /**
    * Joins the nameplate `name`, making it when it is new and `mustExist` is false; the same side may claim again.
+   * `reuse`: makes it anew also when it has ended, unless somebody may still come with its code or has guessed at it.
    *
    * @throws {WormholeError} CODE_NOT_FOUND, CODE_EXPIRED, CODE_USED or CODE_CROWDED; HUB_REFUSED when full.
    */
-  claim(party: Party, { name, mustExist }: { name: string; mustExist: boolean }, nowMs: number): Nameplate {
+  claim(
+    party: Party,
+    { name, mustExist, reuse = false }: { name: string; mustExist: boolean; reuse?: boolean },
+    nowMs: number,
+  ): Nameplate {
     const found = this.#store.nameplate(party.appId, name);
     if (found === undefined) {
       if (mustExist) throw new WormholeError("CODE_NOT_FOUND", "nobody offers this code");
       return this.#create(party, name, nowMs);
     }
+    if (reuse && !mustExist && this.#reusable(found)) return this.#create(party, name, nowMs);
     if (found.state === "expired") throw new WormholeError("CODE_EXPIRED", "this code has expired");
     if (found.state === "used" || found.released.includes(party.side)) {
       throw new WormholeError("CODE_USED", "reclaimed");
@@ -95,9 +118,13 @@ export class Mailboxes {
    */
   admit(party: Party, name: string, nowMs: number): string {
     if (this.#totals.mailboxes >= this.#limits.mailboxes) {
-      throw new WormholeError("HUB_REFUSED", "too many codes are open");
+      throw new Refusal("full", "too many codes are open");
     }
-    return this.#createMailbox(party, name, nowMs);
+    return this.#store.transaction(() => {
+      const nameplate = this.#store.nameplate(party.appId, name);
+      if (nameplate !== undefined) this.#store.putNameplate({ ...nameplate, spoiled: true });
+      return this.#createMailbox(party, name, nowMs);
+    });
   }
 
   /** Ends a mailbox to which nobody came but the side that it was made for; tells whether it was one. */
@@ -135,7 +162,7 @@ export class Mailboxes {
    */
   found(party: Party, id: string, nowMs: number): void {
     if (this.#totals.mailboxes >= this.#limits.mailboxes) {
-      throw new WormholeError("HUB_REFUSED", "too many codes are open");
+      throw new Refusal("full", "too many codes are open");
     }
     this.#putNew(party, { id, nameplate: "" }, nowMs);
   }
@@ -187,12 +214,13 @@ export class Mailboxes {
     this.#totals.byteLength += length;
   }
 
-  /** Ends a side's use of a mailbox; true when that deleted it. */
-  close(party: Party, id: string, nowMs: number): boolean {
+  /** Ends a side's use of a mailbox, `happy` when it got what it came for; true when that deleted it. */
+  close(party: Party, { id, happy }: { id: string; happy: boolean }, nowMs: number): boolean {
     const mailbox = this.#store.mailbox(id);
     if (mailbox === undefined || mailbox.appId !== party.appId || !mailbox.sides.includes(party.side)) {
       return false;
     }
+    if (!happy && mailbox.sides.length > 1) this.#spoil(mailbox);
     if (!mailbox.closed.includes(party.side)) mailbox.closed.push(party.side);
     mailbox.updatedMs = nowMs;
     if (mailbox.closed.length === mailbox.sides.length) {
@@ -224,6 +252,7 @@ export class Mailboxes {
           continue;
         }
         const lonely = nameplate.sides.length < 2;
+        if (!lonely) nameplate.spoiled = true;
         end(nameplate, lonely ? "expired" : "used", nowMs);
         this.#store.putNameplate(nameplate);
         const mailbox = lonely ? this.#store.mailbox(nameplate.mailbox) : undefined;
@@ -244,10 +273,10 @@ export class Mailboxes {
   }
 
   #create(party: Party, name: string, nowMs: number): Nameplate {
-    if (
-      this.#totals.nameplates >= this.#limits.nameplates || this.#totals.mailboxes >= this.#limits.mailboxes
-    ) {
-      throw new WormholeError("HUB_REFUSED", "too many codes are open");
+    const again = this.#store.nameplate(party.appId, name) !== undefined;
+    const { nameplates, mailboxes } = this.#totals;
+    if ((!again && nameplates >= this.#limits.nameplates) || mailboxes >= this.#limits.mailboxes) {
+      throw new Refusal("full", "too many codes are open");
     }
     return this.#store.transaction(() => {
       const nameplate: Nameplate = {
@@ -257,11 +286,12 @@ export class Mailboxes {
         state: "open",
         sides: [party.side],
         released: [],
+        spoiled: false,
         createdMs: nowMs,
         endedMs: 0,
       };
       this.#store.putNameplate(nameplate);
-      this.#totals.nameplates++;
+      if (!again) this.#totals.nameplates++;
       return nameplate;
     });
   }
@@ -290,6 +320,18 @@ export class Mailboxes {
     this.#totals.mailboxes++;
   }
 
+  /** Tells whether a nameplate ended well: nobody came, or both who met in it got what they came for. */
+  #reusable({ state, spoiled, sides, mailbox }: Nameplate): boolean {
+    if (state === "open" || spoiled) return false;
+    return sides.length < 2 || this.#store.mailbox(mailbox) === undefined;
+  }
+
+  /** Somebody did not get what it came for: whoever still has the code must not meet a new pair. */
+  #spoil({ id, appId, nameplate: name }: MailboxState): void {
+    const nameplate = this.#store.nameplate(appId, name);
+    if (nameplate?.mailbox === id) this.#store.putNameplate({ ...nameplate, spoiled: true });
+  }
+
   #join(mailbox: MailboxState, party: Party, nowMs: number): void {
     if (!mailbox.sides.includes(party.side)) mailbox.sides.push(party.side);
     mailbox.updatedMs = nowMs;
@@ -307,6 +349,7 @@ export class Mailboxes {
   #delete(mailbox: MailboxState, state: "used" | "expired", nowMs: number): void {
     this.#store.transaction(() => {
       this.#store.deleteMailbox(mailbox.id);
+      if (state === "expired" && mailbox.sides.length > 1) this.#spoil(mailbox);
       const nameplate = this.#store.nameplate(mailbox.appId, mailbox.nameplate);
       if (nameplate?.mailbox === mailbox.id && nameplate.state === "open") {
         end(nameplate, state, nowMs);

@@ -6,7 +6,7 @@ export type ClientMessage =
   | { type: "bind"; appid: string; side: string }
   | { type: "list" }
   | { type: "allocate" }
-  | { type: "claim"; nameplate: string; mustExist: boolean; many: boolean }
+  | { type: "claim"; nameplate: string; mustExist: boolean; many: boolean; reuse: boolean }
   | { type: "release"; nameplate: string | undefined }
   | { type: "open"; mailbox: string }
   | { type: "add"; phase: string; body: string; id: string | undefined }
@@ -23,7 +23,7 @@ export type ServerMessage =
   | { type: "ack"; id: string }
   | { type: "nameplates"; nameplates: { id: string }[] }
   | { type: "allocated"; nameplate: string }
-  | { type: "claimed"; mailbox: string; many?: true }
+  | { type: "claimed"; mailbox: string; many?: true; expires_in?: number }
   | { type: "arrived"; mailbox: string }
   | { type: "released" }
   | { type: "message"; side: string; phase: string; body: string; server_rx: number; id?: string }
@@ -74,6 +74,7 @@ function parseMessage(fields: Record<string, unknown>, id: string | undefined): 
         nameplate: nameplate(fields),
         mustExist: fields.must_exist === true,
         many: fields.many === true,
+        reuse: fields.reuse === true,
       };
     case "release":
       return { type: "release", nameplate: fields.nameplate == null ? undefined : nameplate(fields) };
@@ -124,4 +125,11 @@ function mood(value: unknown): Mood {
 
 function mistake(state: string): WormholeError {
   return new WormholeError("PROTOCOL", state);
+}
+
+/** Tells whether `text` has more than `limit` bytes in UTF-8. */
+export function utf8Longer(text: string, limit: number): boolean {
+  if (text.length > limit) return true;
+  if (text.length * 3 <= limit) return false;
+  return new TextEncoder().encode(text).length > limit;
 }

@@ -6,6 +6,11 @@
  */
 export { DEFAULT_LIMITS, type MailboxLimits, MANY_LIMITS, SINGLE_CODE_LIMITS } from "./limits.ts";
 export { MemoryMailboxStore } from "./memory_store.ts";
-export { MailboxServer, type MailboxServerOptions, type ServerAction, type ServerCounts } from "./server.ts";
+export type { HttpAnswer, HttpRequest } from "./http_request.ts";
+export { RATE_LIMITS, type RefusalReason } from "./refusal.ts";
+export { MailboxServer, type MailboxServerOptions } from "./server.ts";
+export type { ServerAction, ServerCounts, ServerReport } from "./server_action.ts";
 export type { MailboxStore } from "./store.ts";
-export { type MailboxService, serveMailbox, type ServeMailboxOptions } from "./serve.ts";
+export { jsonAnswer, type MailboxService, serveMailbox, type ServeMailboxOptions } from "./serve.ts";
+export type { TlsIdentity } from "./door.ts";
+export type { Traffic } from "./web_socket_link.ts";

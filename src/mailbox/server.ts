@@ -1,19 +1,11 @@
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import type { MailboxLimits } from "./limits.ts";
 import { Mailboxes, type Party } from "./mailboxes.ts";
-import { type ClientMessage, type Mood, parseClientFrame, type ServerMessage } from "./messages.ts";
+import { type ClientMessage, parseClientFrame, type ServerMessage, utf8Longer } from "./messages.ts";
 import type { MailboxStore, StoredMessage } from "./store.ts";
-import { TokenBuckets } from "./token_buckets.ts";
-
-/** What the driver has to do after an event, in order. */
-export type ServerAction =
-  | { type: "send"; connection: number; message: ServerMessage }
-  /** Ends a connection with a WebSocket close code; the driver must not report its `disconnect` any more. */
-  | { type: "close"; connection: number; code: number; reason: string }
-  /** Something for the operator's log; never holds a nameplate, mailbox, side, address or body. */
-  | { type: "report"; event: "mailbox_closed"; mood: Mood; ended: boolean }
-  | { type: "report"; event: "mailboxes_expired"; count: number }
-  | { type: "report"; event: "refused"; reason: string };
+import { Guards } from "./guards.ts";
+import { Refusal, type RefusalReason } from "./refusal.ts";
+import type { ServerAction, ServerCounts } from "./server_action.ts";
 
 /** What {@linkcode MailboxServer} is made with. */
 export interface MailboxServerOptions {
@@ -23,13 +15,6 @@ export interface MailboxServerOptions {
   random: (byteLength: number) => Uint8Array;
   /** Text that clients show to their user. */
   motd?: string;
-}
-
-/** Numbers for a health check. */
-export interface ServerCounts {
-  connections: number;
-  nameplates: number;
-  mailboxes: number;
 }
 
 interface Client {
@@ -50,15 +35,13 @@ interface Client {
 const POLICY = 1008;
 const TOO_BIG = 1009;
 const TRY_AGAIN = 1013;
+const INTERNAL = 1011;
 
 /** Mailboxes that their two sides name themselves, 128 bits or more of it unguessable; spec/mailbox.md §5.7. */
 const MEETING_POINT = /^meet-[0-9a-f]{32,64}$/;
 
 /** How long the owner of a code for many may be away before the code ends: a network that changes takes seconds. */
 const OWNER_GRACE_MS = 120_000;
-
-/** How many addresses and connections the rate limits remember one by one. */
-const BUCKET_KEYS = 20_000;
 
 /**
  * The mailbox server as a state machine: events in, actions out; no sockets, no timers.
@@ -70,32 +53,19 @@ export class MailboxServer {
   readonly #mailboxes: Mailboxes;
   readonly #clients = new Map<number, Client>();
   readonly #subscribers = new Map<string, Set<number>>();
-  /** Who began a mailbox, by mailbox; forgotten at a restart. */
-  readonly #owners = new Map<string, string>();
   /** Connections that serve many under one nameplate, by the mailbox that it leads to; they end with the connection. */
   readonly #hosts = new Map<string, number>();
   /** Those whose connection was lost: the same side may come back for a while. */
   readonly #absent = new Map<string, { untilMs: number; party: Party; name: string }>();
   /** Mailboxes of those who came to them, and the mailbox of the nameplate by which they came. */
   readonly #admitted = new Map<string, string>();
-  readonly #perAddress = new Map<string, { connections: number; mailboxes: number }>();
-  readonly #claims: TokenBuckets;
-  readonly #messages: TokenBuckets;
+  readonly #guards: Guards;
+  #draining = false;
 
   constructor(options: MailboxServerOptions) {
-    const { limits } = options;
     this.#options = options;
     this.#mailboxes = new Mailboxes(options);
-    this.#claims = new TokenBuckets({
-      burst: limits.claimBurst,
-      perMs: limits.claimsPerMinute / 60_000,
-      keys: BUCKET_KEYS,
-    });
-    this.#messages = new TokenBuckets({
-      burst: limits.messageBurst,
-      perMs: limits.messagesPerSecond / 1_000,
-      keys: limits.connections,
-    });
+    this.#guards = new Guards(options.limits);
   }
 
   /** Numbers for a health check. */
@@ -104,14 +74,37 @@ export class MailboxServer {
     return { connections: this.#clients.size, nameplates, mailboxes };
   }
 
+  /** Bytes of message bodies that are kept. */
+  get storedBytes(): number {
+    return this.#mailboxes.totals.byteLength;
+  }
+
+  /** Connections that have a code and are not done with it. */
+  get engaged(): number {
+    let count = 0;
+    for (const { claimed, closed } of this.#clients.values()) if (claimed !== undefined && !closed) count++;
+    return count;
+  }
+
+  /** From now on no codes are made; those that are there go on. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
   /** A client connected from `address` (an IP address, or a prefix that stands for one household). */
   connect(connection: number, address: string): ServerAction[] {
     const { limits, motd, nowMs } = this.#options;
-    const used = this.#perAddress.get(address)?.connections ?? 0;
-    if (this.#clients.size >= limits.connections || used >= limits.connectionsPerAddress) {
-      return this.#end(connection, TRY_AGAIN, "too many connections");
+    try {
+      if (this.#clients.size >= limits.connections) throw new Refusal("connections", "too many connections");
+      this.#guards.connect(address, nowMs());
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return this.#end(connection, TRY_AGAIN, { reason: error.reason, text: error.message });
     }
-    this.#count(address, "connections", 1);
     this.#clients.set(connection, {
       address,
       sinceMs: nowMs(),
@@ -133,11 +126,10 @@ export class MailboxServer {
     if (client === undefined) return [];
     const { limits, nowMs } = this.#options;
     if (text !== undefined && utf8Longer(text, limits.messageBytes)) {
-      return this.#end(connection, TOO_BIG, "message too long");
+      return this.#end(connection, TOO_BIG, { reason: "too long", text: "message too long" });
     }
-    if (!this.#messages.take(String(connection), nowMs())) {
-      return this.#end(connection, POLICY, "too many messages");
-    }
+    const flood = this.control(connection);
+    if (flood.length > 0) return flood;
     const actions: ServerAction[] = [];
     try {
       if (text === undefined) throw new WormholeError("PROTOCOL", "not a text frame");
@@ -147,28 +139,44 @@ export class MailboxServer {
       if (message.type === "claim" || message.type === "allocate") actions.push(...this.#expire(nowMs()));
       return [...actions, ...this.#handle(connection, client, message)];
     } catch (error) {
-      if (!isWormholeError(error)) throw error;
+      if (!isWormholeError(error)) return [...actions, ...this.#failed(error, connection)];
       return [...actions, ...this.#refuse(connection, client, error)];
     }
   }
 
+  /** A client's ping or pong arrived: free of charge they would be a way to keep a server busy. */
+  control(connection: number): ServerAction[] {
+    const { nowMs } = this.#options;
+    if (!this.#clients.has(connection) || this.#guards.message(connection, nowMs())) return [];
+    return this.#end(connection, POLICY, { reason: "messages per connection", text: "too many messages" });
+  }
+
   /** A client's connection ended. */
   disconnect(connection: number): ServerAction[] {
-    return this.#forget(connection);
+    try {
+      return this.#forget(connection);
+    } catch (error) {
+      return this.#failed(error);
+    }
   }
 
   /** Time passed: to be called every few seconds. */
   tick(): ServerAction[] {
     const nowMs = this.#options.nowMs();
-    this.#expireAbsent(nowMs);
-    const actions = this.#expire(nowMs);
+    const actions: ServerAction[] = [];
+    try {
+      this.#expireAbsent(nowMs);
+      actions.push(...this.#expire(nowMs));
+    } catch (error) {
+      // What is overdue is met again at the next tick.
+      actions.push(...this.#failed(error));
+    }
     for (const [connection, client] of this.#clients) {
       if (client.party === undefined && nowMs - client.sinceMs >= this.#options.limits.bindTimeoutMs) {
-        actions.push(...this.#end(connection, POLICY, "no bind"));
+        actions.push(...this.#end(connection, POLICY, { reason: "no bind", text: "no bind" }));
       }
     }
-    this.#claims.forgetFull(nowMs);
-    this.#messages.forgetFull(nowMs);
+    this.#guards.tick(nowMs);
     return actions;
   }
 
@@ -186,24 +194,28 @@ export class MailboxServer {
     if (party === undefined) throw new WormholeError("PROTOCOL", "must bind first");
     switch (message.type) {
       case "list":
-        this.#spendClaim(client, nowMs);
+        this.#guards.claim(client.address, nowMs);
         return reply({
           type: "nameplates",
           nameplates: this.#mailboxes.list(party.appId).map((id) => ({ id })),
         });
       case "allocate": {
         once(!client.allocated, "only one allocate per connection");
-        this.#spendClaim(client, nowMs);
-        this.#checkMailboxes(client);
+        this.#guards.claim(client.address, nowMs);
+        this.#guards.checkMailboxes(client.address);
+        if (this.#draining) throw draining();
         const { name, mailbox } = this.#mailboxes.allocate(party, nowMs);
         client.allocated = true;
-        this.#own(mailbox, client.address);
-        return reply({ type: "allocated", nameplate: name });
+        this.#guards.own(mailbox, client.address);
+        return [...reply({ type: "allocated", nameplate: name }), MADE];
       }
       case "claim": {
         once(client.claimed === undefined, "only one claim per connection");
         // A claim that follows an allocate was paid for.
-        if (!client.allocated) this.#spendClaim(client, nowMs);
+        if (!client.allocated) {
+          this.#guards.claim(client.address, nowMs);
+          this.#guards.nameplate(party.appId, message.nameplate, nowMs);
+        }
         const held = this.#mailboxes.held(party, message.nameplate) ?? "";
         if (this.#absent.has(held)) {
           throw new WormholeError("CODE_NOT_FOUND", "its sender is not here just now");
@@ -217,21 +229,27 @@ export class MailboxServer {
           throw new WormholeError("CODE_CROWDED", "crowded");
         }
         const before = this.#mailboxes.totals.mailboxes;
-        if (!message.mustExist && !client.allocated) this.#checkMailboxes(client);
-        const claimed = this.#mailboxes.claim(
-          party,
-          { name: message.nameplate, mustExist: message.mustExist },
-          nowMs,
-        );
-        if (this.#mailboxes.totals.mailboxes > before) this.#own(claimed.mailbox, client.address);
+        const makes = !message.mustExist && !client.allocated;
+        if (makes) this.#guards.checkMailboxes(client.address);
+        if (makes && this.#draining && !this.#mailboxes.known(party, message.nameplate)) throw draining();
+        const { nameplate: name, mustExist, reuse } = message;
+        const claimed = this.#mailboxes.claim(party, { name, mustExist, reuse }, nowMs);
+        const made = this.#mailboxes.totals.mailboxes > before;
+        if (made) this.#guards.own(claimed.mailbox, client.address);
         client.nameplate = claimed.name;
         client.claimed = claimed.mailbox;
-        if (!message.many) return reply({ type: "claimed", mailbox: claimed.mailbox });
+        const told = {
+          type: "claimed",
+          mailbox: claimed.mailbox,
+          ...this.#mailboxes.expiry(claimed, nowMs),
+        } as const;
+        const reports = made ? [MADE] : [];
+        if (!message.many) return [...reply(told), ...reports];
         this.#absent.delete(claimed.mailbox);
         this.#hosts.set(claimed.mailbox, connection);
         // After a restart of the server somebody may have come before the owner was back, as to a code for two.
         const strays = this.#turnAway(claimed.mailbox);
-        return [...reply({ type: "claimed", mailbox: claimed.mailbox, many: true }), ...strays];
+        return [...reply({ ...told, many: true }), ...reports, ...strays];
       }
       case "release": {
         const name = message.nameplate ?? client.nameplate;
@@ -257,7 +275,7 @@ export class MailboxServer {
         if (id === undefined) throw new WormholeError("PROTOCOL", "close must follow open");
         client.closed = true;
         this.#unsubscribe(connection, client);
-        const ended = this.#mailboxes.close(party, id, nowMs);
+        const ended = this.#mailboxes.close(party, { id, happy: message.mood === "happy" }, nowMs);
         const told = message.mood !== "happy" && this.#admitted.has(id) ? this.#turnAway(id) : [];
         if (ended) this.#disown(id);
         return [
@@ -276,9 +294,9 @@ export class MailboxServer {
     client: Client,
     { party, name, host }: { party: Party; name: string; host: number },
   ): ServerAction[] {
-    this.#checkMailboxes(client);
+    this.#guards.checkMailboxes(client.address);
     const mailbox = this.#mailboxes.admit(party, name, this.#options.nowMs());
-    this.#own(mailbox, client.address);
+    this.#guards.own(mailbox, client.address);
     this.#admitted.set(mailbox, this.#clients.get(host)!.claimed!);
     client.nameplate = name;
     client.claimed = mailbox;
@@ -335,10 +353,11 @@ export class MailboxServer {
     nowMs: number,
   ): ServerAction[] {
     if (MEETING_POINT.test(id) && !this.#mailboxes.has(id)) {
-      this.#spendClaim(client, nowMs);
-      this.#checkMailboxes(client);
+      this.#guards.claim(client.address, nowMs);
+      this.#guards.checkMailboxes(client.address);
+      if (this.#draining) throw draining();
       this.#mailboxes.found(party, id, nowMs);
-      this.#own(id, client.address);
+      this.#guards.own(id, client.address);
     }
     const messages = this.#mailboxes.open(party, id, nowMs);
     client.opened = id;
@@ -368,35 +387,57 @@ export class MailboxServer {
     return actions;
   }
 
-  #spendClaim(client: Client, nowMs: number): void {
-    if (this.#claims.take(client.address, nowMs)) return;
-    throw new WormholeError("HUB_REFUSED", "too many codes were tried from your address; wait a minute");
-  }
-
-  #checkMailboxes({ address }: Client): void {
-    if ((this.#perAddress.get(address)?.mailboxes ?? 0) < this.#options.limits.mailboxesPerAddress) return;
-    throw new WormholeError("HUB_REFUSED", "too many codes are open from your address");
-  }
-
-  #refuse(connection: number, client: Client, { code, message }: WormholeError): ServerAction[] {
+  #refuse(connection: number, client: Client, error: WormholeError): ServerAction[] {
+    const { code, message } = error;
     const refusal: ServerAction = {
       type: "send",
       connection,
       message: { type: "error", error: message, code },
     };
-    if (code === "HUB_REFUSED") return [refusal, ...this.#end(connection, POLICY, "refused")];
+    if (error instanceof Refusal) {
+      return [refusal, ...this.#end(connection, POLICY, { reason: error.reason, text: "refused" })];
+    }
     client.mistakes++;
     if (client.mistakes < this.#options.limits.mistakes) return [refusal];
-    return [refusal, ...this.#end(connection, POLICY, "too many mistakes")];
+    return [refusal, ...this.#end(connection, POLICY, { reason: "mistakes", text: "too many mistakes" })];
   }
 
-  #end(connection: number, code: number, reason: string): ServerAction[] {
+  /** The store failed, as on a full disk: nothing was changed, and whoever asked for it has to come again. */
+  #failed(error: unknown, connection?: number): ServerAction[] {
+    try {
+      this.#mailboxes.recount();
+    } catch {
+      // Then the counts stay what they were until it works again.
+    }
+    const { errstr, name } = error as { errstr?: unknown; name?: unknown };
+    const failed: ServerAction = { type: "report", event: "failed", state: String(errstr ?? name) };
+    if (connection === undefined) return [failed];
+    const words = "the server cannot keep anything just now; try again later";
+    const refusal: ServerAction = {
+      type: "send",
+      connection,
+      message: { type: "error", error: words, code: "HUB_REFUSED" },
+    };
+    let end: ServerAction[];
+    try {
+      end = this.#end(connection, INTERNAL, { reason: "failed", text: "internal error" });
+    } catch {
+      end = [{ type: "close", connection, code: INTERNAL, reason: "internal error" }];
+    }
+    return [failed, refusal, ...end];
+  }
+
+  #end(
+    connection: number,
+    code: number,
+    { reason, text }: { reason: RefusalReason; text: string },
+  ): ServerAction[] {
     const told = this.#forget(connection);
     return [...told, { type: "report", event: "refused", reason }, {
       type: "close",
       connection,
       code,
-      reason,
+      reason: text,
     }];
   }
 
@@ -405,7 +446,7 @@ export class MailboxServer {
     if (client === undefined) return [];
     this.#unsubscribe(connection, client);
     this.#clients.delete(connection);
-    this.#count(client.address, "connections", -1);
+    this.#guards.disconnect(client.address);
     const { claimed = "", nameplate = "", party } = client;
     if (this.#hosts.get(claimed) === connection) {
       const untilMs = this.#options.nowMs() + OWNER_GRACE_MS;
@@ -428,25 +469,16 @@ export class MailboxServer {
     client.opened = undefined;
   }
 
-  #own(mailbox: string, address: string): void {
-    this.#owners.set(mailbox, address);
-    this.#count(address, "mailboxes", 1);
-  }
-
   #disown(mailbox: string): void {
     this.#admitted.delete(mailbox);
-    const address = this.#owners.get(mailbox);
-    if (address === undefined) return;
-    this.#owners.delete(mailbox);
-    this.#count(address, "mailboxes", -1);
+    this.#guards.disown(mailbox);
   }
+}
 
-  #count(address: string, what: "connections" | "mailboxes", change: 1 | -1): void {
-    const counts = this.#perAddress.get(address) ?? { connections: 0, mailboxes: 0 };
-    counts[what] += change;
-    if (counts.connections === 0 && counts.mailboxes === 0) this.#perAddress.delete(address);
-    else this.#perAddress.set(address, counts);
-  }
+const MADE: ServerAction = { type: "report", event: "nameplate_made" };
+
+function draining(): Refusal {
+  return new Refusal("draining", "this server is about to end; try again in a minute");
 }
 
 function delivery({ side, phase, body, receivedMs, id }: StoredMessage): ServerMessage {
@@ -456,11 +488,4 @@ function delivery({ side, phase, body, receivedMs, id }: StoredMessage): ServerM
 
 function once(allowed: boolean, state: string): void {
   if (!allowed) throw new WormholeError("PROTOCOL", state);
-}
-
-/** Tells whether `text` has more than `limit` bytes in UTF-8. */
-function utf8Longer(text: string, limit: number): boolean {
-  if (text.length > limit) return true;
-  if (text.length * 3 <= limit) return false;
-  return new TextEncoder().encode(text).length > limit;
 }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { assertEquals, assertTrue } from "../base/testing.ts";
 import { SINGLE_CODE_LIMITS } from "./limits.ts";
 import { MemoryMailboxStore } from "./memory_store.ts";
-import type { ServerAction } from "./server.ts";
+import type { ServerAction } from "./server_action.ts";
 import { SqliteMailboxStore } from "./sqlite_store.ts";
 import { Bench } from "./testing.ts";
 

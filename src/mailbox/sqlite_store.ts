@@ -3,12 +3,13 @@ import { WormholeError } from "../base/errors.ts";
 import type { MailboxState, MailboxStore, Nameplate, StoredMessage, StoreTotals } from "./store.ts";
 
 /** Version of the tables below; a change adds a step to {@linkcode migrate}. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 const SCHEMA = `
   CREATE TABLE nameplates (
     app_id TEXT NOT NULL, name TEXT NOT NULL, mailbox TEXT NOT NULL, state TEXT NOT NULL,
     sides TEXT NOT NULL, released TEXT NOT NULL, created_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,
+    spoiled INTEGER NOT NULL,
     PRIMARY KEY (app_id, name)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX nameplates_by_state ON nameplates (state, created_ms);
@@ -24,6 +25,9 @@ const SCHEMA = `
   CREATE INDEX messages_by_mailbox ON messages (mailbox, sequence);
 `;
 
+/** Of what ended before it was noted, nobody knows how; the column comes last, as in {@linkcode SCHEMA}. */
+const FROM_1 = "ALTER TABLE nameplates ADD COLUMN spoiled INTEGER NOT NULL DEFAULT 1;";
+
 type Row = Record<string, unknown>;
 
 /** Keeps everything in one SQLite file, so that open nameplates survive a restart of the hub. */
@@ -33,12 +37,12 @@ export class SqliteMailboxStore implements MailboxStore {
   #depth = 0;
 
   /**
-   * Opens or makes the database at `path` (":memory:" for none).
+   * Opens or makes the database at `path` (":memory:" for none), of at most `maxPages` pages of 4 KiB.
    *
    * @throws {WormholeError} IO when it cannot be opened, CORRUPT when it is no database,
    * VERSION_UNSUPPORTED when a newer program made it.
    */
-  constructor(path: string) {
+  constructor(path: string, { maxPages }: { maxPages?: number } = {}) {
     let database: DatabaseSync;
     try {
       database = new DatabaseSync(path);
@@ -47,6 +51,7 @@ export class SqliteMailboxStore implements MailboxStore {
     }
     try {
       migrate(database, path);
+      if (maxPages !== undefined) database.exec(`PRAGMA max_page_count = ${maxPages}`);
     } catch (cause) {
       database.close();
       if (cause instanceof WormholeError) throw cause;
@@ -62,8 +67,10 @@ export class SqliteMailboxStore implements MailboxStore {
     return row && nameplateOf(row as Row);
   }
 
-  putNameplate({ appId, name, mailbox, state, sides, released, createdMs, endedMs }: Nameplate): void {
-    this.#prepare("INSERT OR REPLACE INTO nameplates VALUES (?, ?, ?, ?, ?, ?, ?, ?)").run(
+  putNameplate(
+    { appId, name, mailbox, state, sides, released, spoiled, createdMs, endedMs }: Nameplate,
+  ): void {
+    this.#prepare("INSERT OR REPLACE INTO nameplates VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)").run(
       appId,
       name,
       mailbox,
@@ -72,6 +79,7 @@ export class SqliteMailboxStore implements MailboxStore {
       JSON.stringify(released),
       createdMs,
       endedMs,
+      Number(spoiled),
     );
   }
 
@@ -153,7 +161,8 @@ export class SqliteMailboxStore implements MailboxStore {
       this.#database.exec("COMMIT");
       return result;
     } catch (error) {
-      this.#database.exec("ROLLBACK");
+      // After some failures, such as a full disk, SQLite has rolled back by itself.
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw error;
     } finally {
       this.#depth--;
@@ -184,7 +193,8 @@ function migrate(database: DatabaseSync, path: string): void {
       `Cannot use the hub's database "${path}": a newer version of this program made it`,
     );
   }
-  if (version === 0) database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
+  const step = version === 0 ? SCHEMA : version === 1 ? FROM_1 : undefined;
+  if (step !== undefined) database.exec(`BEGIN; ${step} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
 }
 
 function nameplateOf(row: Row): Nameplate {
@@ -197,6 +207,7 @@ function nameplateOf(row: Row): Nameplate {
     released: JSON.parse(String(row.released)),
     createdMs: Number(row.created_ms),
     endedMs: Number(row.ended_ms),
+    spoiled: row.spoiled !== 0,
   };
 }
 

@@ -11,6 +11,8 @@ export interface Nameplate {
   sides: string[];
   /** Sides of those that released it. */
   released: string[];
+  /** Whether somebody may have guessed at its code, or may still come with it: it is not made anew before its time. */
+  spoiled: boolean;
   createdMs: number;
   /** When it left the state `open`; 0 before. */
   endedMs: number;

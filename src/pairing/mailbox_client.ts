@@ -75,6 +75,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   #failure: WormholeError | undefined;
   #nameplate: string | undefined;
   #motd: string | undefined;
+  #expiresInMs: number | undefined;
   #released = false;
   #closed = false;
 
@@ -133,6 +134,11 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
     return this.#motd ?? "";
   }
 
+  /** How long the claimed nameplate waits for somebody, from the claim on, in ms; undefined when the server did not say. */
+  get expiresInMs(): number | undefined {
+    return this.#expiresInMs;
+  }
+
   /** Asks for a free nameplate; it is then to be claimed. @throws {WormholeError} HUB_REFUSED. */
   async allocate({ signal }: { signal?: AbortSignal } = {}): Promise<string> {
     const reply = await this.#request({ type: "allocate" }, "allocated", signal);
@@ -143,22 +149,29 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
    * Joins a nameplate and opens its mailbox.
    *
    * `mustExist`: fails when nobody offers it (our server; others make it and wait). `many`: everybody who comes gets a
-   * mailbox of their own, which {@linkcode MailboxClient.nextArrival} names.
+   * mailbox of their own, which {@linkcode MailboxClient.nextArrival} names. `reuse`: takes a nameplate that ended well
+   * again before its time (our server).
    *
    * @throws {WormholeError} CODE_NOT_FOUND, CODE_EXPIRED, CODE_USED, CODE_CROWDED or HUB_REFUSED; UNSUPPORTED when the
    * server cannot serve many under one code.
    */
   async claim(
     nameplate: string,
-    { mustExist = false, many = false, signal }: {
+    { mustExist = false, many = false, reuse = false, signal }: {
       mustExist?: boolean;
       many?: boolean;
+      reuse?: boolean;
       signal?: AbortSignal;
     } = {},
   ): Promise<void> {
     this.#nameplate = nameplate;
-    const fields = { ...mustExist && { must_exist: true }, ...many && { many: true } };
+    const fields = {
+      ...mustExist && { must_exist: true },
+      ...many && { many: true },
+      ...reuse && { reuse: true },
+    };
     const reply = await this.#request({ type: "claim", nameplate, ...fields }, "claimed", signal);
+    this.#expiresInMs = reply.expiresInMs;
     this.open(reply.mailbox);
     if (!many || reply.many) return;
     throw new WormholeError(

@@ -14,7 +14,8 @@ export type ServerMessage =
   | { type: "welcome"; motd: string | undefined; refusal: string | undefined }
   | { type: "nameplates"; names: string[] }
   | { type: "allocated"; nameplate: string }
-  | { type: "claimed"; mailbox: string; many?: true }
+  /** `expiresInMs`: how long the nameplate waits for somebody; our server only. */
+  | { type: "claimed"; mailbox: string; many?: true; expiresInMs?: number }
   /** Somebody came to a nameplate that serves many. */
   | { type: "arrived"; mailbox: string }
   | { type: "released" }
@@ -23,6 +24,9 @@ export type ServerMessage =
   | { type: "error"; code: ErrorCode | undefined; text: string }
   /** Anything that a client may pass over: acks, pongs, types of newer servers. */
   | { type: "other" };
+
+/** Longest life of a code that is believed: a year, in seconds. */
+const MAX_EXPIRY_S = 366 * 86_400;
 
 const NAMEPLATE = /^[0-9A-Za-z]{1,32}$/;
 const HEX = /^(?:[0-9a-fA-F]{2})*$/;
@@ -63,7 +67,12 @@ export function parseServerFrame(data: unknown): ServerMessage {
     case "allocated":
       return { type: "allocated", nameplate: text(fields, "nameplate", NAMEPLATE) };
     case "claimed":
-      return { type: "claimed", mailbox: text(fields, "mailbox"), ...fields.many === true && { many: true } };
+      return {
+        type: "claimed",
+        mailbox: text(fields, "mailbox"),
+        ...fields.many === true && { many: true },
+        ...expiry(fields.expires_in),
+      };
     case "arrived":
       return { type: "arrived", mailbox: text(fields, "mailbox") };
     case "message":
@@ -106,6 +115,11 @@ function nameplates(value: unknown): string[] {
     throw malformed("its list of codes is malformed");
   }
   return value.map((each) => text(isRecord(each) ? each : {}, "id", NAMEPLATE));
+}
+
+function expiry(seconds: unknown): { expiresInMs?: number } {
+  const sane = typeof seconds === "number" && seconds >= 0 && seconds <= MAX_EXPIRY_S;
+  return sane ? { expiresInMs: Math.round(seconds * 1_000) } : {};
 }
 
 function text(fields: Record<string, unknown>, key: string, shape = /^[\x21-\x7e]{1,128}$/): string {

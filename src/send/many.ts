@@ -30,6 +30,8 @@ const EXPECTED_AT_ONCE = 8;
 /** A code that can be read out. */
 export interface ShownCode {
   readonly code: string;
+  /** How long it waits for somebody, in ms; undefined when it lasts as long as this program, or the hub did not say. */
+  readonly expiresInMs: number | undefined;
   /** Of the sender's own mailbox; undefined at a hub. */
   readonly port: number | undefined;
 }
@@ -91,7 +93,9 @@ async function sendToEach(count: number, options: SendManyOptions, tools: Tools)
     const first = i === 0 && options.hub === "" ? { port: options.port } : {};
     meetings.push(places.use(await openRendezvous({ ...whereToMeet(options, tools.machine), ...first })));
   }
-  options.onCodes(meetings.map(({ code, port }) => ({ code: formatCode(code), port })));
+  options.onCodes(
+    meetings.map(({ code, port, expiresInMs }) => ({ code: formatCode(code), port, expiresInMs })),
+  );
   return await serveEach(count, {
     serve: (receiver) =>
       serveOne(options, {
@@ -113,7 +117,7 @@ async function sendToAny(options: SendManyOptions, tools: Tools): Promise<CrowdR
     ...options.hub === "" && { port: options.port },
     ...code !== undefined && { code: parseCode(code) },
   });
-  options.onCodes([{ code: formatCode(place.code), port: place.port }]);
+  options.onCodes([{ code: formatCode(place.code), port: place.port, expiresInMs: place.expiresInMs }]);
   const timeUp = new AbortController();
   using _timer = timeoutMs === undefined
     ? undefined

@@ -33,7 +33,8 @@ export async function hostSession({ meet, ...options }: HostSessionOptions): Pro
   return await hostAcquainted(options, async ({ hints }) => {
     await using stack = new AsyncDisposableStack();
     const meeting = stack.use(await meet({ ...signal && { signal } }));
-    onEvent?.({ type: "code", code: formatCode(meeting.code), port: meeting.port });
+    const { code, port, expiresInMs } = meeting;
+    onEvent?.({ type: "code", code: formatCode(code), port, expiresInMs });
     const introduced = await introduce(meeting, { ...options, role: "sender", hints: await hints() });
     const kept = stack.move();
     return { ...introduced, [Symbol.asyncDispose]: () => kept.disposeAsync() };

@@ -21,6 +21,8 @@ export interface MultiRendezvous extends AsyncDisposable {
   readonly code: Code;
   /** Port of the sender's own mailbox, for `--peer`; undefined at a hub. */
   readonly port: number | undefined;
+  /** As in `OpenRendezvous`. */
+  readonly expiresInMs: number | undefined;
   /**
    * Waits for the next who comes; to be called again and again.
    *
@@ -41,7 +43,7 @@ export async function openMultiRendezvous(
 ): Promise<MultiRendezvous> {
   const place = await openPlace({ ...options, many: true });
   const { appId, onWarning } = options;
-  const { code, url, port } = place;
+  const { code, url, port, expiresInMs } = place;
   let owner = place.mailbox;
   const arrival = async (signal: AbortSignal | undefined): Promise<string> => {
     for (;;) {
@@ -59,6 +61,7 @@ export async function openMultiRendezvous(
   return {
     code,
     port,
+    expiresInMs,
     async next({ signal } = {}) {
       for (;;) {
         const mailbox = await arrival(signal);

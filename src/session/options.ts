@@ -18,12 +18,19 @@ export interface Meeting extends AsyncDisposable {
   readonly appId: string;
   /** Port of the sender's own mailbox, which `--peer` takes; none at a hub. */
   readonly port?: number | undefined;
+  /** How long the code waits for somebody, in ms; none when it lasts as long as the sender. */
+  readonly expiresInMs?: number | undefined;
 }
 
 /** How far the making of a session is, for people and for `--json`. */
 export type SessionEvent =
-  /** The sender has a code to read out; `port` is for `--peer`. */
-  | { readonly type: "code"; readonly code: string; readonly port: number | undefined }
+  /** The sender has a code to read out; `port` is for `--peer`; `expiresInMs`: how long the code waits, where that is known. */
+  | {
+    readonly type: "code";
+    readonly code: string;
+    readonly port: number | undefined;
+    readonly expiresInMs: number | undefined;
+  }
   /** The receiver looks for the sender. */
   | { readonly type: "looking" }
   /** Somebody with the nameplate is there; nothing is known about it yet. */

@@ -58,6 +58,8 @@ export interface OpenRendezvousOptions extends RendezvousOptions {
 export interface OpenRendezvous extends Meeting {
   /** Port of the sender's own mailbox, for `--peer`; undefined at a hub. */
   readonly port: number | undefined;
+  /** How long the code waits for somebody, in ms; undefined when it lasts as long as the sender, or the hub did not say. */
+  readonly expiresInMs: number | undefined;
 }
 
 /** A sender's place to meet with the way to its mailboxes. */
@@ -131,13 +133,15 @@ async function openAtHub(hub: string, options: OpenPlaceOptions): Promise<OpenPl
   try {
     const code = options.code ??
       { nameplate: await client.allocate({ signal }), password: password(options) };
-    await client.claim(code.nameplate, { many, signal });
+    // A code that was agreed on may be used again and again, as long as nobody guesses at it.
+    await client.claim(code.nameplate, { many, reuse: options.code !== undefined, signal });
     return {
       mailbox: client,
       url,
       code,
       appId,
       port: undefined,
+      expiresInMs: client.expiresInMs,
       [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
     };
   } catch (error) {
@@ -179,6 +183,7 @@ async function openHere(options: OpenPlaceOptions): Promise<OpenPlace> {
     code: options.code ?? { nameplate, password: password(options) },
     appId,
     port: service.port,
+    expiresInMs: undefined,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }

@@ -27,8 +27,10 @@ export async function run(context: Context<SendArgs>): Promise<void> {
       ...sendOptions(context, sums),
       ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
       onEvent: (event) => {
-        if (event.type === "code") showCode({ code: event.code, port: event.port ?? null }, context);
-        else if (event.type === "connected") show.connected(event);
+        if (event.type === "code") {
+          const { code, port, expiresInMs } = event;
+          showCode({ code, port: port ?? null, expiresInMs }, context);
+        } else if (event.type === "connected") show.connected(event);
         const peer = peerEvent(event);
         if (peer) output.emit(peer);
       },
@@ -143,12 +145,15 @@ function offer(source: SendSource, { output }: Context<SendArgs>): void {
 
 /** Shows a code in every way that was asked for. */
 export function showCode(
-  { code, ...about }: Omit<CodeEvent, "event" | "hub" | "expires_at">,
+  { code, expiresInMs, ...about }: Omit<CodeEvent, "event" | "hub" | "expires_at"> & {
+    expiresInMs: number | undefined;
+  },
   context: Context<SendArgs>,
 ): void {
-  const { args, config, output, env, terminal } = context;
+  const { args, config, output, env, terminal, clock } = context;
+  const expires_at = expiresInMs === undefined ? null : new Date(clock.now() + expiresInMs).toISOString();
   const hub = config.signalServer === "" ? null : config.signalServer;
-  output.emit({ event: "code", code, hub, expires_at: null, ...about });
+  output.emit({ event: "code", code, hub, expires_at, ...about });
   if (args.qr) {
     import("../qr.ts").then(async ({ qrCode }) => {
       output.pause();

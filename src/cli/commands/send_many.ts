@@ -33,11 +33,11 @@ export async function runMany(context: Context<SendArgs>, receivers: number | "a
     receivers,
     maxGuesses: args.guesses,
     onCodes: (codes) => {
-      for (const [i, { code, port }] of codes.entries()) {
+      for (const [i, { code, port, expiresInMs }] of codes.entries()) {
         const event = receivers === "any"
           ? { receivers, guesses: args.guesses, words: code.split("-").length - 1 }
           : { receiver: i + 1, receivers };
-        showCode({ code, port: port ?? null, ...event }, context);
+        showCode({ code, port: port ?? null, expiresInMs, ...event }, context);
       }
     },
     ...args.verify && { confirm: asker(context) },
