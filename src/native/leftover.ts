@@ -1,5 +1,6 @@
 /** What earlier transfers left in a destination; thin typed functions over `ffi/src/export/leftover.rs`. */
-import { encode } from "cborg";
+import { decode, encode } from "cborg";
+import { WormholeError } from "../base/errors.ts";
 import type { CallOptions, NativeQueue } from "./queue.ts";
 import type { NativeColumns } from "./entries.ts";
 
@@ -15,6 +16,19 @@ export interface VersionedPage {
 /** Gives a page as the journal keeps it and {@linkcode addLeftover} reads it. */
 export function encodeVersionedPage({ columns, versions }: VersionedPage): Uint8Array<ArrayBuffer> {
   return new Uint8Array(encode({ columns, versions }));
+}
+
+/** Reads what {@linkcode encodeVersionedPage} made. @throws {WormholeError} CORRUPT when it is something else. */
+export function decodeVersionedPage(page: Uint8Array): VersionedPage {
+  try {
+    const { columns, versions } = decode(page);
+    if (typeof columns === "object" && columns !== null && versions instanceof Uint8Array) {
+      return { columns, versions };
+    }
+  } catch {
+    // As below.
+  }
+  throw new WormholeError("CORRUPT", "Cannot read a page of the journal: it is damaged");
 }
 
 /**

@@ -41,6 +41,20 @@ export function isSettledWhenPlaced(stamp: Uint8Array, stampedMs: number): boole
   return view(stamp).getBigInt64(24, true) < nsOf(stampedMs) - SETTLE_NS;
 }
 
+/**
+ * Tells whether the file with `stamp` is still the one that this program placed: `size` bytes, with `mtime` (ns since
+ * 1970), at `placedMs` (since 1970) at the latest. Whoever writes to it later gives it another mtime, and whoever puts
+ * another file in its place gives that one a later ctime.
+ */
+export function isAsPlaced(
+  stamp: Uint8Array,
+  { size, mtime, placedMs }: { readonly size: number; readonly mtime: bigint; readonly placedMs: number },
+): boolean {
+  if (sizeOf(stamp) !== size || view(stamp).getBigInt64(24, true) !== mtime) return false;
+  // The time was cut to whole milliseconds.
+  return isSettledWhenPlaced(stamp, placedMs) && view(stamp).getBigInt64(32, true) < nsOf(placedMs + 1);
+}
+
 function nsOf(ms: number): bigint {
   return BigInt(Math.floor(ms)) * 1_000_000n;
 }

@@ -1,5 +1,6 @@
 /**
- * Which transfers into this machine are unfinished and what of them is safely here, in one SQLite file. Rows are few
+ * Which transfers into this machine are unfinished and what of them is safely here, and which were finished last, in one
+ * SQLite file. Rows are few
  * and large: manifest pages and blobs of verified records, never one row per file or chunk. Both carry a checksum: on
  * their word bytes are taken for received.
  */
@@ -31,6 +32,13 @@ export interface UnfinishedTransfer {
   readonly updatedMs: number;
   /** The process that works on it; others leave it alone while the staging folder is locked. */
   readonly pid: number;
+}
+
+/** A transfer of which everything is in place. */
+export interface FinishedTransfer {
+  readonly id: Uint8Array<ArrayBuffer>;
+  /** When everything was in place, ms since 1970. */
+  readonly finishedMs: number;
 }
 
 /** What {@linkcode Journal.begin} takes. */
@@ -72,6 +80,10 @@ const MIGRATIONS = [
   ALTER TABLE pages ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE verified ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
 `,
+  `
+  ALTER TABLE transfers ADD COLUMN finished_ms INTEGER;
+  ALTER TABLE transfers ADD COLUMN finished_sum INTEGER;
+`,
 ];
 
 interface PageRow {
@@ -99,6 +111,12 @@ interface TransferRow {
   updated_ms: number;
   pid: number;
 }
+
+/** Finished transfers that are kept. */
+const MAX_FINISHED = 16;
+
+/** Bytes of manifest pages of a finished transfer that is kept: about a million entries. */
+const MAX_FINISHED_BYTES = 64 * 1024 * 1024;
 
 /** See the top of this file. */
 export class Journal implements Disposable {
@@ -132,7 +150,7 @@ export class Journal implements Disposable {
   begin({ id, peer, destination, staging, title, bytesTotal }: NewTransfer): void {
     const now = this.#now();
     this.#database.run(
-      "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+      "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, NULL, NULL)",
       id,
       peer,
       destination,
@@ -207,12 +225,14 @@ export class Journal implements Disposable {
   /** Gives the unfinished transfers, the newest first; with `destination` only those into that folder. */
   list(destination?: Uint8Array<ArrayBuffer>): UnfinishedTransfer[] {
     const rows = destination === undefined
-      ? this.#database.all<TransferRow>("SELECT * FROM transfers ORDER BY updated_ms DESC")
+      ? this.#database.all<TransferRow>(
+        "SELECT * FROM transfers WHERE finished_ms IS NULL ORDER BY updated_ms DESC",
+      )
       : this.#database.all<TransferRow>(
-        "SELECT * FROM transfers WHERE destination = ? ORDER BY updated_ms DESC",
+        "SELECT * FROM transfers WHERE destination = ? AND finished_ms IS NULL ORDER BY updated_ms DESC",
         destination,
       );
-    return rows.map(transferOf);
+    return rows.filter(isSound).map(transferOf);
   }
 
   /**
@@ -258,6 +278,62 @@ export class Journal implements Disposable {
       .map(({ records }) => records);
   }
 
+  /**
+   * Keeps the manifest pages of a transfer of which everything is in place, so that what lies there need not come again;
+   * older ones go. One with very much to say is forgotten.
+   */
+  finish(id: Uint8Array<ArrayBuffer>): void {
+    this.#database.transaction(() => {
+      const size = this.#database.get<{ bytes: number | null }>(
+        "SELECT sum(length(body)) AS bytes FROM pages WHERE transfer = ?",
+        id,
+      );
+      if ((size?.bytes ?? 0) > MAX_FINISHED_BYTES) return this.end(id);
+      const now = this.#now();
+      this.#database.run("DELETE FROM verified WHERE transfer = ?", id);
+      this.#database.run(
+        "UPDATE transfers SET finished_ms = ?, finished_sum = ? WHERE id = ?",
+        now,
+        rowSum(id, now),
+        id,
+      );
+      const old = this.#database.all<{ id: Uint8Array<ArrayBuffer> }>(
+        "SELECT old.id FROM transfers AS old, transfers AS this WHERE this.id = ? AND old.id <> this.id AND " +
+          "old.finished_ms IS NOT NULL AND old.peer = this.peer AND old.destination = this.destination AND " +
+          "old.title = this.title UNION SELECT id FROM (SELECT id FROM transfers WHERE finished_ms IS NOT NULL " +
+          "ORDER BY finished_ms DESC LIMIT -1 OFFSET ?)",
+        id,
+        MAX_FINISHED,
+      );
+      for (const each of old) this.end(each.id);
+    });
+  }
+
+  /** Gives the finished transfers from the machine `peer` into a folder, the newest first. */
+  finished(peer: Uint8Array<ArrayBuffer>, destination: Uint8Array<ArrayBuffer>): FinishedTransfer[] {
+    const rows = this.#database.all<
+      { id: Uint8Array<ArrayBuffer>; finished_ms: number; finished_sum: number }
+    >(
+      "SELECT id, finished_ms, finished_sum FROM transfers WHERE peer = ? AND destination = ? AND finished_ms IS NOT NULL " +
+        "ORDER BY finished_ms DESC",
+      peer,
+      destination,
+    );
+    return rows
+      .filter(({ id, finished_ms, finished_sum }) =>
+        (id as unknown) instanceof Uint8Array && finished_sum === rowSum(id, finished_ms)
+      )
+      .map(({ id, finished_ms }) => ({ id, finishedMs: finished_ms }));
+  }
+
+  /** Forgets all finished transfers. */
+  forgetFinished(): void {
+    const rows = this.#database.all<{ id: Uint8Array<ArrayBuffer> }>(
+      "SELECT id FROM transfers WHERE finished_ms IS NOT NULL",
+    );
+    for (const { id } of rows) this.end(id);
+  }
+
   /** Forgets a transfer: it is finished, or what was staged of it is gone. */
   end(id: Uint8Array<ArrayBuffer>): void {
     this.#database.transaction(() => {
@@ -284,6 +360,13 @@ export class Journal implements Disposable {
   [Symbol.dispose](): void {
     this.#database[Symbol.dispose]();
   }
+}
+
+/** Tells whether a row says what it can say: damage to the file may have turned numbers and blobs into something else. */
+function isSound({ id, peer, destination, staging, title, bytes_done, updated_ms }: TransferRow): boolean {
+  return [id, peer, destination, staging].every((blob: unknown) => blob instanceof Uint8Array) &&
+    [bytes_done, updated_ms].every((number: unknown) => typeof number === "number") &&
+    typeof title === "string";
 }
 
 function transferOf(row: TransferRow): UnfinishedTransfer {

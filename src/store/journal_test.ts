@@ -99,3 +99,31 @@ function records(n: number): Uint8Array<ArrayBuffer> {
 function text(value: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(value);
 }
+
+Deno.test("finish() keeps the pages of the last transfer of the same things, and of no more than some others", () => {
+  let now = 1000;
+  using journal = Journal.open(":memory:", { bootId: "a", now: () => now++ });
+  const title = "same";
+  for (const id of [1, 2]) {
+    journal.begin({ ...transfer(id, "/x"), title });
+    journal.addPage(bytes(id), 0, bytes(id));
+    journal.addVerified(bytes(id), records(1), 1);
+    journal.finish(bytes(id));
+  }
+  const { peer } = transfer(1, "/x");
+  const finished = () => journal.finished(new Uint8Array(peer), text("/x"));
+  assertEquals(finished().map(({ id }) => id[0]), [2]);
+  assertEquals(journal.list(), []);
+  assertEquals([journal.pages(bytes(2)).length, journal.pages(bytes(1)).length], [1, 0]);
+  assertEquals(journal.verified(bytes(2)), []);
+  assertEquals(journal.finished(new Uint8Array(peer), text("/y")), []);
+  assertEquals(journal.finished(new Uint8Array(32).fill(99), text("/x")), []);
+  for (let id = 3; id < 40; id++) {
+    journal.begin({ ...transfer(id, "/x"), title: `other ${id}` });
+    journal.finish(bytes(id));
+  }
+  assertEquals(finished().length, 16);
+  assertEquals(finished()[0]!.id[0], 39);
+  journal.forgetFinished();
+  assertEquals(finished(), []);
+});

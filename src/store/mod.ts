@@ -8,6 +8,7 @@
  */
 export {
   type FileStamp,
+  isAsPlaced,
   isSettledWhenPlaced,
   sizeOf,
   STAMP_BYTES,
@@ -26,6 +27,7 @@ export {
   type LookupOptions,
 } from "./file_index.ts";
 export {
+  type FinishedTransfer,
   Journal,
   type JournalOptions,
   type NewTransfer,

@@ -158,11 +158,14 @@ export class ResumeLog {
     });
   }
 
-  /** Everything is in place: nothing of this transfer, or of those that it went on with, is needed any more. */
-  async placed(): Promise<void> {
+  /**
+   * Everything is in place: nothing of those that it went on with is needed any more, and of this transfer, when it was
+   * `whole`, what lies where.
+   */
+  async placed({ whole }: { whole: boolean }): Promise<void> {
     const { journal, title } = this.#options;
     await this.#syncing;
-    this.#write(() => journal.end(this.#id));
+    this.#write(() => whole ? journal.finish(this.#id) : journal.end(this.#id));
     const spent = await this.#engine.spentLeftovers();
     const done = this.#taken.filter((left) =>
       // Whoever received the same things whole wants no half of them.

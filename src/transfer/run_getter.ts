@@ -12,12 +12,13 @@ import { drive } from "./drive.ts";
 import type { Finder } from "./dedup/finder.ts";
 import type { KnownContent } from "./dedup/known_content.ts";
 import { Learned } from "./dedup/learned.ts";
+import { SmallFiles } from "./dedup/small_files.ts";
 import { FileNames, type TransferFile } from "./file_names.ts";
 import { Getter, type GetterAction, type GetterEvent, roomFor } from "./getter.ts";
 import { makeHello } from "./handshake.ts";
 import { Lane } from "./lane.ts";
 import type { Progress, TransferOutcome } from "./outcome.ts";
-import { LARGE_BYTES } from "./manifest_reader.ts";
+import { LARGE_BYTES, type ManifestRoot } from "./manifest_reader.ts";
 import { TransferLinks } from "./transfer_links.ts";
 import { type ExistingPolicy, Placement } from "./placement.ts";
 import { ReceiptLog } from "./receipt.ts";
@@ -119,7 +120,7 @@ export async function runGetter(options: RunGetterOptions): Promise<TransferOutc
       ...onProgress && { onProgress },
       ...signal && { signal },
     });
-    await work.placed();
+    await work.placed(outcome);
     await options.onOutcome?.(outcome);
     await work.remember(outcome.bytesFound);
     return outcome;
@@ -145,6 +146,9 @@ class Work implements AsyncDisposable {
   #log: ResumeLog | undefined;
   readonly #learned = new Learned();
   #finder: Finder | undefined;
+  #small: SmallFiles | undefined;
+  /** A root has another name here than in the manifest. */
+  #isRenamed = false;
   /** Names of roots whose files are replaced. */
   readonly #replaced = new Set<string>();
   #committing: Promise<CommitResult> | undefined;
@@ -202,8 +206,11 @@ class Work implements AsyncDisposable {
   }
 
   /** Everything is in place: nothing is needed for another try. */
-  async placed(): Promise<void> {
-    await this.#log?.placed();
+  async placed({ failedCount, skipped }: TransferOutcome): Promise<void> {
+    const { dedup = true, only = [] } = this.#options;
+    // Where something else may lie under a name of the manifest, nothing is concluded from it later.
+    const whole = dedup && only.length === 0 && failedCount === 0 && skipped === 0 && !this.#isRenamed;
+    await this.#log?.placed({ whole });
     this.#log = undefined;
   }
 
@@ -371,7 +378,11 @@ class Work implements AsyncDisposable {
     // The transfer may have ended while the folder was made.
     if (this.#over) return void await engine.close();
     this.#engine = engine;
-    if (left) this.#log = await ResumeLog.begin(resume, { engine, usable: left.usable });
+    if (!left) return;
+    this.#log = await ResumeLog.begin(resume, { engine, usable: left.usable });
+    const { dedup = true } = this.#options;
+    const { journal, peer, destination } = resume;
+    if (dedup) this.#small = new SmallFiles({ journal, queue, peer, destination });
   }
 
   /** What cannot be looked up is left alone, and nothing of this transfer is kept. */
@@ -405,9 +416,11 @@ class Work implements AsyncDisposable {
     const { plans, refused } = await this.#placement!.plan(action.roots);
     this.#names?.page(columns, { wanted, rootName: finalNames(plans) });
     const taken = await this.#log?.page(columns, versions);
-    const finder = await this.#finderFor(action, plans);
+    this.#noteNames(action.roots, plans);
+    const finder = await this.#finderFor(action);
     if (taken) this.#learned.records(taken);
-    const plan = await finder?.plan(action, { replaced: this.#replaced });
+    const large = await finder?.plan(action, { replaced: this.#replaced });
+    const plan = await this.#small?.addTo(large, { ...action, replaced: this.#replaced }) ?? large;
     const result = await this.#opened().expect({
       columns,
       wanted,
@@ -418,19 +431,23 @@ class Work implements AsyncDisposable {
     return { type: "expected", result, refused, ...finder?.heldOf(result) ?? { held: [], kept: [] } };
   }
 
+  #noteNames(roots: readonly ManifestRoot[], plans: readonly RootPlan[]): void {
+    const finalName = finalNames(plans);
+    this.#isRenamed ||= roots.some(({ entry, name }) => finalName(entry) !== name);
+    for (const { policy, final_name } of plans) {
+      if (policy === "overwrite") this.#replaced.add(decodeName(final_name));
+    }
+  }
+
   /** Takes note of a page's large files; gives who looks for them, if anybody shall. */
   async #finderFor(
     { columns, versions, large }: GetterAction & { type: "expect" },
-    plans: readonly RootPlan[],
   ): Promise<Finder | undefined> {
     const { content, dedup = true, queue, journal, connection } = this.#options;
     if (content === undefined) return undefined;
     const peer = connection.peerKey;
     this.#learned.page(large, versions && { first: columns.first, versions, peer });
     if (!dedup) return undefined;
-    for (const { policy, final_name } of plans) {
-      if (policy === "overwrite") this.#replaced.add(decodeName(final_name));
-    }
     if (large.length === 0 || this.#finder !== undefined) return this.#finder;
     // Neither this nor SQLite is needed for small files.
     const { Finder } = await import("./dedup/finder.ts");

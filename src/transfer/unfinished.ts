@@ -39,6 +39,7 @@ export async function dropUnfinished(
   using journal = await openJournal(folders);
   await using queue = NativeQueue.open();
   const dropped: UnfinishedTransfer[] = [];
+  journal.forgetFinished();
   for (const left of journal.list()) {
     const { destination, staging } = left;
     if (!await cleanLeftover(queue, { destination, staging }, { ...signal && { signal } })) continue;

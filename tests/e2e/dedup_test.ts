@@ -207,3 +207,39 @@ async function setVersion(path: string, version: number): Promise<void> {
   await file.seek(60, Deno.SeekMode.Start);
   await file.write(new Uint8Array([0, 0, 0, version]));
 }
+
+Deno.test("small files that lie there as they came do not come again, and those that changed do", async () => {
+  await using sandbox = await Sandbox.create();
+  const names = Array.from({ length: 60 }, (_, i) => `tree/${i % 3}/${i}`);
+  for (const name of names) await file(sandbox, `from/${name}`, random(2000));
+  await file(sandbox, "from/tree/large", random(MIB));
+  const first = await send(sandbox, "from/tree", "into");
+  assertTrue(first.wire > 60 * 2000 + MIB, `${first.wire} bytes came first`);
+  const again = await send(sandbox, "from/tree", "into");
+  assertEquals([again.found, again.bytes], [60 * 2000 + MIB, 60 * 2000 + MIB]);
+  assertTrue(again.wire < 1000, `${again.wire} bytes came again`);
+
+  // One is edited at the receiver and has its old time again, one is gone there, one is replaced there by another of the
+  // same size and time, one is edited at the sender, and one is new there.
+  const [edited, gone, replaced] = names.map((name) => sandbox.path(`into/${name}`));
+  const { mtime, atime } = await Deno.stat(edited!);
+  await Deno.writeFile(edited!, random(2000));
+  await Deno.utime(edited!, atime!, mtime!);
+  await Deno.remove(gone!);
+  await Deno.writeFile(`${replaced}.new`, random(2000));
+  await Deno.utime(`${replaced}.new`, atime!, mtime!);
+  await Deno.rename(`${replaced}.new`, replaced!);
+  await file(sandbox, `from/${names[3]}`, random(2000));
+  await file(sandbox, "from/tree/0/new", random(2000));
+  const third = await send(sandbox, "from/tree", "into");
+  assertEquals(third.bytes - third.found, 5 * 2000);
+  for (const name of [...names, "tree/0/new"]) {
+    await assertContent(sandbox.path(`into/${name}`), await Deno.readFile(sandbox.path(`from/${name}`)));
+  }
+
+  // What came into another folder is nothing to go by.
+  const moved = await send(sandbox, "from/tree/0", "into/tree");
+  assertEquals(moved.found, 0);
+  const all = await send(sandbox, "from/tree", "into", { recv: [...OVER, "--no-dedup"] });
+  assertEquals(all.found, 0);
+});

@@ -10,7 +10,10 @@ export const TRANSFERS = command({
     "After 30 days the next transfer into that folder drops it by itself.",
   positionals: {},
   flags: {
-    clean: toggle({ group: "What is done", help: "Drop them, and free the space that they take." }),
+    clean: toggle({
+      group: "What is done",
+      help: "Drop them and free the space that they take; also forget what came last into which folder.",
+    }),
   },
   examples: [
     { line: "wormhole transfers", help: "See what can go on" },

@@ -107,7 +107,10 @@ export class Finder {
 
   /** Gives what the engine holds of a page that it expects, and what it keeps. */
   heldOf({ held, kept }: ExpectResult): { held: HeldEntry[]; kept: HeldEntry[] } {
-    const keeps = entriesOf(kept).map((entry) => this.#planned.get(entry)!);
+    // Small ones that are kept are nothing to look for.
+    const keeps = entriesOf(kept).map((entry) => this.#planned.get(entry)).filter((kept) =>
+      kept !== undefined
+    );
     for (const { held: { entry }, match } of keeps) {
       // Of what is placed the engine tells itself which chunks it verified.
       const { chunks, stamp } = match!;
