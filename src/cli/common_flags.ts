@@ -1,5 +1,5 @@
 import { LOG_LEVELS } from "../base/log.ts";
-import { duration, oneOf, path } from "../config/values.ts";
+import { duration, oneOf, path, text } from "../config/values.ts";
 import { hubUrl } from "../config/values.ts";
 import { count, option, toggle } from "./definition.ts";
 
@@ -42,6 +42,12 @@ export const TRANSPORT_FLAG = option(oneOf(["auto", "tcp", "quic"], "KIND"), {
 export const VERIFY_FLAG = toggle({
   group: "Security",
   help: "Show a verifier that both people compare before anything is sent.",
+});
+
+/** The flag that makes the other machine known. */
+export const REMEMBER_FLAG = option(text("NAME"), {
+  group: "Known machines",
+  help: "Keep the other machine and call it NAME, if it is told to remember this one too; see wormhole pair.",
 });
 
 /** The flag that says how long a lost connection may be away. */

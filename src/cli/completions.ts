@@ -10,7 +10,17 @@ export function completionScript(shell: typeof SHELLS[number]): string {
 }
 
 /** What completes a word. */
-type Source = { readonly words: readonly string[] } | "file" | "directory" | "nothing";
+type Source = { readonly words: readonly string[] } | "file" | "directory" | "peer" | "nothing";
+
+/** Where known machines are on Linux; for shells like sh, and for fish. */
+const PEERS_FILE = '"${XDG_CONFIG_HOME:-$HOME/.config}/wormhole/peers.toml"';
+const FISH_PEERS_FILE =
+  "(set -q XDG_CONFIG_HOME; and echo $XDG_CONFIG_HOME; or echo ~/.config)/wormhole/peers.toml";
+
+/** Gives the names in it, one a line, without starting Wormhole. */
+function peerNames(file: string): string {
+  return `sed -n 's/^name = "\\(.*\\)"$/\\1/p' ${file} 2>/dev/null`;
+}
 
 /** Words that may follow `wormhole`, with what they do. */
 function firstWords(): [string, string][] {
@@ -111,6 +121,7 @@ complete -F _${PROGRAM.name} ${PROGRAM.name}
 function bashAction(source: Source): string {
   if (source === "nothing") return "return";
   if (source === "file") return `_${PROGRAM.name}_paths -f; return`;
+  if (source === "peer") return `_${PROGRAM.name}_words "$(${peerNames(PEERS_FILE)})"; return`;
   if (source === "directory") return `_${PROGRAM.name}_paths -d; return`;
   return `_${PROGRAM.name}_words $'${source.words.join("\\n")}'; return`;
 }
@@ -132,6 +143,9 @@ function zshScript(): string {
   });
   return `#compdef ${PROGRAM.name}
 # zsh completion for ${PROGRAM.name}; made by "${PROGRAM.name} completions zsh".
+_${PROGRAM.name}_peers() {
+  compadd -- \${(f)"$(${peerNames(PEERS_FILE)})"}
+}
 _${PROGRAM.name}() {
   local -a first=(${top})
   if ((CURRENT == 2)); then _describe command first; return; fi
@@ -161,6 +175,7 @@ function zshFlag(key: string, flag: Flag): string[] {
 function zshAction(source: Source): string {
   if (source === "nothing") return " ";
   if (source === "file") return "_files";
+  if (source === "peer") return `_${PROGRAM.name}_peers`;
   if (source === "directory") return "_files -/";
   return `(${source.words.join(" ")})`;
 }
@@ -205,6 +220,7 @@ function fishScript(): string {
 function fishAction(source: Source): string {
   if (source === "nothing") return "-f";
   if (source === "file") return "-F";
+  if (source === "peer") return `-f -a ${fishQuoted(`(${peerNames(FISH_PEERS_FILE)})`)}`;
   if (source === "directory") return `-f -a ${fishQuoted("(__fish_complete_directories)")}`;
   return `-f -a ${fishQuoted(source.words.join(" "))}`;
 }

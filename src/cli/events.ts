@@ -16,7 +16,6 @@ export type OutputEvent =
   | FileFailedEvent
   | TextEvent
   | ListeningEvent
-  | HubStatusEvent
   | SettingEvent
   | CheckEvent
   | ChecksumEvent
@@ -29,6 +28,9 @@ export type OutputEvent =
   | StoreEvent
   | StoreVerifiedEvent
   | StoreCleanedEvent
+  | WaitingEvent
+  | KnownPeerEvent
+  | PeerForgottenEvent
   | WarningEvent
   | DoneEvent
   | ErrorEvent;
@@ -54,6 +56,8 @@ export interface CodeEvent extends OfReceiver {
   readonly port: number | null;
   /** When it expires, ISO 8601; null: when this program ends. */
   readonly expires_at: string | null;
+  /** What the other person runs with it; left out: recv. */
+  readonly command?: "pair";
 }
 
 /** The value that both people compare. */
@@ -128,21 +132,6 @@ export interface TextEvent {
 export interface ListeningEvent {
   readonly event: "listening";
   readonly url: string;
-  /** Where its metrics are; null: nowhere else. */
-  readonly metrics?: string | null;
-}
-
-/** How a hub is; `wormhole hub status`. */
-export interface HubStatusEvent {
-  readonly event: "hub_status";
-  readonly url: string;
-  readonly status: "ok" | "draining";
-  readonly connections: number;
-  /** Numbers of codes in use or still blocked. */
-  readonly nameplates: number;
-  readonly mailboxes: number;
-  /** null: it does not say. */
-  readonly uptime_ms: number | null;
 }
 
 /** One setting; `wormhole config show`. */
@@ -286,6 +275,42 @@ export interface StoreCleanedEvent {
   readonly bytes: number;
   /** Files that crashed programs left, or that were set aside as damaged. */
   readonly leftovers: number;
+}
+
+/** A known machine is waited for; it needs no code. */
+export interface WaitingEvent {
+  readonly event: "waiting";
+  readonly direction: "send" | "recv";
+  /** What the machine is called. */
+  readonly name: string;
+}
+
+/** A known machine. */
+export interface KnownPeer {
+  readonly name: string;
+  /** 64 hex digits: its public key. */
+  readonly key: string;
+  /** IP addresses where it was last. */
+  readonly hosts: readonly string[];
+  /** Folder into which it may send without asking; null: none. */
+  readonly inbox: string | null;
+  /** It may receive where nobody can be asked. */
+  readonly receive: boolean;
+  /** Time of the code, and of the last connection: ISO 8601. */
+  readonly paired_at: string;
+  readonly seen_at: string;
+}
+
+/** A known machine as it is listed or changed, or that is known from now on; `wormhole peers`, `pair`, `--remember`. */
+export interface KnownPeerEvent extends KnownPeer {
+  readonly event: "known_peer" | "paired";
+}
+
+/** A machine that is not known any more. */
+export interface PeerForgottenEvent {
+  readonly event: "peer_forgotten";
+  readonly name: string;
+  readonly key: string;
 }
 
 /** Something that is wrong without ending the command. */

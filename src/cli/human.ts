@@ -4,7 +4,6 @@ import type {
   ChecksumEvent,
   CodeEvent,
   DoneEvent,
-  HubStatusEvent,
   OfferEvent,
   OutputEvent,
   ReceiversEvent,
@@ -13,6 +12,7 @@ import type {
   VerifiedEvent,
 } from "./events.ts";
 import { storeCleanedText, storeText, storeVerifiedText } from "./human_store.ts";
+import { knownPeerText, pairedText } from "./human_peers.ts";
 import { counted, formatDuration, formatRate, formatSize } from "./format.ts";
 import { safe } from "./safe.ts";
 import type { Styles } from "./terminal.ts";
@@ -44,10 +44,7 @@ function plainText(event: OutputEvent, styles: Styles): string {
     case "text":
       return "";
     case "listening":
-      return `Listening on ${styles.bold(safe(event.url))} (Ctrl-C ends it).` +
-        (event.metrics ? `\nMetrics at ${safe(event.metrics)}` : "");
-    case "hub_status":
-      return hubStatusText(event);
+      return `Listening on ${styles.bold(safe(event.url))} (Ctrl-C ends it).`;
     case "setting":
       return `${safe(event.name)} = ${safe(JSON.stringify(event.value))}  # ${event.source}`;
     case "check":
@@ -75,6 +72,16 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return storeVerifiedText(event);
     case "store_cleaned":
       return storeCleanedText(event);
+    case "waiting":
+      return event.direction === "send"
+        ? `Waiting for ${styles.bold(safe(event.name))}, who runs wormhole recv --from THIS-MACHINE.`
+        : `Waiting for ${styles.bold(safe(event.name))} to send.`;
+    case "known_peer":
+      return knownPeerText(event, styles);
+    case "paired":
+      return pairedText(event, styles);
+    case "peer_forgotten":
+      return `Forgotten: ${safe(event.name)}.`;
     case "warning":
       return `${styles.yellow("warning:")} ${safe(event.message)}`;
     case "done":
@@ -112,20 +119,13 @@ export function contentsText({ kind, files, directories, bytes }: OfferEvent): s
   return `${parts.join(" and ")}, ${total}`;
 }
 
-function hubStatusText(
-  { url, status, connections, nameplates, mailboxes, uptime_ms }: HubStatusEvent,
-): string {
-  const state = status === "ok" ? "works" : "is about to end and makes no new codes";
-  const up = uptime_ms === null ? "" : `, up ${formatDuration(uptime_ms)}`;
-  return `The hub at ${safe(url)} ${state}${up}: ${counted(connections, "connection")}, ${
-    counted(nameplates, "nameplate")
-  }, ${counted(mailboxes, "mailbox", "mailboxes")}.`;
-}
-
-function codeText({ code: given, hub, port }: CodeEvent, styles: Styles): string {
+function codeText({ code: given, hub, port, command }: CodeEvent, styles: Styles): string {
   const code = safe(given);
   const through = hub ? ` --hub ${safe(hub)}` : "";
-  const lines = [`Code: ${styles.bold(code)}`, `On the other machine: wormhole recv${through} ${code}`];
+  const lines = [
+    `Code: ${styles.bold(code)}`,
+    `On the other machine: wormhole ${command ?? "recv"}${through} ${code}`,
+  ];
   if (port !== null) lines.push(styles.dim(`If it is not found: add --peer THIS-MACHINE:${port}`));
   return lines.join("\n");
 }

@@ -5,6 +5,7 @@ import { displayWidth } from "./format.ts";
 import { helpText } from "./help.ts";
 import { manPage } from "./man.ts";
 import { type OutputEvent } from "./events.ts";
+import { PeerBook } from "../peers/mod.ts";
 import { flagsOf, visibleCommands } from "./table.ts";
 import { longName } from "./definition.ts";
 import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
@@ -123,6 +124,31 @@ Deno.test("completions of file names in a real bash keep blanks and expand nothi
   }
 });
 
+Deno.test("completions in a real bash know the machines that are known", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const book = new PeerBook(`${folder}/wormhole`);
+    const peer = { calledItself: "x", secret: new Uint8Array(32), hosts: [] };
+    for (const [at, name] of ["desk", "laptop", "Büro"].entries()) {
+      await book.keep({ ...peer, name, key: new Uint8Array(32).fill(at) });
+    }
+    const rows: [string[], string[]][] = [
+      [["send", "--to", "la"], ["laptop"]],
+      [["recv", "--from", ""], ["Büro", "desk", "laptop"]],
+      [["peers", "forget", "d"], ["desk"]],
+    ];
+    for (const [words, wanted] of rows) {
+      const all = ["wormhole", ...words].map((word) => `'${word}'`).join(" ");
+      const script = `XDG_CONFIG_HOME='${folder}'; ${completionScript("bash")}
+        COMP_WORDS=(${all}); COMP_CWORD=${words.length}; _wormhole; printf '%s\\n' "\${COMPREPLY[@]}"`;
+      const { stdout, stderr } = await run("bash", ["--norc", "-s"], script);
+      assertEquals([stdout.trim().split("\n").toSorted(), stderr], [wanted, ""]);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 for (const shell of ["zsh", "fish"] as const) {
   Deno.test(`completions for ${shell} are accepted by it`, { ignore: !isInstalled(shell) }, async () => {
     assertEquals((await run(shell, ["-n"], completionScript(shell))).stderr, "");
@@ -148,7 +174,7 @@ Deno.test("docs/ is up to date with the tables", async () => {
 Deno.test("docs/json.md describes every event and field", async () => {
   const page = await Deno.readTextFile(documentPath("json.md"));
   const samples: Record<OutputEvent["event"], string[]> = {
-    code: ["code", "hub", "expires_at", "receiver", "receivers", "guesses", "words"],
+    code: ["code", "hub", "expires_at", "receiver", "receivers", "guesses", "words", "command"],
     verifier: ["verifier"],
     peer: ["transport", "path", "remote"],
     reconnecting: ["attempt", "wait_ms", "left_ms"],
@@ -166,14 +192,17 @@ Deno.test("docs/json.md describes every event and field", async () => {
     ],
     file_failed: ["name", "code", "message"],
     text: ["text"],
-    listening: ["url", "metrics"],
-    hub_status: ["url", "status", "connections", "nameplates", "mailboxes", "uptime_ms"],
+    listening: ["url"],
     setting: ["name", "value", "source"],
     check: ["name", "status", "text", "advice"],
     checksum: ["name", "hash", "bytes"],
     unfinished: ["name", "destination", "bytes", "bytes_total", "updated_at", "dropped"],
     kept: ["bytes", "destination"],
     verified: ["files", "bytes", "failed", "duration_ms"],
+    waiting: ["direction", "name"],
+    known_peer: ["name", "key", "hosts", "inbox", "receive", "paired_at", "seen_at"],
+    paired: ["known_peer"],
+    peer_forgotten: ["name", "key"],
     wrong_guess: ["wrong", "allowed"],
     receiver_failed: ["receiver", "code", "message"],
     receivers: ["served", "failed", "receivers", "receiver", "files", "bytes", "code", "message"],

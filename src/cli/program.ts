@@ -12,7 +12,6 @@ import { loadConfig, type LoadedConfig } from "../config/config.ts";
 import { folders, processEnvironment } from "../config/paths.ts";
 import type { Context } from "./context.ts";
 import type { Output } from "./events.ts";
-import { Hangup } from "./hangup.ts";
 import { advice, asFailure, exitCode, Interrupted } from "./exit.ts";
 import { createOutput } from "./output.ts";
 import { parse, type Parsed } from "./parser.ts";
@@ -23,13 +22,9 @@ import { settingsFault, WIRING } from "./wiring.ts";
 
 /**
  * Runs the program with the words of its command line and gives the exit code; everything it shows goes to
- * the standard streams. `controller` stops it, `hangup` is told of SIGHUP.
+ * the standard streams. `controller` stops it.
  */
-export async function runProgram(
-  words: readonly string[],
-  controller: AbortController,
-  hangup: Hangup = new Hangup(),
-): Promise<number> {
+export async function runProgram(words: readonly string[], controller: AbortController): Promise<number> {
   const terminal = systemTerminal(processEnvironment);
   const stdout = (text: string) => writeStdout(text, controller);
   let parsed: Parsed;
@@ -46,7 +41,7 @@ export async function runProgram(
     fail(error, createOutput({ json, quiet: false, terminal, clock: systemClock, stdout }), words);
     return exitCode(error);
   }
-  return await runCommand(parsed, { terminal, stdout, controller, hangup });
+  return await runCommand(parsed, { terminal, stdout, controller });
 }
 
 type Running = Extract<Parsed, { kind: "run" }>;
@@ -55,13 +50,9 @@ interface Streams {
   readonly terminal: Terminal;
   readonly stdout: (text: string) => void;
   readonly controller: AbortController;
-  readonly hangup: Hangup;
 }
 
-async function runCommand(
-  parsed: Running,
-  { terminal, stdout, controller, hangup }: Streams,
-): Promise<number> {
+async function runCommand(parsed: Running, { terminal, stdout, controller }: Streams): Promise<number> {
   const args = parsed.args as unknown as CommonArgs & { stdout?: boolean };
   const { json, quiet } = args;
   const dataOnStdout = args.stdout === true;
@@ -80,7 +71,6 @@ async function runCommand(
       output,
       log: createLogger(args, { level: settings.config.logLevel, terminal, output }),
       signal: controller.signal,
-      hangup,
       clock: systemClock,
       env: processEnvironment,
       terminal,

@@ -13,9 +13,9 @@ import {
   MAN,
   VERSION,
 } from "./commands/definitions_help.ts";
-import { HUB, HUB_STATUS } from "./commands/definitions_hub.ts";
-import { RECV, SEND } from "./commands/definitions_transfer.ts";
+import { HUB, RECV, SEND } from "./commands/definitions_transfer.ts";
 import { STORE_CLEAR, STORE_GC, STORE_STATS, STORE_VERIFY } from "./commands/definitions_store.ts";
+import { PAIR, PEERS_FORGET, PEERS_LIST, PEERS_RENAME, PEERS_RIGHTS } from "./commands/definitions_peers.ts";
 import { TRANSFERS } from "./commands/definitions_transfers.ts";
 import { VERIFY } from "./commands/definitions_verify.ts";
 import { COMMON_FLAGS } from "./common_flags.ts";
@@ -25,6 +25,11 @@ import type { ArgsOf, Command, Flag } from "./definition.ts";
 export const COMMANDS = [
   SEND,
   RECV,
+  PAIR,
+  PEERS_LIST,
+  PEERS_RENAME,
+  PEERS_FORGET,
+  PEERS_RIGHTS,
   TRANSFERS,
   VERIFY,
   STORE_STATS,
@@ -32,7 +37,6 @@ export const COMMANDS = [
   STORE_GC,
   STORE_CLEAR,
   HUB,
-  HUB_STATUS,
   CONFIG_SHOW,
   CONFIG_SET,
   CONFIG_PATH,
@@ -56,6 +60,11 @@ export type CommandArgs<C> = ArgsOf<C> & CommonArgs;
 
 export type SendArgs = CommandArgs<typeof SEND>;
 export type RecvArgs = CommandArgs<typeof RECV>;
+export type PairArgs = CommandArgs<typeof PAIR>;
+export type PeersListArgs = CommandArgs<typeof PEERS_LIST>;
+export type PeersRenameArgs = CommandArgs<typeof PEERS_RENAME>;
+export type PeersForgetArgs = CommandArgs<typeof PEERS_FORGET>;
+export type PeersRightsArgs = CommandArgs<typeof PEERS_RIGHTS>;
 export type TransfersArgs = CommandArgs<typeof TRANSFERS>;
 export type VerifyArgs = CommandArgs<typeof VERIFY>;
 export type StoreStatsArgs = CommandArgs<typeof STORE_STATS>;
@@ -63,7 +72,6 @@ export type StoreVerifyArgs = CommandArgs<typeof STORE_VERIFY>;
 export type StoreGcArgs = CommandArgs<typeof STORE_GC>;
 export type StoreClearArgs = CommandArgs<typeof STORE_CLEAR>;
 export type HubArgs = CommandArgs<typeof HUB>;
-export type HubStatusArgs = CommandArgs<typeof HUB_STATUS>;
 export type ConfigShowArgs = CommandArgs<typeof CONFIG_SHOW>;
 export type ConfigSetArgs = CommandArgs<typeof CONFIG_SET>;
 export type ConfigPathArgs = CommandArgs<typeof CONFIG_PATH>;

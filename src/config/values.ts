@@ -9,7 +9,7 @@ export interface ValueType<T> {
   /** The only values there are, for completion. */
   readonly choices?: readonly string[];
   /** What a shell completes the value with. */
-  readonly completes?: "file" | "directory";
+  readonly completes?: "file" | "directory" | "peer";
   /** Reads the value; undefined when the text is not one. */
   parse(text: string): T | undefined;
   /** Writes the value as {@linkcode ValueType.parse} reads it. */
@@ -31,6 +31,15 @@ export function path(placeholder: string, completes: "file" | "directory" = "fil
     format: (value) => value,
   };
 }
+
+/** What the person calls a machine that is known. */
+export const peerName: ValueType<string> = {
+  placeholder: "NAME",
+  completes: "peer",
+  wanted: "give the name of a machine, as wormhole peers list shows it",
+  parse: (given) => given.trim() === "" ? undefined : given,
+  format: (value) => value,
+};
 
 /** A whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number, placeholder = "N"): ValueType<number> {

@@ -6,13 +6,19 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import type { Folders } from "../config/paths.ts";
 import { parseCode } from "../pairing/mod.ts";
+import type { Peer } from "../peers/mod.ts";
 import {
   APP_ID,
   findRendezvous,
+  joinKnown,
   joinSession,
   type Machine,
+  type MetPeer,
+  noteMeeting,
   openMachine,
   type ReconnectEvent,
+  rememberAbilities,
+  type Remembering,
   type SessionEvent,
   withDeadline,
 } from "../session/mod.ts";
@@ -34,7 +40,11 @@ import { receiveOverLinks } from "./over_links.ts";
 /** Options of {@linkcode recv}. */
 export interface RecvOptions {
   /** What the sender shows, or asks for it: whatever can be made ready without it is ready by then. */
-  readonly code: string | (() => Promise<string>);
+  readonly code?: string | (() => Promise<string>);
+  /** Name of a known machine, which needs no code. */
+  readonly from?: string;
+  /** Keep the other machine, if its person wants that too. */
+  readonly remember?: Remembering;
   /** Folder to receive into; it must exist. */
   readonly destination: string;
   readonly folders: Folders;
@@ -64,6 +74,8 @@ export interface RecvOptions {
   onLooking?(): void;
   /** Told every file that is to be received, by its path in the destination. */
   onFile?(file: TransferFile): void;
+  /** Told that the other machine is known from now on. */
+  onRemembered?(peer: Peer): void;
   onReconnect?(event: ReconnectEvent): void;
   onProgress?(progress: Progress): void;
   /** Keep what arrives of a transfer that fails, and go on with what earlier ones kept; true unless told otherwise. */
@@ -85,7 +97,7 @@ export interface RecvOptions {
 }
 
 /**
- * Receives what the code's sender sends.
+ * Receives what the code's sender sends, or a known machine.
  *
  * @throws {WormholeError} CODE_INVALID and its kin; what `joinSession` and `receiveOverLinks` throw; TIMEOUT when the sender
  * was not found in time; the signal's reason when aborted.
@@ -107,7 +119,18 @@ export async function recv(options: RecvOptions): Promise<TransferOutcome> {
 
 async function receive(options: RecvOptions): Promise<TransferOutcome> {
   await using machine = await openMachine(options.folders);
-  await using connection = await join(options, machine);
+  const known = options.from === undefined ? undefined : await machine.peers.find(options.from);
+  if (options.remember !== undefined) await machine.peers.assertCanName(options.remember.name);
+  const session = await join(options, machine, known);
+  await using connection = session.connection;
+  await noteMeeting(session.met, {
+    book: machine.peers,
+    identity: machine.identity,
+    isKnown: known !== undefined,
+    ...options.remember && { remembering: options.remember },
+    onRemembered: (peer) => options.onRemembered?.(peer),
+    onWarning: (sentence) => options.onWarning?.(sentence),
+  });
   const { onKept, onReconnect, onWarning, onOutcome, index, dedup, clock } = options;
   const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
   using content = index && new KnownContent({ ...index, ...warn && { onWarning: warn } });
@@ -149,28 +172,56 @@ async function journalOf({ resume = true, folders, onWarning }: RecvOptions): Pr
   }
 }
 
+/** Finds the sender and connects to it. */
 async function join(
   options: RecvOptions,
-  { queue, identity, crypto, registry, lan }: Machine,
-): Promise<PeerConnection> {
-  const { peer, timeoutMs, confirm, onEvent, onLooking, clock = systemClock, signal } = options;
-  const ask = async () =>
-    parseCode(typeof options.code === "string" ? options.code : await options.code.call(options));
+  machine: Machine,
+  known: Peer | undefined,
+): Promise<{ connection: PeerConnection; met: MetPeer }> {
+  const { timeoutMs, clock = systemClock, signal } = options;
+  let met: MetPeer | undefined;
+  const onMet = (peer: MetPeer) => void (met = peer);
+  const run = known === undefined
+    ? await byCode(options, machine, onMet)
+    : byName(options, machine, { known, onMet });
+  const late = (ms: number) => (cause: unknown) =>
+    new WormholeError(
+      "TIMEOUT",
+      `Cannot receive: ${known ? `"${known.name}"` : "the sender"} was not reached within ${
+        Math.round(ms / 1000)
+      } s`,
+      { cause },
+    );
+  const connection = timeoutMs === undefined
+    ? await run(signal)
+    : await withDeadline(run, { ms: timeoutMs, late: late(timeoutMs), clock, signal });
+  return { connection, met: met! };
+}
+
+type Run = (signal: AbortSignal) => Promise<PeerConnection>;
+
+async function byCode(
+  options: RecvOptions,
+  machine: Machine,
+  onMet: (peer: MetPeer) => void,
+): Promise<Run> {
+  const { code, peer, timeoutMs, confirm, remember, onLooking } = options;
+  const ask = async () => {
+    if (code === undefined) throw new WormholeError("INVALID_ARGUMENT", "Cannot receive: there is no code");
+    return parseCode(typeof code === "string" ? code : await code.call(options));
+  };
   // The time that is set for finding the sender does not run while the person types.
-  const known = timeoutMs === undefined && typeof options.code !== "string" ? undefined : await ask();
-  const run = (signal: AbortSignal) =>
+  const known = timeoutMs === undefined && typeof code !== "string" ? undefined : await ask();
+  return (signal) =>
     joinSession({
-      queue,
-      identity,
-      crypto,
-      agent: options.agent,
-      transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
+      ...common(options, machine),
+      onMet,
       meet: async ({ signal }) =>
         findRendezvous({
           appId: APP_ID,
           code: known ?? await ask(),
-          registry,
-          lan,
+          registry: machine.registry,
+          lan: machine.lan,
           ...options.hub !== "" && { hub: options.hub },
           ...peer !== undefined && { peer },
           ...timeoutMs !== undefined && { lookMs: timeoutMs },
@@ -178,20 +229,47 @@ async function join(
           ...signal && { signal },
         }),
       ...peer !== undefined && { peerHost: hostOf(peer) },
+      ...remember && { abilities: rememberAbilities(remember) },
       ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },
-      ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
       signal,
     });
-  if (timeoutMs === undefined) return await run(signal);
-  const late = (cause: unknown) =>
-    new WormholeError(
-      "TIMEOUT",
-      `Cannot receive: the sender was not reached within ${Math.round(timeoutMs / 1000)} s`,
-      {
-        cause,
+}
+
+function byName(
+  options: RecvOptions,
+  machine: Machine,
+  { known, onMet }: { known: Peer; onMet: (peer: MetPeer) => void },
+): Run {
+  const { hub, peer, onWarning } = options;
+  return (signal) =>
+    joinKnown({
+      ...common(options, machine),
+      onMet,
+      known,
+      stillKnown: () => machine.peers.stillKnows(known),
+      ways: {
+        hub,
+        registry: machine.registry,
+        lan: machine.lan,
+        ...peer !== undefined && { peer },
+        ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
       },
-    );
-  return await withDeadline(run, { ms: timeoutMs, late, clock, signal });
+      signal,
+    });
+}
+
+function common(
+  { agent, transport, forceTcp, onEvent }: RecvOptions,
+  { queue, identity, crypto }: Machine,
+) {
+  return {
+    queue,
+    identity,
+    crypto,
+    agent,
+    transports: allowedTransports({ choice: transport, forceTcp }),
+    ...onEvent && { onEvent: (event: SessionEvent) => onEvent(event) },
+  };
 }
 
 /** The host of `host:port` or `[v6]:port`. */

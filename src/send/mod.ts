@@ -12,16 +12,23 @@ export { MAX_RECEIVERS, sendMany, type SendManyOptions, type ShownCode } from ".
 export type { Content, SendOptions } from "./serve.ts";
 
 /**
- * Sends, once, to one receiver.
+ * Sends, once, to one receiver: whoever has the code, or a machine that is known.
  *
- * @throws {WormholeError} NOT_FOUND and its kin for what cannot be read; what `hostSession` and `runProvider` throw;
+ * @throws {WormholeError} NOT_FOUND and its kin for what cannot be read or a machine that is not known; what `hostSession` and `runProvider` throw;
  * TIMEOUT when nobody came in time; the signal's reason when aborted.
  */
 export async function send(options: SendOptions): Promise<TransferOutcome> {
   const code = options.code === undefined ? undefined : parseCode(options.code);
   await using machine = await openMachine(options.folders);
+  const known = options.to === undefined ? undefined : await machine.peers.find(options.to);
+  if (options.remember !== undefined) await machine.peers.assertCanName(options.remember.name);
   await using source = await openSource(options, machine);
-  return await serve(options, { machine, source, meet: meeting(options, machine, code) });
+  return await serve(options, {
+    machine,
+    source,
+    meet: meeting(options, machine, code),
+    ...known && { known },
+  });
 }
 
 /** Gives how a place to meet is opened, under `code` or a new one. */

@@ -5,11 +5,17 @@ import type { CompressionMode } from "../content/mod.ts";
 import type { Identity } from "../config/identity.ts";
 import { hashBuffer } from "../native/hash.ts";
 import type { GuessGate } from "../pairing/mod.ts";
+import type { Peer } from "../peers/mod.ts";
 import {
+  hostKnown,
   hostSession,
   type Machine,
   type Meeting,
+  type MetPeer,
+  noteMeeting,
   type ReconnectEvent,
+  rememberAbilities,
+  type Remembering,
   type SessionEvent,
   withDeadline,
 } from "../session/mod.ts";
@@ -37,6 +43,10 @@ export interface SendOptions {
   /** A code that was agreed on; else one of `words` words is made. */
   readonly code?: string;
   readonly words: number;
+  /** Name of a known machine, which needs no code. */
+  readonly to?: string;
+  /** Keep the other machine, if its person wants that too. */
+  readonly remember?: Remembering;
   /** Address of a hub; "" for none. */
   readonly hub: string;
   readonly port: number;
@@ -63,6 +73,8 @@ export interface SendOptions {
   onEvent?(event: SessionEvent): void;
   /** Told every file that is sent, as it is listed. */
   onFile?(file: TransferFile): void;
+  /** Told that the other machine is known from now on. */
+  onRemembered?(peer: Peer): void;
   onReconnect?(event: ReconnectEvent): void;
   onProgress?(progress: Progress): void;
   /** Told the outcome as soon as there is one: what is to be remembered takes a moment more. */
@@ -90,14 +102,25 @@ export async function openSource(
 /** Waits for one receiver and sends it `source`, which is disposed of. @throws {WormholeError} as `send` does. */
 export async function serve(
   options: SendOptions,
-  { machine, source: given, meet }: {
+  { machine, source: given, meet, known }: {
     machine: Machine;
     /** A function is asked once there is a connection. */
     source: SendSource | (() => Promise<SendSource>);
     meet: Meet;
+    /** A known machine, which is met without a code. */
+    known?: Peer;
   },
 ): Promise<TransferOutcome> {
-  await using connection = await host(options, machine, meet);
+  const session = await host(options, machine, known ?? meet);
+  await using connection = session.connection;
+  await noteMeeting(session.met, {
+    book: machine.peers,
+    identity: machine.identity,
+    isKnown: known !== undefined,
+    ...options.remember && { remembering: options.remember },
+    onRemembered: (peer) => options.onRemembered?.(peer),
+    onWarning: (sentence) => options.onWarning?.(sentence),
+  });
   await using source = typeof given === "function" ? await given() : given;
   const { onReconnect, onWarning, onOutcome, index, clock } = options;
   const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
@@ -137,29 +160,56 @@ function versionKey({ seed }: Identity): Uint8Array<ArrayBuffer> {
 /** Waits for the receiver, as long as the person wants. */
 async function host(
   options: SendOptions,
-  { queue, identity, crypto }: Machine,
-  meet: Meet,
-): Promise<PeerConnection> {
-  const { timeoutMs, confirm, onEvent, clock = systemClock, signal } = options;
+  { queue, identity, crypto, registry, lan, peers }: Machine,
+  meet: Meet | Peer,
+): Promise<{ connection: PeerConnection; met: MetPeer }> {
+  const { timeoutMs, confirm, remember, onEvent, onWarning, clock = systemClock, signal } = options;
+  let met: MetPeer | undefined;
+  const common = {
+    queue,
+    identity,
+    crypto,
+    agent: options.agent,
+    transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
+    ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
+    onMet: (peer: MetPeer) => void (met = peer),
+  };
   const run = (signal: AbortSignal) =>
-    hostSession({
-      queue,
-      identity,
-      crypto,
-      agent: options.agent,
-      transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
-      // Without a hub the mailbox has the port, which is what --peer names.
-      port: options.hub === "" ? 0 : options.port,
-      meet,
-      ...options.guesses && { guesses: options.guesses },
-      ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },
-      ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
-      signal,
-    });
-  if (timeoutMs === undefined) return await run(signal);
-  const late = (cause: unknown) =>
-    new WormholeError("TIMEOUT", `Cannot send: nobody came within ${Math.round(timeoutMs / 1000)} s`, {
-      cause,
-    });
-  return await withDeadline(run, { ms: timeoutMs, late, clock, signal });
+    typeof meet === "function"
+      ? hostSession({
+        ...common,
+        // Without a hub the mailbox has the port, which is what --peer names.
+        port: options.hub === "" ? 0 : options.port,
+        meet,
+        ...remember && { abilities: rememberAbilities(remember) },
+        ...options.guesses && { guesses: options.guesses },
+        ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },
+        signal,
+      })
+      : hostKnown({
+        ...common,
+        known: meet,
+        stillKnown: () => peers.stillKnows(meet),
+        ways: {
+          hub: options.hub,
+          registry,
+          lan,
+          mailboxPort: options.port,
+          ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
+        },
+        signal,
+      });
+  const nobody = typeof meet === "function" ? "nobody" : `"${meet.name}" has not`;
+  const late = (ms: number) => (cause: unknown) =>
+    new WormholeError(
+      "TIMEOUT",
+      `Cannot send: ${nobody} ${typeof meet === "function" ? "came" : "come"} within ${
+        Math.round(ms / 1000)
+      } s`,
+      { cause },
+    );
+  const connection = timeoutMs === undefined
+    ? await run(signal)
+    : await withDeadline(run, { ms: timeoutMs, late: late(timeoutMs), clock, signal });
+  return { connection, met: met! };
 }

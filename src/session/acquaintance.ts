@@ -1,5 +1,5 @@
 /** What a session begins with: two machines that have learned each other's keys and addresses, by whatever way. */
-import type { Hint } from "../transport/hints.ts";
+import { type Hint, isLoopback } from "../transport/hints.ts";
 import type { AbilityValue } from "../wire/fields.ts";
 import type { Introduction } from "./introduction.ts";
 
@@ -36,7 +36,9 @@ export function metPeer({ peer, pairSecret }: Introduced, remote: string): MetPe
   const seen = remote.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
   return {
     key: peer.key,
-    hosts: [...new Set([seen, ...peer.hints.map(({ host }) => host)])],
+    // Of use only between two people's programs on one machine.
+    hosts: [...new Set([seen, ...peer.hints.map(({ host }) => host)])]
+      .toSorted((a, b) => Number(isLoopback(a)) - Number(isLoopback(b))),
     abilities: peer.abilities,
     ...pairSecret && { pairSecret },
   };

@@ -12,7 +12,7 @@ export const MAX_INTRODUCTION_BYTES = 16 * 1024;
 
 /** Caps on the abilities: how many, and the bytes of one name or value. */
 const MAX_ABILITIES = 64;
-const MAX_ABILITY_BYTES = 64;
+export const MAX_ABILITY_BYTES = 64;
 
 /** Caps the bytes of the program's name and version. */
 const MAX_AGENT_BYTES = 64;

@@ -52,7 +52,6 @@ export interface KnownSearchOptions {
   readonly direction: Direction;
   readonly role: "sender" | "receiver";
   readonly ways: KnownWays;
-  readonly run: string;
   readonly greet: (mailbox: Mailbox) => void;
   /** Told what ends the search. */
   readonly onFailure: (error: unknown) => void;
@@ -65,8 +64,11 @@ export interface KnownSearchOptions {
 export class KnownSearch implements AsyncDisposable {
   readonly #options: KnownSearchOptions;
   readonly #tasks = new Set<Promise<void>>();
-  readonly #found = new Set<string>();
+  /** Where a visit is under way by whatever way it was found, and the epoch: one is enough. */
+  readonly #visited = new Set<string>();
   readonly #warned = new Set<string>();
+  /** Visits to what was announced. */
+  #found = 0;
 
   constructor(options: KnownSearchOptions) {
     this.#options = options;
@@ -115,16 +117,21 @@ export class KnownSearch implements AsyncDisposable {
       tries?: number;
     },
   ): Promise<void> {
-    const { role, run, greet, crypto, direction, clock } = this.#options;
+    const { role, greet, crypto, direction, clock } = this.#options;
     const place = knownPlace(crypto, direction, epoch);
+    const where = `${url.host} ${epoch}`;
     for (let pause = FIRST_PAUSE_MS; tries > 0 && !signal.aborted; tries--) {
       const begun = clock.monotonic();
+      const isFirst = !this.#visited.has(where);
       try {
-        await visit(url, { place, role, run, greet, signal });
+        this.#visited.add(where);
+        if (isFirst) await visit(url, { place, role, greet, signal });
       } catch (error) {
         if (signal.aborted) return;
         if (!isWormholeError(error)) throw error;
         if (warn) this.#warn(`hub ${url.host}`, error);
+      } finally {
+        if (isFirst) this.#visited.delete(where);
       }
       if (clock.monotonic() - begun > MAX_PAUSE_MS) pause = FIRST_PAUSE_MS;
       await nap(clock, pause, signal);
@@ -170,11 +177,12 @@ export class KnownSearch implements AsyncDisposable {
   #tryFound({ addresses, port }: LanSender, epoch: number): void {
     const { signal } = this.#options;
     for (const host of addresses) {
-      const address = hostPort({ host, port });
-      if (this.#found.has(address) || this.#found.size >= MAX_FOUND) continue;
-      this.#found.add(address);
-      const visited = this.#visit(parsePeerAddress(address), { epoch, signal, tries: FOUND_TRIES });
-      this.#run(visited.finally(() => this.#found.delete(address)));
+      if (this.#found >= MAX_FOUND) return;
+      const url = parsePeerAddress(hostPort({ host, port }));
+      if (this.#visited.has(`${url.host} ${epoch}`)) continue;
+      this.#found++;
+      const visited = this.#visit(url, { epoch, signal, tries: FOUND_TRIES });
+      this.#run(visited.finally(() => this.#found--));
     }
   }
 

@@ -16,7 +16,6 @@ import { hostAcquainted } from "./host_session.ts";
 import { decodeIntroduction, encodeIntroduction, NONCE_BYTES, PROTOCOL_VERSION } from "./introduction.ts";
 import { joinAcquainted } from "./join_session.ts";
 import { KnownSearch, type KnownWays } from "./known_search.ts";
-import { RUN_BYTES } from "./known_visit.ts";
 import type { SessionOptions } from "./options.ts";
 import { SECRET_BYTES } from "./reconnect_frame.ts";
 
@@ -74,7 +73,6 @@ async function acquaint(
     direction,
     role,
     ways: { ...ways, hosts: known.hosts },
-    run: crypto.getRandomValues(new Uint8Array(RUN_BYTES)).toHex(),
     greet,
     onFailure: met.reject,
     crypto: tools,

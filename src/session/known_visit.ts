@@ -1,20 +1,20 @@
 /**
- * Being at one meeting point of two machines that know each other: whoever else is there, each run of its program apart
- * from the others, so that what a crashed one left harms nobody. wire/spec/known_peers.md §4.
+ * Being at one meeting point of two machines that know each other: whoever else is there, each of its visits apart
+ * from the others, so that what a crashed program left, or one that comes by several ways, harms nobody. wire/spec/known_peers.md §4.
  */
 import { WormholeError } from "../base/errors.ts";
 import { KNOWN_APP_ID, type KnownPlace } from "../pairing/known_place.ts";
 import { type Mailbox, MailboxClient, type MailboxMessage } from "../pairing/mailbox_client.ts";
 import { abortable } from "../transport/abortable.ts";
 
-/** Runs of the other side that are answered in one mailbox; it holds 100 messages. */
-const MAX_RUNS = 24;
+/** Visits of the other side that are answered in one mailbox; it holds 100 messages. */
+const MAX_VISITS = 24;
 
-/** Messages of one run that wait to be read; an exchange has three. */
+/** Messages of one visit that wait to be read; an exchange has three. */
 const MAX_WAITING = 16;
 
-/** Bytes of the random name of a run of the program. */
-export const RUN_BYTES = 8;
+/** Bytes of the random name of a visit. */
+const NAME_BYTES = 8;
 
 const HERE = /^here-([0-9a-f]{16})$/;
 const ADDRESSED = /^to-([0-9a-f]{16})-([0-9a-f]{16})-([a-z0-9]{1,16})$/;
@@ -23,9 +23,7 @@ const ADDRESSED = /^to-([0-9a-f]{16})-([0-9a-f]{16})-([a-z0-9]{1,16})$/;
 export interface VisitOptions {
   readonly place: KnownPlace;
   readonly role: "sender" | "receiver";
-  /** This run's random name, in hex. */
-  readonly run: string;
-  /** Called for each run of the other side, with a mailbox that holds only what the two say to each other. */
+  /** Called for each visit of the other side, with a mailbox that holds only what the two say to each other. */
   readonly greet: (mailbox: Mailbox) => void;
   readonly signal: AbortSignal;
 }
@@ -37,35 +35,38 @@ export interface VisitOptions {
  */
 export async function visit(
   url: URL,
-  { place, role, run, greet, signal }: VisitOptions,
+  { place, role, greet, signal }: VisitOptions,
 ): Promise<never> {
   await using client = await MailboxClient.connect(url, {
     appId: KNOWN_APP_ID,
     side: place.sides[role],
     signal,
   });
+  const own = crypto.getRandomValues(new Uint8Array(NAME_BYTES)).toHex();
   client.open(place.mailbox);
-  client.add(`here-${run}`, new Uint8Array(1));
+  client.add(`here-${own}`, new Uint8Array(1));
   const lanes = new Map<string, Lane>();
   try {
     for (;;) {
       const message = await client.next({ signal });
+      // This side's other visits are no matter here.
+      if (message.side !== place.sides[role === "sender" ? "receiver" : "sender"]) continue;
       const here = HERE.exec(message.phase)?.[1];
-      if (here !== undefined && here !== run && !lanes.has(here) && lanes.size < MAX_RUNS) {
-        const lane = new Lane(client, { from: run, to: here });
+      if (here !== undefined && !lanes.has(here) && lanes.size < MAX_VISITS) {
+        const lane = new Lane(client, { from: own, to: here });
         lanes.set(here, lane);
         greet(lane);
         continue;
       }
       const [, to, from, phase] = ADDRESSED.exec(message.phase) ?? [];
-      if (to === run) lanes.get(from!)?.take({ ...message, phase: phase! });
+      if (to === own) lanes.get(from!)?.take({ ...message, phase: phase! });
     }
   } finally {
     for (const lane of lanes.values()) lane.end();
   }
 }
 
-/** The part of a mailbox that is between two runs. */
+/** The part of a mailbox that is between two visits. */
 class Lane implements Mailbox {
   readonly side: string;
   readonly #client: MailboxClient;
@@ -95,7 +96,7 @@ class Lane implements Mailbox {
     }
   }
 
-  /** The mailbox is left as a whole, not by one run's exchange. */
+  /** The mailbox is left as a whole, not by one exchange. */
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -7,6 +7,7 @@ import type { PairingCrypto } from "../pairing/crypto.ts";
 import { type LanDiscovery, nativeLanDiscovery } from "../pairing/lan.ts";
 import { LocalRegistry } from "../pairing/local_registry.ts";
 import { nativeCrypto } from "../pairing/native_crypto.ts";
+import { PeerBook } from "../peers/mod.ts";
 
 /** Whose codes ours are: other programs that use the same hub do not meet us. */
 export const APP_ID = "wormhole/transfer/1";
@@ -21,6 +22,8 @@ export interface Machine extends AsyncDisposable {
   readonly crypto: PairingCrypto;
   readonly registry: LocalRegistry;
   readonly lan: LanDiscovery;
+  /** The machines that this one knows. */
+  readonly peers: PeerBook;
 }
 
 /**
@@ -37,6 +40,7 @@ export async function openMachine(folders: Folders): Promise<Machine> {
       crypto: nativeCrypto(),
       registry: new LocalRegistry(join(folders.runtimeDir, "rendezvous")),
       lan: nativeLanDiscovery(queue),
+      peers: new PeerBook(folders.configDir),
       [Symbol.asyncDispose]: () => queue.close(),
     };
   } catch (error) {

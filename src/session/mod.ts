@@ -29,6 +29,7 @@ export {
 export type { MetPeer } from "./acquaintance.ts";
 export { hostKnown, joinKnown, type KnownSessionOptions } from "./known_session.ts";
 export type { KnownWays } from "./known_search.ts";
+export { noteMeeting, onlyPairs, remember, rememberAbilities, type Remembering } from "./remember.ts";
 export { type MultiRendezvous, openMultiRendezvous } from "./multi_rendezvous.ts";
 export { acrossLinks, type AcrossLinksOptions, type ReconnectEvent } from "./reconnect.ts";
 export { APP_ID, type Machine, openMachine } from "./machine.ts";

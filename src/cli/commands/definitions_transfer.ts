@@ -1,13 +1,15 @@
 import {
   duration,
   hostAndPort,
+  listenAddress,
   oneOf,
   path,
+  peerName,
   text,
   type ValueType,
   wholeNumber,
 } from "../../config/values.ts";
-import { HUB_FLAG, RECONNECT_FLAG, TRANSPORT_FLAG, VERIFY_FLAG } from "../common_flags.ts";
+import { HUB_FLAG, RECONNECT_FLAG, REMEMBER_FLAG, TRANSPORT_FLAG, VERIFY_FLAG } from "../common_flags.ts";
 import { any, command, list, maybe, option, toggle } from "../definition.ts";
 
 const CODE_FROM_ENVIRONMENT =
@@ -29,7 +31,8 @@ export const SEND = command({
   description:
     "Shows a short code. Whoever types it at the other machine, with wormhole recv CODE, gets what you send, " +
     "encrypted on the way and checked on arrival. A code works once.\n\n" +
-    "Folders are sent whole. - stands for standard input.\n\n" + CODE_FROM_ENVIRONMENT,
+    "Folders are sent whole. - stands for standard input.\n\n" +
+    "A machine that is known (wormhole pair) needs no code: --to NAME.\n\n" + CODE_FROM_ENVIRONMENT,
   positionals: {
     path: any(path("PATH"), { help: "File or folder to send; - for standard input." }),
   },
@@ -52,6 +55,17 @@ export const SEND = command({
       help: "Words in the code; every word makes it 256 times harder to guess.",
       fallback: 2,
     }),
+    to: option(peerName, {
+      group: "Known machines",
+      help: "Send to the machine that you call NAME, without a code; it runs wormhole recv --from.",
+      conflicts: ["code", "receivers", "verify", "qr", "copy", "remember"],
+    }),
+    yes: toggle({
+      short: "y",
+      group: "Known machines",
+      help: "With --to, send where there is no terminal although the machine has no right to receive.",
+    }),
+    remember: REMEMBER_FLAG,
     code: option(text("CODE"), {
       group: "Code",
       help: "Use this code instead of a new one; agree on it privately.",
@@ -66,6 +80,7 @@ export const SEND = command({
       help:
         "Send to N receivers (2 to 64), each with a code of its own that works once; or to any: one code for " +
         "whoever has it, until Ctrl-C, --timeout or too many wrong guesses.",
+      conflicts: ["remember"],
     }),
     guesses: option(wholeNumber(1, 100), {
       group: "Several receivers",
@@ -113,6 +128,10 @@ export const SEND = command({
     },
     { line: "tar c . | wormhole send --name site.tar -", help: "Send standard input" },
     { line: "wormhole send --text 'see you at eight'", help: "Send a few words" },
+    {
+      line: "wormhole send --to laptop holiday.mp4",
+      help: "Send to a machine that is known, without a code",
+    },
     { line: "wormhole send --receivers 3 slides.pdf", help: "Send to three people, each with a code" },
     { line: "wormhole send --receivers any --words 3 slides.pdf", help: "Send to whoever has the code" },
     { line: "wormhole send --words 4 --verify secrets.kdbx", help: "Send something precious" },
@@ -135,6 +154,12 @@ export const RECV = command({
     }),
   },
   flags: {
+    from: option(peerName, {
+      group: "Known machines",
+      help: "Receive from the machine that you call NAME, without a code; it runs wormhole send --to.",
+      conflicts: ["verify", "remember"],
+    }),
+    remember: REMEMBER_FLAG,
     output: option(path("DIR", "directory"), {
       short: "o",
       group: "What is written",
@@ -193,8 +218,53 @@ export const RECV = command({
   examples: [
     { line: "wormhole recv", help: "Type the code at a prompt" },
     { line: "wormhole recv 7-guitarist-zulu", help: "Receive into the current folder" },
+    { line: "wormhole recv --from desk", help: "Receive from a machine that is known, without a code" },
     { line: "wormhole recv --yes --rename -o inbox 7-guitarist-zulu", help: "Receive from a script" },
     { line: "wormhole recv --only '*.jpg' 7-guitarist-zulu", help: "Take a part of what is offered" },
     { line: "wormhole recv --stdout 7-guitarist-zulu | tar x", help: "Receive into a pipe" },
+  ],
+});
+
+/** `wormhole hub`. */
+export const HUB = command({
+  name: "hub",
+  summary: "run a hub through which machines find each other",
+  description:
+    "A hub passes sealed messages between two machines that were given the same code; it learns neither the code's " +
+    "words nor what is sent. Point machines at it with --hub, WORMHOLE_SIGNAL_SERVER or " +
+    "wormhole config set signal_server URL.",
+  positionals: {},
+  flags: {
+    listen: option(listenAddress, {
+      group: "Service",
+      help: "Address to listen on.",
+      fallback: "0.0.0.0:4000",
+    }),
+    database: option(path("FILE"), {
+      group: "Service",
+      help: "Keep mailboxes in FILE so that they outlive a restart; in memory otherwise.",
+    }),
+    codeTtl: option(duration(60_000, 7 * 86_400_000), {
+      group: "Service",
+      help: "Time after which an unused code expires.",
+      fallback: 3_600_000,
+    }),
+    rateLimit: option(wholeNumber(1, 1_000_000), {
+      group: "Service",
+      help: "Codes that one address may try per minute.",
+      fallback: 12,
+    }),
+    motd: option(text("TEXT"), { group: "Service", help: "A line that is shown to whoever connects." }),
+    trustForwarded: toggle({
+      group: "Service",
+      help: "Believe X-Forwarded-For; only behind a reverse proxy of your own.",
+    }),
+  },
+  examples: [
+    { line: "wormhole hub", help: "Run a hub on port 4000" },
+    {
+      line: "wormhole hub --listen '[::]:8000' --database /var/lib/wormhole/hub.db",
+      help: "Run it for long",
+    },
   ],
 });

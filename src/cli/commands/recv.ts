@@ -1,6 +1,7 @@
 import { WormholeError } from "../../base/errors.ts";
 import { join } from "../../base/paths.ts";
 import { completeWord } from "../../pairing/mod.ts";
+import type { Peer } from "../../peers/mod.ts";
 import { recv } from "../../recv/mod.ts";
 import type { Acceptance, Offer, TransferFile, TransferOutcome } from "../../transfer/mod.ts";
 import type { Context } from "../context.ts";
@@ -8,6 +9,7 @@ import { completeCode } from "../line_editor.ts";
 import { askExisting, askLine, askYesNo } from "../prompt.ts";
 import type { RecvArgs } from "../table.ts";
 import { TransferSums } from "../transfer_sums.ts";
+import { peerBook, remembering, shownPeer } from "./peers.ts";
 import { AGENT, confirmVerifier, finish, finishing, peerEvent, ProgressShow } from "../transfer_show.ts";
 
 /**
@@ -18,16 +20,20 @@ import { AGENT, confirmVerifier, finish, finishing, peerEvent, ProgressShow } fr
  */
 export async function run(context: Context<RecvArgs>): Promise<void> {
   const { args, output, log } = context;
+  const known = args.from === undefined ? undefined : await knownSender(args.from, context);
   if (args.stdout) {
     const { receiveToStdout } = await import("../receive_to_stdout.ts");
     const outcome = await receiveToStdout(context.stdout(), (destination) => receive(context, destination));
     finish(outcome, { direction: "recv", destination: null, output, log });
     return;
   }
-  const destination = await folder(args.output ?? ".");
+  const inbox = known?.rights.inbox;
+  const destination = await folder(args.output ?? inbox ?? ".");
+  // The right is for that folder, wherever else this is told to receive.
+  const mayPlace = destination === inbox;
   const sums = args.checksum ? new TransferSums((name) => join(destination, name)) : undefined;
   const transfer = (onOutcome: (outcome: TransferOutcome) => Promise<void>) =>
-    receive(context, destination, { onOutcome, ...sums && { sums } });
+    receive(context, destination, { mayPlace, onOutcome, ...sums && { sums } });
   await finishing(transfer, async (outcome) => {
     if (outcome.text !== undefined) output.emit({ event: "text", text: outcome.text });
     if (sums && outcome.kind === "text") {
@@ -42,16 +48,21 @@ export async function run(context: Context<RecvArgs>): Promise<void> {
 async function receive(
   context: Context<RecvArgs>,
   destination: string,
-  { onOutcome, sums }: {
+  { mayPlace = false, onOutcome, sums }: {
+    /** The sender may place things here without asking. */
+    mayPlace?: boolean;
     onOutcome?: (outcome: TransferOutcome) => Promise<void>;
     sums?: TransferSums;
   } = {},
 ): Promise<TransferOutcome> {
   const { args, config, settings, output, clock, signal } = context;
-  if (args.code === undefined) assertCanAsk(context);
+  const { from } = args;
+  if (args.code === undefined && from === undefined) assertCanAsk(context);
   const show = new ProgressShow(context);
   return await recv({
-    code: args.code ?? (() => askCode(context)),
+    ...from === undefined ? { code: args.code ?? (() => askCode(context)) } : { from },
+    ...args.remember !== undefined && { remember: remembering(args.remember) },
+    onRemembered: (peer) => output.emit({ event: "paired", ...shownPeer(peer) }),
     destination,
     folders: settings.folders,
     agent: AGENT,
@@ -65,7 +76,7 @@ async function receive(
     only: args.only,
     reconnectMs: config.reconnect,
     ...args.timeout !== undefined && { timeoutMs: args.timeout },
-    accept: (offer, about) => decide(offer, context, about.signal),
+    accept: (offer, about) => decide(offer, context, { gone: about.signal, mayPlace }),
     ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
     onEvent: (event) => {
       if (event.type === "connected") show.connected(event);
@@ -91,6 +102,17 @@ async function receive(
   });
 }
 
+/** Finds the machine before anything is waited for, and tells who is. */
+async function knownSender(from: string, context: Context<RecvArgs>): Promise<Peer> {
+  const { args, env, output } = context;
+  if (args.code !== undefined && args.code !== env("WORMHOLE_CODE")) {
+    throw new WormholeError("USAGE", "Cannot use a code and --from at once");
+  }
+  const peer = await peerBook(context).find(from);
+  output.emit({ event: "waiting", direction: "recv", name: peer.name });
+  return peer;
+}
+
 function assertCanAsk({ terminal }: Context<RecvArgs>): void {
   if (terminal.interactive) return;
   throw new WormholeError("USAGE", "Cannot receive: give the code that send shows, or set WORMHOLE_CODE");
@@ -102,7 +124,11 @@ async function askCode({ terminal, signal }: Context<RecvArgs>): Promise<string>
 }
 
 /** Shows the offer and lets the person, or the flags, decide. */
-async function decide(offer: Offer, context: Context<RecvArgs>, gone: AbortSignal): Promise<Acceptance> {
+async function decide(
+  offer: Offer,
+  context: Context<RecvArgs>,
+  { gone, mayPlace }: { gone: AbortSignal; mayPlace: boolean },
+): Promise<Acceptance> {
   const { args, output, terminal } = context;
   output.emit({
     event: "offer",
@@ -126,6 +152,7 @@ async function decide(offer: Offer, context: Context<RecvArgs>, gone: AbortSigna
   const policy = args.overwrite ? "overwrite" : args.rename ? "rename" : args.skip ? "skip" : undefined;
   // A text has nothing to place, and --stdout says itself where everything goes.
   if (args.yes || args.stdout || offer.kind === "text") return { accept: true, existing: policy };
+  if (mayPlace) return { accept: true, existing: policy ?? "rename" };
   if (!terminal.interactive) {
     throw new WormholeError("USAGE", "Cannot ask whether to accept: there is no terminal; give --yes");
   }

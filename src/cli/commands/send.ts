@@ -6,6 +6,7 @@ import type { Context } from "../context.ts";
 import type { CodeEvent } from "../events.ts";
 import type { SendArgs } from "../table.ts";
 import { TransferSums } from "../transfer_sums.ts";
+import { peerBook, remembering, shownPeer } from "./peers.ts";
 import { AGENT, confirmVerifier, finish, finishing, peerEvent, ProgressShow } from "../transfer_show.ts";
 
 /**
@@ -20,11 +21,16 @@ export async function run(context: Context<SendArgs>): Promise<void> {
     const { runMany } = await import("./send_many.ts");
     return await runMany(context, args.receivers);
   }
+  const { to } = args;
+  if (to !== undefined) await assertMaySend(to, context);
   const show = new ProgressShow(context);
   const sums = sumsFor(context);
   const transfer = (onOutcome: (outcome: TransferOutcome) => Promise<void>) =>
     send({
       ...sendOptions(context, sums),
+      ...to !== undefined && { to },
+      ...args.remember !== undefined && { remember: remembering(args.remember) },
+      onRemembered: (peer) => output.emit({ event: "paired", ...shownPeer(peer) }),
       ...args.verify && { confirm: (verifier: string) => confirmVerifier(verifier, context) },
       onEvent: (event) => {
         if (event.type === "code") {
@@ -43,6 +49,20 @@ export async function run(context: Context<SendArgs>): Promise<void> {
     finish(outcome, { direction: "send", destination: null, output, log: context.log });
   });
   sums?.assertRead();
+}
+
+/** Tells who is waited for, once it is clear that it may get anything. */
+async function assertMaySend(to: string, context: Context<SendArgs>): Promise<void> {
+  const { args, output, terminal } = context;
+  const { name, rights } = await peerBook(context).find(to);
+  if (!terminal.interactive && !args.yes && !rights.receive) {
+    throw new WormholeError(
+      "USAGE",
+      `Cannot send to "${name}" without asking: it has no right to receive; give --yes, or the right once with ` +
+        `wormhole peers rights ${name} --receive`,
+    );
+  }
+  output.emit({ event: "waiting", direction: "send", name });
 }
 
 /**
@@ -68,7 +88,7 @@ export function sendOptions(context: Context<SendArgs>, sums: TransferSums | und
     content: contentOf(args, config),
     folders: settings.folders,
     agent: AGENT,
-    ...args.code !== undefined && { code: args.code },
+    ...args.code !== undefined && args.to === undefined && { code: args.code },
     words: args.words,
     hub: config.signalServer,
     port: config.port,
