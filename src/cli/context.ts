@@ -5,6 +5,7 @@ import type { LoadedConfig } from "../config/config.ts";
 import type { Environment } from "../config/paths.ts";
 import type { Config } from "../config/settings.ts";
 import type { Output } from "./events.ts";
+import type { Hangup } from "./hangup.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Everything a command gets; it touches nothing of the process but through this. */
@@ -20,6 +21,8 @@ export interface Context<Args> {
   readonly log: Logger;
   /** Aborts with {@linkcode Interrupted} on Ctrl-C, termination, or when nobody reads standard output. */
   readonly signal: AbortSignal;
+  /** What SIGHUP means while this command runs. */
+  readonly hangup: Hangup;
   readonly clock: Clock;
   readonly env: Environment;
   readonly terminal: Terminal;

@@ -16,6 +16,7 @@ export type OutputEvent =
   | FileFailedEvent
   | TextEvent
   | ListeningEvent
+  | HubStatusEvent
   | SettingEvent
   | CheckEvent
   | ChecksumEvent
@@ -132,6 +133,21 @@ export interface TextEvent {
 export interface ListeningEvent {
   readonly event: "listening";
   readonly url: string;
+  /** Where its metrics are; null: nowhere else. */
+  readonly metrics?: string | null;
+}
+
+/** How a hub is; `wormhole hub status`. */
+export interface HubStatusEvent {
+  readonly event: "hub_status";
+  readonly url: string;
+  readonly status: "ok" | "draining";
+  readonly connections: number;
+  /** Numbers of codes in use or still blocked. */
+  readonly nameplates: number;
+  readonly mailboxes: number;
+  /** null: it does not say. */
+  readonly uptime_ms: number | null;
 }
 
 /** One setting; `wormhole config show`. */

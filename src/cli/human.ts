@@ -4,6 +4,7 @@ import type {
   ChecksumEvent,
   CodeEvent,
   DoneEvent,
+  HubStatusEvent,
   OfferEvent,
   OutputEvent,
   ReceiversEvent,
@@ -44,7 +45,10 @@ function plainText(event: OutputEvent, styles: Styles): string {
     case "text":
       return "";
     case "listening":
-      return `Listening on ${styles.bold(safe(event.url))} (Ctrl-C ends it).`;
+      return `Listening on ${styles.bold(safe(event.url))} (Ctrl-C ends it).` +
+        (event.metrics ? `\nMetrics at ${safe(event.metrics)}` : "");
+    case "hub_status":
+      return hubStatusText(event);
     case "setting":
       return `${safe(event.name)} = ${safe(JSON.stringify(event.value))}  # ${event.source}`;
     case "check":
@@ -117,6 +121,16 @@ export function contentsText({ kind, files, directories, bytes }: OfferEvent): s
   const parts = [counted(files, "file")];
   if (directories > 0) parts.push(counted(directories, "folder"));
   return `${parts.join(" and ")}, ${total}`;
+}
+
+function hubStatusText(
+  { url, status, connections, nameplates, mailboxes, uptime_ms }: HubStatusEvent,
+): string {
+  const state = status === "ok" ? "works" : "is about to end and makes no new codes";
+  const up = uptime_ms === null ? "" : `, up ${formatDuration(uptime_ms)}`;
+  return `The hub at ${safe(url)} ${state}${up}: ${counted(connections, "connection")}, ${
+    counted(nameplates, "nameplate")
+  }, ${counted(mailboxes, "mailbox", "mailboxes")}.`;
 }
 
 function codeText({ code: given, hub, port, command }: CodeEvent, styles: Styles): string {

@@ -78,6 +78,9 @@ function splitAtCommand(words: readonly string[]): { before: string[]; rest: rea
 
 function findCommand(first: string, rest: readonly string[]): { command?: Command; used: number } {
   const commands: readonly Command[] = COMMANDS;
+  // Before the single ones: "hub status" is a command beside "hub".
+  const pair = commands.find(({ name }) => name === `${first} ${rest[1]}`);
+  if (pair) return { command: refusePending(pair), used: 2 };
   const single = commands.find(({ name }) => name === first);
   if (single) return { command: refusePending(single), used: 1 };
   const group = commands.filter(({ name }) => name.startsWith(`${first} `));
@@ -86,8 +89,6 @@ function findCommand(first: string, rest: readonly string[]): { command?: Comman
     const second = rest[1];
     if (second === "--help" || second === "-h") return { used: 0 };
     if (second === undefined) throw usage(`Cannot run "wormhole ${first}": say which: ${names.join(", ")}`);
-    const at = names.indexOf(second);
-    if (at >= 0) return { command: refusePending(group[at]!), used: 2 };
     throw usage(`Cannot run "wormhole ${first} ${second}": there is no such command${meant(second, names)}`);
   }
   throw usage(`Cannot run "wormhole ${first}": there is no such command${commandMeant(first)}`);

@@ -12,6 +12,7 @@ import { loadConfig, type LoadedConfig } from "../config/config.ts";
 import { folders, processEnvironment } from "../config/paths.ts";
 import type { Context } from "./context.ts";
 import type { Output } from "./events.ts";
+import { Hangup } from "./hangup.ts";
 import { advice, asFailure, exitCode, Interrupted } from "./exit.ts";
 import { createOutput } from "./output.ts";
 import { parse, type Parsed } from "./parser.ts";
@@ -22,9 +23,13 @@ import { settingsFault, WIRING } from "./wiring.ts";
 
 /**
  * Runs the program with the words of its command line and gives the exit code; everything it shows goes to
- * the standard streams. `controller` stops it.
+ * the standard streams. `controller` stops it, `hangup` is told of SIGHUP.
  */
-export async function runProgram(words: readonly string[], controller: AbortController): Promise<number> {
+export async function runProgram(
+  words: readonly string[],
+  controller: AbortController,
+  hangup: Hangup = new Hangup(),
+): Promise<number> {
   const terminal = systemTerminal(processEnvironment);
   const stdout = (text: string) => writeStdout(text, controller);
   let parsed: Parsed;
@@ -41,7 +46,7 @@ export async function runProgram(words: readonly string[], controller: AbortCont
     fail(error, createOutput({ json, quiet: false, terminal, clock: systemClock, stdout }), words);
     return exitCode(error);
   }
-  return await runCommand(parsed, { terminal, stdout, controller });
+  return await runCommand(parsed, { terminal, stdout, controller, hangup });
 }
 
 type Running = Extract<Parsed, { kind: "run" }>;
@@ -50,9 +55,13 @@ interface Streams {
   readonly terminal: Terminal;
   readonly stdout: (text: string) => void;
   readonly controller: AbortController;
+  readonly hangup: Hangup;
 }
 
-async function runCommand(parsed: Running, { terminal, stdout, controller }: Streams): Promise<number> {
+async function runCommand(
+  parsed: Running,
+  { terminal, stdout, controller, hangup }: Streams,
+): Promise<number> {
   const args = parsed.args as unknown as CommonArgs & { stdout?: boolean };
   const { json, quiet } = args;
   const dataOnStdout = args.stdout === true;
@@ -71,6 +80,7 @@ async function runCommand(parsed: Running, { terminal, stdout, controller }: Str
       output,
       log: createLogger(args, { level: settings.config.logLevel, terminal, output }),
       signal: controller.signal,
+      hangup,
       clock: systemClock,
       env: processEnvironment,
       terminal,

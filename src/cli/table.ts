@@ -13,7 +13,8 @@ import {
   MAN,
   VERSION,
 } from "./commands/definitions_help.ts";
-import { HUB, RECV, SEND } from "./commands/definitions_transfer.ts";
+import { HUB, HUB_STATUS } from "./commands/definitions_hub.ts";
+import { RECV, SEND } from "./commands/definitions_transfer.ts";
 import { STORE_CLEAR, STORE_GC, STORE_STATS, STORE_VERIFY } from "./commands/definitions_store.ts";
 import { PAIR, PEERS_FORGET, PEERS_LIST, PEERS_RENAME, PEERS_RIGHTS } from "./commands/definitions_peers.ts";
 import { TRANSFERS } from "./commands/definitions_transfers.ts";
@@ -37,6 +38,7 @@ export const COMMANDS = [
   STORE_GC,
   STORE_CLEAR,
   HUB,
+  HUB_STATUS,
   CONFIG_SHOW,
   CONFIG_SET,
   CONFIG_PATH,
@@ -72,6 +74,7 @@ export type StoreVerifyArgs = CommandArgs<typeof STORE_VERIFY>;
 export type StoreGcArgs = CommandArgs<typeof STORE_GC>;
 export type StoreClearArgs = CommandArgs<typeof STORE_CLEAR>;
 export type HubArgs = CommandArgs<typeof HUB>;
+export type HubStatusArgs = CommandArgs<typeof HUB_STATUS>;
 export type ConfigShowArgs = CommandArgs<typeof CONFIG_SHOW>;
 export type ConfigSetArgs = CommandArgs<typeof CONFIG_SET>;
 export type ConfigPathArgs = CommandArgs<typeof CONFIG_PATH>;

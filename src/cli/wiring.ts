@@ -27,6 +27,7 @@ export const WIRING: Readonly<Record<CommandName, Wire>> = {
   "store gc": { load: () => import("./commands/store_gc.ts") },
   "store clear": { load: () => import("./commands/store_clear.ts") },
   hub: { load: () => import("./commands/hub.ts") },
+  "hub status": { load: () => import("./commands/hub_status.ts") },
   "config show": { load: () => import("./commands/config_show.ts") },
   "config set": { load: () => import("./commands/config_set.ts"), withoutSettings: true },
   "config path": { load: () => import("./commands/config_path.ts"), withoutSettings: true },

@@ -1,19 +1,32 @@
-import type { Clock } from "../base/clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import type { TlsIdentity } from "../mailbox/door.ts";
+import type { HttpAnswer, HttpRequest } from "../mailbox/http_request.ts";
 import type { MailboxLimits } from "../mailbox/limits.ts";
 import { MemoryMailboxStore } from "../mailbox/memory_store.ts";
-import { type MailboxService, serveMailbox } from "../mailbox/serve.ts";
+import { jsonAnswer, type MailboxService, serveMailbox } from "../mailbox/serve.ts";
 import type { ServerReport } from "../mailbox/server_action.ts";
 import type { MailboxStore } from "../mailbox/store.ts";
+import { parseListen } from "./listen.ts";
+import { HubMetrics, METRICS_TYPE } from "./metrics.ts";
+import { serveMetrics } from "./metrics_service.ts";
 
 /** How often the log says how much is going on. */
 const SUMMARY_MS = 10 * 60_000;
+
+/** How often a draining hub looks whether it is done. */
+const DRAIN_LOOK_MS = 100;
+
+/** Pause between two lines of the log about a store that fails: a full disk fails at every request. */
+const FAILURE_PAUSE_MS = 60_000;
 
 /** Options of {@linkcode runHub}. */
 export interface HubOptions {
   /** `host:port`, `[v6]:port`, `:port` or `port`; port 0 takes a free one. */
   readonly listen: string;
+  /** Paths of a certificate chain and its key, as PEM; left out, the hub speaks plain WebSocket. */
+  readonly tls?: { readonly cert: string; readonly key: string };
   /** Path of the SQLite database; left out, open codes are lost at a restart. */
   readonly database?: string;
   /** How long a code waits for its second side, in ms. */
@@ -24,45 +37,90 @@ export interface HubOptions {
   readonly motd?: string;
   /** Behind a reverse proxy of one's own: rate limits count the address in `X-Forwarded-For`. */
   readonly trustForwarded?: boolean;
+  /** Origins of web pages that may connect. */
+  readonly allowOrigins?: readonly string[];
+  /** Gives `/metrics` on the hub's own address. */
+  readonly metrics?: boolean;
+  /** Gives `/metrics` and `/healthz` on this address, as in `listen`. */
+  readonly metricsListen?: string;
+  /** How long an ending hub waits for those who have a code, in ms; not at all when left out. */
+  readonly drainMs?: number;
   readonly log: Logger;
   readonly clock?: Clock;
-  /** Called once the hub listens. */
-  readonly onListening?: (hub: { url: string; port: number }) => void;
+  /** Gets what reads certificate and key anew, and gives what stops that; for SIGHUP. */
+  readonly onRenewal?: (renew: () => void) => Disposable;
+  /** Called once the hub listens; `metricsUrl` where it has an address of its own. */
+  readonly onListening?: (hub: { url: string; port: number; metricsUrl?: string }) => void;
+  /** Called when the hub has been told to end and waits for `connections` that have a code. */
+  readonly onDraining?: (drain: { connections: number; drainMs: number }) => void;
   /** Ends the hub; clients get a moment to take their last messages. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Runs a hub until `signal` aborts. Its log says that something happened, never a code, a side or an address.
+ * Runs a hub until `signal` aborts. Its log and metrics say that something happened, never a code, a side or an address.
  *
  * @throws {WormholeError} INVALID_ARGUMENT for `listen`, ADDRESS_IN_USE, PERMISSION_DENIED or IO when it cannot
- * listen; IO, CORRUPT or VERSION_UNSUPPORTED for the database.
+ * listen; NOT_FOUND, PERMISSION_DENIED or CONFIG_INVALID for the certificate; IO, CORRUPT or VERSION_UNSUPPORTED for the
+ * database.
  */
 export async function runHub(options: HubOptions): Promise<void> {
-  const { log, signal, database, codeTtlMs, clock } = options;
+  const { log, signal, database, codeTtlMs, clock = systemClock } = options;
   const { hostname, port } = parseListen(options.listen);
   if (signal.aborted) return;
+  const tls = options.tls && await readIdentity(options.tls);
   using store = await openStore(database);
-  const limits = { ...options.limits, ...(codeTtlMs !== undefined && { codeTtlMs }) };
-  await using service = serveMailbox({
+  const metrics = new HubMetrics(() => clock.monotonic());
+  const logReport = reportLogger(log, clock);
+  await using service: MailboxService = serveMailbox({
     hostname,
     port,
     store,
-    limits,
+    ...tls && { tls },
+    limits: { ...options.limits, ...(codeTtlMs !== undefined && { codeTtlMs }) },
     motd: options.motd,
     trustForwarded: options.trustForwarded,
-    report: (report) => logReport(log, report),
-    ...(clock && { nowMs: () => clock.now() }),
+    allowOrigins: options.allowOrigins,
+    answer: (request) => answer(request, { service, metrics, withMetrics: options.metrics === true }),
+    report: (report) => {
+      metrics.count(report);
+      logReport(report);
+    },
+    ...(options.clock && { nowMs: () => clock.now() }),
   });
-  log.info("hub listens", { url: service.url, database: database ?? "memory", ...service.counts });
-  options.onListening?.({ url: service.url, port: service.port });
+  await using own = options.metricsListen === undefined
+    ? undefined
+    : serveMetrics(options.metricsListen, (request) =>
+      answer(request, { service, metrics, withMetrics: true }));
+  using _renewal = options.tls && options.onRenewal?.(() => renew(service, options));
+  const about = { database: database === undefined ? "memory" : "file", tls: tls !== undefined };
+  log.info("hub listens", { url: service.url, ...about, ...service.counts });
+  options.onListening?.({ url: service.url, port: service.port, ...own && { metricsUrl: own.url } });
   const summary = setInterval(() => log.info("hub in use", { ...service.counts }), SUMMARY_MS);
   try {
     await untilEnd(service, signal);
+    await drained(service, options);
   } finally {
     clearInterval(summary);
   }
   log.info("hub ends", { ...service.counts });
+}
+
+/** Answers what is neither a WebSocket nor unknown. */
+function answer(
+  { path }: Pick<HttpRequest, "path">,
+  { service, metrics, withMetrics }: { service: MailboxService; metrics: HubMetrics; withMetrics: boolean },
+): HttpAnswer | undefined {
+  if (path === "/healthz") {
+    const { draining } = service;
+    return jsonAnswer(draining ? 503 : 200, {
+      status: draining ? "draining" : "ok",
+      uptime: Math.floor(metrics.uptimeMs / 1_000),
+      ...service.counts,
+    });
+  }
+  if (path !== "/metrics" || !withMetrics) return undefined;
+  return { status: 200, body: metrics.text(service), headers: { "content-type": METRICS_TYPE } };
 }
 
 async function openStore(database: string | undefined): Promise<MailboxStore> {
@@ -70,6 +128,32 @@ async function openStore(database: string | undefined): Promise<MailboxStore> {
   // node:sqlite is loaded only where there is a database.
   const { SqliteMailboxStore } = await import("../mailbox/sqlite_store.ts");
   return new SqliteMailboxStore(database);
+}
+
+async function readIdentity({ cert, key }: { cert: string; key: string }): Promise<TlsIdentity> {
+  const read = async (path: string) => {
+    try {
+      return await Deno.readTextFile(path);
+    } catch (cause) {
+      const [code, state] = cause instanceof Deno.errors.NotFound
+        ? ["NOT_FOUND", "no such file"] as const
+        : cause instanceof Deno.errors.PermissionDenied
+        ? ["PERMISSION_DENIED", "permission denied"] as const
+        : ["IO", cause instanceof Error ? cause.message : String(cause)] as const;
+      throw new WormholeError(code, `Cannot read "${path}": ${state}`, { cause });
+    }
+  };
+  return { cert: await read(cert), key: await read(key) };
+}
+
+/** Takes the certificate anew; a bad one is said in the log, and the old one stays. */
+async function renew(service: MailboxService, { tls, log }: HubOptions): Promise<void> {
+  try {
+    await service.renew(await readIdentity(tls!));
+    log.info("certificate renewed");
+  } catch (error) {
+    log.error("certificate not renewed", { error });
+  }
 }
 
 async function untilEnd(service: MailboxService, signal: AbortSignal): Promise<void> {
@@ -84,29 +168,25 @@ async function untilEnd(service: MailboxService, signal: AbortSignal): Promise<v
   }
 }
 
-function logReport(log: Logger, report: ServerReport): void {
-  const { type: _, event, ...fields } = report;
-  if (event === "refused") log.debug("connection refused", fields);
-  else log.debug(event.replaceAll("_", " "), fields);
+/** Makes no new codes, and waits until nobody has one or the time is up. */
+async function drained(
+  service: MailboxService,
+  { drainMs = 0, clock = systemClock, log, onDraining }: HubOptions,
+): Promise<void> {
+  service.drain();
+  const until = clock.monotonic() + drainMs;
+  if (drainMs === 0 || service.engaged === 0) return;
+  log.info("hub drains", { engaged: service.engaged, ms: drainMs });
+  onDraining?.({ connections: service.engaged, drainMs });
+  while (service.engaged > 0 && clock.monotonic() < until) await clock.sleep(DRAIN_LOOK_MS);
 }
 
-/**
- * Reads where to listen; no host means all interfaces.
- *
- * @throws {WormholeError} INVALID_ARGUMENT when it is malformed.
- */
-export function parseListen(text: string): { hostname: string | undefined; port: number } {
-  const match = /^(?:(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]*)):)?(\d{1,5})$/.exec(text.trim());
-  const port = Number(match?.[3]);
-  if (match === null || port > 65535) {
-    throw new WormholeError(
-      "INVALID_ARGUMENT",
-      `Cannot listen on "${text}": it must be a port or host:port, such as 4000 or 127.0.0.1:4000`,
-    );
-  }
-  const hostname = match[1] ?? match[2];
-  return {
-    hostname: hostname === undefined || hostname === "" || hostname === "*" ? undefined : hostname,
-    port,
+function reportLogger(log: Logger, clock: Clock): (report: ServerReport) => void {
+  let failedMs = -Infinity;
+  return ({ type: _, event, ...fields }) => {
+    if (event !== "failed") return log.debug(event.replaceAll("_", " "), fields);
+    if (clock.monotonic() - failedMs < FAILURE_PAUSE_MS) return;
+    failedMs = clock.monotonic();
+    log.error("the database fails", fields);
   };
 }

@@ -1,7 +1,8 @@
 import { systemClock } from "../base/clock.ts";
 import { formatLogJson, Logger, type LogRecord } from "../base/log.ts";
 import { assertEquals, assertRejects, assertThrows, assertTrue } from "../base/testing.ts";
-import { parseListen, runHub } from "./hub.ts";
+import { runHub } from "./hub.ts";
+import { parseListen } from "./listen.ts";
 
 function recorder(): { log: Logger; records: LogRecord[] } {
   const records: LogRecord[] = [];

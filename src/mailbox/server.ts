@@ -82,7 +82,9 @@ export class MailboxServer {
   /** Connections that have a code and are not done with it. */
   get engaged(): number {
     let count = 0;
-    for (const { claimed, closed } of this.#clients.values()) if (claimed !== undefined && !closed) count++;
+    for (const { claimed, opened, closed } of this.#clients.values()) {
+      if ((claimed ?? opened) !== undefined && !closed) count++;
+    }
     return count;
   }
 

@@ -1,7 +1,6 @@
 import {
   duration,
   hostAndPort,
-  listenAddress,
   oneOf,
   path,
   peerName,
@@ -222,49 +221,5 @@ export const RECV = command({
     { line: "wormhole recv --yes --rename -o inbox 7-guitarist-zulu", help: "Receive from a script" },
     { line: "wormhole recv --only '*.jpg' 7-guitarist-zulu", help: "Take a part of what is offered" },
     { line: "wormhole recv --stdout 7-guitarist-zulu | tar x", help: "Receive into a pipe" },
-  ],
-});
-
-/** `wormhole hub`. */
-export const HUB = command({
-  name: "hub",
-  summary: "run a hub through which machines find each other",
-  description:
-    "A hub passes sealed messages between two machines that were given the same code; it learns neither the code's " +
-    "words nor what is sent. Point machines at it with --hub, WORMHOLE_SIGNAL_SERVER or " +
-    "wormhole config set signal_server URL.",
-  positionals: {},
-  flags: {
-    listen: option(listenAddress, {
-      group: "Service",
-      help: "Address to listen on.",
-      fallback: "0.0.0.0:4000",
-    }),
-    database: option(path("FILE"), {
-      group: "Service",
-      help: "Keep mailboxes in FILE so that they outlive a restart; in memory otherwise.",
-    }),
-    codeTtl: option(duration(60_000, 7 * 86_400_000), {
-      group: "Service",
-      help: "Time after which an unused code expires.",
-      fallback: 3_600_000,
-    }),
-    rateLimit: option(wholeNumber(1, 1_000_000), {
-      group: "Service",
-      help: "Codes that one address may try per minute.",
-      fallback: 12,
-    }),
-    motd: option(text("TEXT"), { group: "Service", help: "A line that is shown to whoever connects." }),
-    trustForwarded: toggle({
-      group: "Service",
-      help: "Believe X-Forwarded-For; only behind a reverse proxy of your own.",
-    }),
-  },
-  examples: [
-    { line: "wormhole hub", help: "Run a hub on port 4000" },
-    {
-      line: "wormhole hub --listen '[::]:8000' --database /var/lib/wormhole/hub.db",
-      help: "Run it for long",
-    },
   ],
 });

@@ -1,23 +1,44 @@
+import { WormholeError } from "../../base/errors.ts";
 import { runHub } from "../../hub/mod.ts";
 import type { Context } from "../context.ts";
+import { counted, formatDuration } from "../format.ts";
 import type { HubArgs } from "../table.ts";
 
 /**
  * Runs `wormhole hub` until it is interrupted.
  *
- * @throws {WormholeError} ADDRESS_IN_USE and its kin when it cannot listen; what is wrong with the database.
+ * @throws {WormholeError} USAGE for one of --tls-cert and --tls-key without the other; ADDRESS_IN_USE and its kin when
+ * it cannot listen; what is wrong with the certificate or the database.
  */
-export async function run({ args, output, log, clock, signal }: Context<HubArgs>): Promise<void> {
+export async function run({ args, output, log, clock, signal, hangup }: Context<HubArgs>): Promise<void> {
+  const { tlsCert: cert, tlsKey: key } = args;
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new WormholeError("USAGE", "Cannot use --tls-cert and --tls-key one without the other");
+  }
   await runHub({
     listen: args.listen,
+    ...cert !== undefined && key !== undefined && { tls: { cert, key } },
     ...args.database !== undefined && { database: args.database },
     codeTtlMs: args.codeTtl,
-    limits: { claimsPerMinute: args.rateLimit },
+    limits: { claimsPerMinute: args.rateLimit, claimBurst: args.rateLimit },
     ...args.motd !== undefined && { motd: args.motd },
     trustForwarded: args.trustForwarded,
+    allowOrigins: args.allowOrigin,
+    metrics: args.metrics,
+    ...args.metricsListen !== undefined && { metricsListen: args.metricsListen },
+    drainMs: args.drain,
     log,
     clock,
-    onListening: ({ url }) => output.emit({ event: "listening", url }),
+    onRenewal: (renew) => hangup.take(renew),
+    onListening: ({ url, metricsUrl }) =>
+      output.emit({ event: "listening", url, metrics: metricsUrl ?? null }),
+    onDraining: ({ connections, drainMs }) =>
+      output.emit({
+        event: "warning",
+        message: `ending in at most ${formatDuration(drainMs)}: ${
+          counted(connections, "connection has a code", "connections have codes")
+        } (once more to end at once)`,
+      }),
     signal,
   });
 }

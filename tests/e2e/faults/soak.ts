@@ -1,11 +1,13 @@
 /** `scripts/soak`: runs one fault scenario with many seeds and says how it goes. */
 import { DISK } from "./disk.ts";
 import { FLIP } from "./flip.ts";
+import { endFuzzedHub, HUB_FRAMES } from "./hub_frames.ts";
+import { HUB_KILL } from "./hub_kill.ts";
 import { KILL } from "./kill.ts";
 import { POWER } from "./power.ts";
 import { type Results, runScenario, type Scenario } from "./scenario.ts";
 
-const SCENARIOS: readonly Scenario[] = [KILL, DISK, POWER, FLIP];
+const SCENARIOS: readonly Scenario[] = [KILL, DISK, POWER, FLIP, HUB_KILL, HUB_FRAMES];
 
 /** How often progress is printed, in ms. */
 const EVERY_MS = 10_000;
@@ -42,6 +44,7 @@ const results = await runScenario(scenario, {
   signal: stop.signal,
   onRun,
 });
+await endFuzzedHub();
 console.log(`${results.tally}`);
 console.log(`${results.passed} passed, ${results.failed.length} failed`);
 Deno.exit(results.failed.length === 0 ? 0 : 1);
