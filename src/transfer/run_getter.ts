@@ -419,7 +419,7 @@ class Work implements AsyncDisposable {
     this.#noteNames(action.roots, plans);
     const finder = await this.#finderFor(action);
     if (taken) this.#learned.records(taken);
-    const large = await finder?.plan(action, { replaced: this.#replaced });
+    const large = await finder?.plan(action, { replaced: this.#replaced, resumed: taken });
     const plan = await this.#small?.addTo(large, { ...action, replaced: this.#replaced }) ?? large;
     const result = await this.#opened().expect({
       columns,

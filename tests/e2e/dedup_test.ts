@@ -145,6 +145,32 @@ Deno.test("what one sender brought by half another one completes", async () => {
   await assertContent(sandbox.path("into/big"), content);
 });
 
+Deno.test("of a transfer that goes on neither side reads what had arrived", async () => {
+  await using sandbox = await Sandbox.create();
+  const size = 96 * MIB;
+  const content = slowToPack(size);
+  await file(sandbox, "from/film", content);
+  {
+    await using offered = await offer(sandbox, [sandbox.path("from/film")], { send: SLOWLY });
+    await using receiver = accept(offered, await sandbox.folder("into"));
+    await receiver.event("progress", ({ bytes }) => bytes >= size / 2);
+    receiver.signal("SIGKILL");
+    await receiver.ending();
+    offered.sender.signal("SIGKILL");
+    await offered.sender.ending();
+  }
+  const [senderReads, receiverReads] = [sandbox.path("sender-reads"), sandbox.path("receiver-reads")];
+  await send(sandbox, "from/film", "into", {
+    senderPrefix: countingReads(senderReads),
+    receiverPrefix: countingReads(receiverReads),
+  });
+  // The other half, and what the program itself takes.
+  for (const reads of [await readsOf(senderReads), await readsOf(receiverReads)]) {
+    assertTrue(reads < size, `${reads} bytes were read`);
+  }
+  await assertContent(sandbox.path("into/film"), content);
+});
+
 Deno.test("what has changed since it was remembered is not taken for what it was", async () => {
   await using sandbox = await Sandbox.create();
   const content = await file(sandbox, "from/a", random(20 * MIB));

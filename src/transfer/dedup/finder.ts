@@ -6,6 +6,7 @@
 import { concat, sameBytes } from "../../base/bytes.ts";
 import { encodeName } from "../../base/names.ts";
 import { hashChunks } from "../../native/hash.ts";
+import { RECORD_BYTES } from "../../native/leftover.ts";
 import type { NativeQueue } from "../../native/queue.ts";
 import type { ExpectResult, NativeReceive } from "../../native/receive.ts";
 import { fileStamps, MAX_STAMPS, packPieces } from "../../native/reuse.ts";
@@ -70,17 +71,22 @@ export class Finder {
     this.#unfinished = options.journal && new UnfinishedContent(options.journal);
   }
 
-  /** Looks at a page's large files; `replaced` are names of roots whose files are replaced. */
+  /**
+   * Looks at a page's large files; `replaced` are names of roots whose files are replaced, `resumed` the records of files
+   * that go on where an earlier transfer ended: those need no look, and no list that the sender would have to make.
+   */
   async plan(
     { columns, versions, large }: { columns: Columns; versions?: Uint8Array; large: readonly LargeFile[] },
-    { replaced }: { replaced: ReadonlySet<string> },
+    { replaced, resumed }: { replaced: ReadonlySet<string>; resumed: Uint8Array | undefined },
   ): Promise<PagePlan> {
     this.#planned.clear();
     const bits = () => new Uint8Array(Math.ceil(columns.count / 8));
     const [held, kept, stamps] = [bits(), bits(), [] as Uint8Array[]];
     const olds = await this.#olds(large.filter(({ path }) => replaced.has(path[0]!)));
     const { known, peer } = this.#options;
+    const goesOn = entriesOfRecords(resumed);
     for (const file of large) {
+      if (goesOn.has(file.entry)) continue;
       const at = file.entry - columns.first;
       const version = versions && versionOf(file.entry, { first: columns.first, versions, peer });
       const match = version && await known.ask((index) => index.ofVersion(version, file.size));
@@ -217,6 +223,13 @@ const NO_STAMP = new Uint8Array(40);
 function entriesOf(entries: Uint8Array): number[] {
   const view = new DataView(entries.buffer, entries.byteOffset, entries.length);
   return Array.from({ length: entries.length / 4 }, (_, i) => view.getUint32(4 * i, true));
+}
+
+function entriesOfRecords(records: Uint8Array = new Uint8Array(0)): Set<number> {
+  const view = new DataView(records.buffer, records.byteOffset, records.length);
+  const entries = new Set<number>();
+  for (let at = 0; at < records.length; at += RECORD_BYTES) entries.add(view.getUint32(at, true));
+  return entries;
 }
 
 function isComplete(ids: Uint8Array): boolean {
