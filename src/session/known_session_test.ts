@@ -200,6 +200,7 @@ Deno.test("hostKnown() goes past one who is at the meeting point without the sec
   spy.add(`to-${host}-${run}-pake`, json({ pake_v1: spake.message.toHex() }));
   spy.add(`to-${host}-${run}-version`, new Uint8Array(64));
   spy.add("here-1111111111111111", new Uint8Array(1));
+  for (let i = 10; i < 40; i++) spy.add(`here-00000000000000${i}`, new Uint8Array(1));
   spy.add(`to-${host}-1111111111111111-pake`, json({ pake_v1: "nonsense" }));
   await assertTalk(hosting, joinKnown(scene.receiver({ hub })));
 });

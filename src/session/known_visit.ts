@@ -52,7 +52,8 @@ export async function visit(
       // This side's other visits are no matter here.
       if (message.side !== place.sides[role === "sender" ? "receiver" : "sender"]) continue;
       const here = HERE.exec(message.phase)?.[1];
-      if (here !== undefined && !lanes.has(here) && lanes.size < MAX_VISITS) {
+      if (here !== undefined && !lanes.has(here)) {
+        if (lanes.size >= MAX_VISITS) dropOldest(lanes);
         const lane = new Lane(client, { from: own, to: here });
         lanes.set(here, lane);
         greet(lane);
@@ -63,6 +64,15 @@ export async function visit(
     }
   } finally {
     for (const lane of lanes.values()) lane.end();
+  }
+}
+
+/** Whoever came last is likeliest to be there still. */
+function dropOldest(lanes: Map<string, Lane>): void {
+  for (const [name, lane] of lanes) {
+    lane.end();
+    lanes.delete(name);
+    return;
   }
 }
 

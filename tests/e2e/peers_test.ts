@@ -1,11 +1,22 @@
 /** Machines that know each other, by the real commands: paired once, then no code. */
+import { isWormholeError } from "../../src/base/errors.ts";
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
-import { assertDone, assertFailed, run, type RunningHub, Sandbox, start, startHub } from "./harness.ts";
+import {
+  assertDone,
+  assertFailed,
+  run,
+  type RunningHub,
+  Sandbox,
+  SLOWLY,
+  start,
+  startHub,
+} from "./harness.ts";
 import type { Ending, Running } from "./command.ts";
+import { NativeQueue } from "../../src/native/queue.ts";
+import { nativeLanDiscovery } from "../../src/pairing/lan.ts";
 import { PrivateNetwork } from "./network.ts";
 import type { Person } from "./sandbox.ts";
 import { slowToPack } from "./trees.ts";
-import { SLOWLY } from "./harness.ts";
 
 /** How the two find each other once they are paired. */
 interface Scene {
@@ -103,6 +114,29 @@ for (const [description, { runtime, hub }] of WAYS) {
     assertEquals(event(await receiver.ending(), "text").text, "hello");
   });
 }
+
+Deno.test("send --to and recv --from find each other by mDNS alone", async () => {
+  if (!await hasMulticast()) {
+    return console.warn("skipped: no multicast between two programs on this machine");
+  }
+  await using sandbox = await Sandbox.create();
+  const scene = await twoPeople(sandbox, { apart: true });
+  await paired(scene);
+  // Whoever does not know where the other was last.
+  for (const { env } of [scene.ann, scene.ben]) {
+    const path = `${env.XDG_CONFIG_HOME}/wormhole/peers.toml`;
+    const text = await Deno.readTextFile(path);
+    await Deno.writeTextFile(path, text.replace(/^hosts = .*$/m, "hosts = []"));
+  }
+  const file = await sandbox.file("f", "x");
+  const into = await sandbox.folder("into");
+  await using receiver = receiving(scene, into);
+  await receiver.event("waiting");
+  await using sender = sending(scene, [file]);
+  assertDone({ sender: await sender.ending(), receiver: await receiver.ending() });
+  const list = await run(["peers", "list", "--json"], { person: scene.ben });
+  assertTrue(event(list, "known_peer").hosts.length > 0, "where it was is known again");
+});
 
 Deno.test("a machine that was forgotten is refused, before and while it is waited for", async () => {
   await using sandbox = await Sandbox.create();
@@ -314,6 +348,24 @@ Deno.test("a transfer between known machines goes on over a new connection when 
   assertTrue(ended.receiver.events.some(({ event }) => event === "reconnecting"));
   assertEquals(await Deno.readFile(`${into}/what.bin`), await Deno.readFile(what));
 });
+
+/** Tells whether what one program announces is seen by another here, by a code's number as ever. */
+async function hasMulticast(): Promise<boolean> {
+  const queue = NativeQueue.open();
+  try {
+    const lan = nativeLanDiscovery(queue);
+    await using _announcement = await lan.announce({ nameplate: "987654321", port: 9 });
+    for await (const { sign } of lan.browse({ signal: AbortSignal.timeout(8_000) })) {
+      if ("nameplate" in sign && sign.nameplate === "987654321") return true;
+    }
+    return false;
+  } catch (error) {
+    if (isWormholeError(error, "IO")) return false;
+    throw error;
+  } finally {
+    await queue.close();
+  }
+}
 
 async function twoPeople(sandbox: Sandbox, { apart = false } = {}): Promise<Scene> {
   return {
