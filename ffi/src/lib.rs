@@ -4,6 +4,7 @@
 //! `docs/design/native-seam.md` for the contract with `src/native/`.
 
 pub mod chunk;
+pub mod compat;
 pub mod error;
 pub mod export;
 pub mod handles;

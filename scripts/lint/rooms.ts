@@ -34,6 +34,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   transfer: [...MIDDLE, "tree", "store", "transport"],
   session: ["base", "config", "wire", "native", "mailbox", "pairing", "peers", "transport"],
   hub: ["base", "config", "mailbox", "native"],
+  compat: ["base", "native", "pairing", "transfer", "tree"],
 };
 
 /** This checkout's `src/`, so that a checkout below somebody's own `src` folder is no special case. */

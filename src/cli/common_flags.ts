@@ -1,5 +1,5 @@
 import { LOG_LEVELS } from "../base/log.ts";
-import { duration, oneOf, path, text } from "../config/values.ts";
+import { duration, hostAndPort, oneOf, path, text } from "../config/values.ts";
 import { hubUrl } from "../config/values.ts";
 import { count, option, toggle } from "./definition.ts";
 
@@ -55,4 +55,10 @@ export const RECONNECT_FLAG = option(duration(0, 7 * 86_400_000), {
   group: "Connection",
   help: "When the connection is lost, try for TIME to go on by itself; 0 ends at once.",
   config: "reconnect",
+});
+
+/** The relay for bulk bytes to and from magic-wormhole clients, the same in `send` and `recv`. */
+export const TRANSIT_RELAY_FLAG = option(hostAndPort, {
+  group: "Other people's clients",
+  help: "With --compat, also offer this transit relay (TCP) for when no direct connection comes about.",
 });

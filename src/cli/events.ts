@@ -53,6 +53,8 @@ export interface CodeEvent extends OfReceiver {
   readonly code: string;
   /** Hub through which the code is found; null: the local network. */
   readonly hub: string | null;
+  /** The program that the code is for, where that is not this one. */
+  readonly client?: "magic-wormhole";
   /** Port of this machine's own mailbox, for `recv --peer HOST:PORT`; null: a hub is used. */
   readonly port: number | null;
   /** When it expires, ISO 8601; null: when this program ends. */

@@ -133,13 +133,13 @@ function hubStatusText(
   }, ${counted(mailboxes, "mailbox", "mailboxes")}.`;
 }
 
-function codeText({ code: given, hub, port, command }: CodeEvent, styles: Styles): string {
+function codeText({ code: given, hub, port, command, client }: CodeEvent, styles: Styles): string {
   const code = safe(given);
+  // Their own server needs no option.
+  const theirs = hub === null ? "" : ` --relay-url ${safe(hub)}`;
   const through = hub ? ` --hub ${safe(hub)}` : "";
-  const lines = [
-    `Code: ${styles.bold(code)}`,
-    `On the other machine: wormhole ${command ?? "recv"}${through} ${code}`,
-  ];
+  const line = client === undefined ? `wormhole ${command ?? "recv"}${through}` : `wormhole${theirs} receive`;
+  const lines = [`Code: ${styles.bold(code)}`, `On the other machine: ${line} ${code}`];
   if (port !== null) lines.push(styles.dim(`If it is not found: add --peer THIS-MACHINE:${port}`));
   return lines.join("\n");
 }

@@ -32,14 +32,18 @@ export class ProgressShow {
   readonly #output: Output;
   readonly #meter: ProgressMeter;
   #transport: ProgressEvent["transport"] = "quic";
+  #path: ProgressEvent["path"] = "direct";
 
   constructor({ output, clock }: Pick<Context<unknown>, "output" | "clock">) {
     this.#output = output;
     this.#meter = new ProgressMeter(clock);
   }
 
-  connected({ kind }: { kind: ProgressEvent["transport"] }): void {
+  connected(
+    { kind, path = "direct" }: { kind: ProgressEvent["transport"]; path?: ProgressEvent["path"] },
+  ): void {
     this.#transport = kind;
+    this.#path = path;
   }
 
   progress(progress: Progress): void {
@@ -51,7 +55,7 @@ export class ProgressShow {
       files_total: progress.filesTotal ?? null,
       name: null,
       transport: this.#transport,
-      path: "direct" as const,
+      path: this.#path,
     };
     const { phase, bytesFound: found } = progress;
     const event = this.#meter.event(counters, { found, final: phase === "done" });

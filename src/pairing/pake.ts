@@ -10,6 +10,7 @@ import {
   encodePake,
   encodeVersion,
 } from "./phases.ts";
+import { KEY_BYTES, phaseKey } from "./phase_key.ts";
 import type { GuessGate } from "./guesses.ts";
 import { wordsOf } from "./words.ts";
 
@@ -57,9 +58,6 @@ const VERIFIER_WORD_BYTES = 10;
 
 /** Most messages of phases this version does not know that are passed over before the peer counts as hostile. */
 const MAX_UNKNOWN_MESSAGES = 64;
-
-/** Size of every derived key, and of the verifier. */
-const KEY_BYTES = 32;
 
 /**
  * Turns the code into a shared key with whoever has the same code, and swaps introductions. The mailbox is
@@ -232,24 +230,6 @@ class Exchange {
 }
 
 const PHASES: readonly string[] = ["pake", "version", "0"];
-
-/** Gives the key that one side's message of one phase is sealed with. */
-async function phaseKey(
-  crypto: PairingCrypto,
-  key: Uint8Array,
-  { side, phase }: { side: string; phase: string },
-): Promise<Uint8Array> {
-  const prefix = utf8("wormhole:phase:");
-  const info = new Uint8Array(prefix.length + 64);
-  info.set(prefix);
-  info.set(await sha256(utf8(side)), prefix.length);
-  info.set(await sha256(utf8(phase)), prefix.length + 32);
-  return crypto.hkdf(key, info, KEY_BYTES);
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-}
 
 function utf8(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::op::{self, Op};
 
 pub mod codec;
+pub mod compat;
 mod engine;
 pub mod files;
 pub mod hash;
@@ -29,6 +30,7 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     hash::OPERATIONS,
     leftover::OPERATIONS,
     codec::OPERATIONS,
+    compat::OPERATIONS,
     files::OPERATIONS,
     walk::OPERATIONS,
     net::OPERATIONS,

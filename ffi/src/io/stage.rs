@@ -55,10 +55,19 @@ impl Staging {
 
     /// As [`Staging::create`], leaving the folders named in `kept` where they are.
     pub fn create_beside(destination: &Path, kept: &[Vec<u8>]) -> Result<Staging> {
+        Staging::create_in(destination, |directory| remove_stale(directory, kept))
+    }
+
+    /// As [`Staging::create`], leaving every other folder where it is: whoever does not know which are kept.
+    pub fn create_alone(destination: &Path) -> Result<Staging> {
+        Staging::create_in(destination, |_| {})
+    }
+
+    fn create_in(destination: &Path, tidy: impl FnOnce(BorrowedFd<'_>)) -> Result<Staging> {
         let what = || format!("Cannot write to {}", quoted_path(destination));
         let directory =
             long_path::open_directory(destination).map_err(|errno| Error::io(what(), &errno.into()))?;
-        remove_stale(directory.as_fd(), kept);
+        tidy(directory.as_fd());
         loop {
             let name = fresh_name()?;
             match mkdirat(&directory, &name[..], Mode::RWXU) {
@@ -101,6 +110,17 @@ impl Staging {
     /// The directory that the staged paths are relative to.
     pub fn tree(&self) -> BorrowedFd<'_> {
         self.tree.as_fd()
+    }
+
+    /// The permission bits that a file has when nobody says otherwise: umask and the folder decide.
+    pub fn file_mode(&self) -> u32 {
+        let usual = self.kept_mode & 0o666;
+        if usual == 0 { 0o600 } else { usual }
+    }
+
+    /// The same for a directory.
+    pub fn directory_mode(&self) -> u32 {
+        if self.kept_mode & 0o777 == 0 { 0o700 } else { self.kept_mode & 0o777 }
     }
 
     /// Begins the records of what is verified, where the system can have them; once.

@@ -8,7 +8,14 @@ import {
   type ValueType,
   wholeNumber,
 } from "../../config/values.ts";
-import { HUB_FLAG, RECONNECT_FLAG, REMEMBER_FLAG, TRANSPORT_FLAG, VERIFY_FLAG } from "../common_flags.ts";
+import {
+  HUB_FLAG,
+  RECONNECT_FLAG,
+  REMEMBER_FLAG,
+  TRANSIT_RELAY_FLAG,
+  TRANSPORT_FLAG,
+  VERIFY_FLAG,
+} from "../common_flags.ts";
 import { any, command, list, maybe, option, toggle } from "../definition.ts";
 
 const CODE_FROM_ENVIRONMENT =
@@ -118,6 +125,14 @@ export const SEND = command({
       help: "zstd level from 1 (fast) to 19 (small).",
       config: "compressionLevel",
     }),
+    compat: toggle({
+      group: "Other people's clients",
+      help:
+        "Send one file, folder or text to a magic-wormhole client (wormhole receive), through their public mailbox " +
+        "server or --hub. One connection at their speed; nothing is kept of what ends early; symbolic links are left out.",
+      conflicts: ["exclude", "ignore-files", "checksum", "receivers", "name", "to", "remember"],
+    }),
+    transitRelay: TRANSIT_RELAY_FLAG,
   },
   examples: [
     { line: "wormhole send holiday.mp4", help: "Send a file" },
@@ -133,6 +148,7 @@ export const SEND = command({
     },
     { line: "wormhole send --receivers 3 slides.pdf", help: "Send to three people, each with a code" },
     { line: "wormhole send --receivers any --words 3 slides.pdf", help: "Send to whoever has the code" },
+    { line: "wormhole send --compat notes.txt", help: "Send to a magic-wormhole client" },
     { line: "wormhole send --words 4 --verify secrets.kdbx", help: "Send something precious" },
   ],
 });
@@ -213,6 +229,14 @@ export const RECV = command({
       help: "Give up when the sender is not found after TIME.",
     }),
     reconnect: RECONNECT_FLAG,
+    compat: toggle({
+      group: "Other people's clients",
+      help:
+        "The code is of a magic-wormhole client (wormhole send): receive its file, folder or text, through their " +
+        "public mailbox server or --hub. One connection at their speed; nothing is kept of what ends early.",
+      conflicts: ["only", "checksum", "peer", "keep-chunks", "from", "remember"],
+    }),
+    transitRelay: TRANSIT_RELAY_FLAG,
   },
   examples: [
     { line: "wormhole recv", help: "Type the code at a prompt" },
@@ -220,6 +244,7 @@ export const RECV = command({
     { line: "wormhole recv --from desk", help: "Receive from a machine that is known, without a code" },
     { line: "wormhole recv --yes --rename -o inbox 7-guitarist-zulu", help: "Receive from a script" },
     { line: "wormhole recv --only '*.jpg' 7-guitarist-zulu", help: "Take a part of what is offered" },
+    { line: "wormhole recv --compat 7-guitarist-zulu", help: "Receive from a magic-wormhole client" },
     { line: "wormhole recv --stdout 7-guitarist-zulu | tar x", help: "Receive into a pipe" },
   ],
 });

@@ -20,6 +20,13 @@ import { AGENT, confirmVerifier, finish, finishing, peerEvent, ProgressShow } fr
  */
 export async function run(context: Context<RecvArgs>): Promise<void> {
   const { args, output, log } = context;
+  if (args.compat) {
+    const { runCompat } = await import("./recv_compat.ts");
+    return await runCompat(context);
+  }
+  if (args.transitRelay !== undefined) {
+    throw new WormholeError("USAGE", "Cannot use --transit-relay: it is for --compat");
+  }
   const known = args.from === undefined ? undefined : await knownSender(args.from, context);
   if (args.stdout) {
     const { receiveToStdout } = await import("../receive_to_stdout.ts");
@@ -113,18 +120,19 @@ async function knownSender(from: string, context: Context<RecvArgs>): Promise<Pe
   return peer;
 }
 
-function assertCanAsk({ terminal }: Context<RecvArgs>): void {
+/** Fails where nobody can be asked for the code. @throws {WormholeError} USAGE. */
+export function assertCanAsk({ terminal }: Context<RecvArgs>): void {
   if (terminal.interactive) return;
   throw new WormholeError("USAGE", "Cannot receive: give the code that send shows, or set WORMHOLE_CODE");
 }
 
 /** Asks for the code; Tab completes its words. */
-async function askCode({ terminal, signal }: Context<RecvArgs>): Promise<string> {
+export async function askCode({ terminal, signal }: Context<RecvArgs>): Promise<string> {
   return await askLine("Code:", { terminal, signal, complete: completeCode(completeWord) });
 }
 
 /** Shows the offer and lets the person, or the flags, decide. */
-async function decide(
+export async function decide(
   offer: Offer,
   context: Context<RecvArgs>,
   { gone, mayPlace }: { gone: AbortSignal; mayPlace: boolean },
@@ -175,8 +183,8 @@ function textBytes({ text = "" }: Offer): number {
   return new TextEncoder().encode(text).length;
 }
 
-/** Checks the folder before the code is used up. */
-async function folder(path: string): Promise<string> {
+/** Gives the real path of the folder, which is checked the code is used up. */
+export async function folder(path: string): Promise<string> {
   const info = await Deno.stat(path).catch((cause) => {
     const [code, state] = cause instanceof Deno.errors.PermissionDenied
       ? ["PERMISSION_DENIED", "permission denied"] as const

@@ -17,6 +17,13 @@ import { AGENT, confirmVerifier, finish, finishing, peerEvent, ProgressShow } fr
  */
 export async function run(context: Context<SendArgs>): Promise<void> {
   const { args, output } = context;
+  if (args.compat) {
+    const { runCompat } = await import("./send_compat.ts");
+    return await runCompat(context);
+  }
+  if (args.transitRelay !== undefined) {
+    throw new WormholeError("USAGE", "Cannot use --transit-relay: it is for --compat");
+  }
   if (args.receivers !== undefined) {
     const { runMany } = await import("./send_many.ts");
     return await runMany(context, args.receivers);
