@@ -41,7 +41,7 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
   CONFIG_INVALID: { exit: 2, advice: "Correct the value; wormhole config path says where the file is." },
   USAGE: { exit: 2, advice: "Run wormhole help to see what there is." },
   INTERRUPTED: { exit: 130, advice: "Start the command again when you like." },
-  NOT_FOUND: { exit: 6, advice: "Check the spelling of the path." },
+  NOT_FOUND: { exit: 6, advice: "Check the spelling." },
   ALREADY_EXISTS: { exit: 6, advice: "Choose another name, or remove what is there." },
   PERMISSION_DENIED: { exit: 6, advice: "Change the permissions, or choose a folder that is yours." },
   NO_SPACE: { exit: 6, advice: "Free some space, or receive into another disk with --output." },
