@@ -103,7 +103,9 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
   CODE_USED: { exit: 3, advice: "A code works once: let the sender make a new one." },
   CODE_NOT_FOUND: {
     exit: 3,
-    advice: "Check the number, that the sender still waits, and that both use the same network or --hub.",
+    advice:
+      "Check the number, that the sender still waits, and that both use the same network or --hub; a code of a " +
+      "magic-wormhole client needs --compat.",
   },
   CODE_CROWDED: { exit: 3, advice: "Somebody else tried this code: let the sender make a new one." },
   HUB_UNREACHABLE: {

@@ -7,11 +7,11 @@ import { decodeMessage, transitMessage } from "../../src/compat/messages.ts";
 import { hear, openSource, push } from "../../src/native/compat.ts";
 import { NativeQueue } from "../../src/native/queue.ts";
 import { formatCode, nativeCrypto } from "../../src/pairing/mod.ts";
-import { assertFailed, run, Sandbox, start } from "./harness.ts";
+import { assertFailed, run, Sandbox, start, startHub } from "./harness.ts";
 import {
   HAVE_MAGIC_WORMHOLE,
   HAVE_TRANSIT_RELAY,
-  type Peer,
+  Peer,
   startTheirRelay,
   startTheirServer,
   type TheirServer,
@@ -242,6 +242,39 @@ test("two of ours meet through their mailbox server", async (place) => {
   const received = await run(args, { person });
   assertEquals([received.code, (await ours.ending()).code], [0, 0], received.stderr + ours.stderr);
   assertEquals(await Deno.readFile(`${into}/x`), noise(3_000_000));
+});
+
+test("our hub introduces their clients to ours, and to each other", async ({ sandbox, server }) => {
+  await using hub = await startHub(sandbox);
+  const ours: Place = { sandbox, server: { ...server, url: hub.url } };
+  const through = (args: readonly string[], cwd?: string) =>
+    new Peer("wormhole", ["--relay-url", hub.url, "--transit-helper", "tcp:127.0.0.1:1", ...args], {
+      cwd: cwd ?? sandbox.dir,
+    });
+  const path = await sandbox.file("from/x", "by our hub");
+  {
+    await using theirs = through(["send", "--hide-progress", path]);
+    const { ours: received, into } = await receive(ours, theirs);
+    assertEquals([received.code, await theirs.ending()], [0, 0], received.stderr + theirs.said);
+    assertEquals(await Deno.readTextFile(`${into}/x`), "by our hub");
+  }
+  {
+    const { ours: sending, code } = await offer(ours, [path]);
+    await using _sending = sending;
+    const cwd = await sandbox.folder("theirs");
+    await using theirs = through(["receive", "--accept-file", "--hide-progress", code], cwd);
+    assertEquals(
+      [await theirs.ending(), (await sending.ending()).code],
+      [0, 0],
+      theirs.said + sending.stderr,
+    );
+  }
+  const cwd = await sandbox.folder("others");
+  await using sending = through(["send", "--hide-progress", path]);
+  const [, code] = await sending.says(CODE);
+  await using receiving = through(["receive", "--accept-file", "--hide-progress", code!], cwd);
+  assertEquals([await receiving.ending(), await sending.ending()], [0, 0], receiving.said + sending.said);
+  assertEquals(await Deno.readTextFile(`${cwd}/x`), "by our hub");
 });
 
 test("their relay carries a file where no direct connection can be", async (place) => {
