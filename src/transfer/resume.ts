@@ -6,7 +6,8 @@
 import { sameBytes } from "../base/bytes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError } from "../base/errors.ts";
-import { encodeVersionedPage, RECORD_BYTES } from "../native/leftover.ts";
+import { cleanLeftover, encodeVersionedPage, RECORD_BYTES } from "../native/leftover.ts";
+import type { NativeQueue } from "../native/queue.ts";
 import type { NativeReceive } from "../native/receive.ts";
 import type { Journal, UnfinishedTransfer } from "../store/mod.ts";
 import type { Columns } from "../wire/mod.ts";
@@ -14,6 +15,7 @@ import type { Columns } from "../wire/mod.ts";
 /** What a transfer is journaled under. */
 export interface ResumeOptions {
   readonly journal: Journal;
+  readonly queue: NativeQueue;
   /** 32 bytes: the sender's machine key. */
   readonly peer: Uint8Array;
   /** Folder that is received into, bytes of the system. */
@@ -179,15 +181,30 @@ export class ResumeLog {
   async failed(error: unknown): Promise<number> {
     await this.#syncing;
     const { journal } = this.#options;
-    // What was taken over may be all there is, when the connection was lost before anything else came.
-    const bytes = Math.max(this.#bytesDone, this.#bytesTaken);
-    const keep = bytes > 0 && !this.#isBroken && !isWormholeError(error, ...UNTRUSTED);
-    if (!keep) this.#write(() => journal.end(this.#id));
-    else await this.#dropSpent();
+    const keep = !this.#isBroken && !isWormholeError(error, ...UNTRUSTED);
+    if (keep) await this.#dropSpent();
     const last = await this.#engine.close({ keep });
-    if (!keep) return 0;
-    this.#write(() => journal.addVerified(this.#id, new Uint8Array(last), bytes));
-    return bytes;
+    // What was taken over may be all there is, when the connection was lost before anything else came; and what came may
+    // be newer than the last report.
+    const bytes = Math.max(this.#bytesDone, this.#bytesTaken) + bytesOf(last);
+    if (keep && bytes > 0) {
+      this.#write(() => journal.addVerified(this.#id, new Uint8Array(last), bytes));
+      return bytes;
+    }
+    this.#write(() => journal.end(this.#id));
+    if (keep) await this.#clean();
+    return 0;
+  }
+
+  /** Removes the staging folder, in which there is nothing. */
+  async #clean(): Promise<void> {
+    const { queue, destination } = this.#options;
+    try {
+      await cleanLeftover(queue, { destination, staging: this.#engine.staging });
+    } catch (error) {
+      // Why the transfer failed says more; the next one into that folder removes it.
+      if (!isWormholeError(error)) throw error;
+    }
   }
 
   /** Forgets leftovers of which everything was taken over, so that one connection lost after the other leaves only one. */

@@ -398,10 +398,11 @@ class Work implements AsyncDisposable {
 
   /** A stream cannot be read again from its middle. */
   #resumeOptions({ kind, roots, totals, counting }: Offer): ResumeOptions | undefined {
-    const { journal, connection, clock } = this.#options;
+    const { journal, queue, connection, clock } = this.#options;
     if (journal === undefined || kind !== "files") return undefined;
     return {
       journal,
+      queue,
       peer: connection.peerKey,
       destination: this.#destination,
       title: roots.slice(0, MAX_TITLE_NAMES).map(({ name }) => name).join(", "),

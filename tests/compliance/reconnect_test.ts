@@ -279,8 +279,8 @@ scene("a source that changed while the connection was away arrives as it is now"
 
 scene("a source that is gone after a loss ends both sides at once, with its own error", async (scene) => {
   const { sandbox, pair, into } = scene;
-  const path = await sandbox.file("from/big", noise(16 * MIB));
-  pair.proxy.after(8 * MIB, () => pair.proxy.cut());
+  const path = await sandbox.file("from/big", noise(64 * MIB));
+  pair.proxy.after(40 * MIB, () => pair.proxy.cut());
   const { results } = await both(scene, path, {
     send: {
       reopen: async () => {
@@ -390,8 +390,8 @@ scene("with no time to reconnect a loss is the end, as ever", async (scene) => {
 
 scene("Ctrl-C while the connection is away ends at once, and says how to go on", async (scene) => {
   const { sandbox, pair } = scene;
-  const path = await sandbox.file("from/big", noise(16 * MIB));
-  pair.proxy.after(8 * MIB, () => {
+  const path = await sandbox.file("from/big", noise(64 * MIB));
+  pair.proxy.after(40 * MIB, () => {
     pair.proxy.cut();
     pair.proxy.state = "refusing";
   });
