@@ -341,9 +341,9 @@ class Work implements AsyncDisposable {
     }
     // What is replaced may be the same already, and then needs no room.
     if (offer.counting || existing === "skip" || (taken !== undefined && existing === "overwrite")) return;
-    const available = await this.#space();
+    const available = Number(await this.#space());
     const needed = roomFor(offer.totals);
-    if (Number(available) + this.#keptBytes(offer) >= needed) return;
+    if (available >= needed || available + this.#keptBytes(offer) >= needed) return;
     throw new WormholeError(
       "NO_SPACE",
       `Cannot receive into "${printable(this.#options.destination)}": not enough space, ${
