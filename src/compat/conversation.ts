@@ -1,6 +1,7 @@
 import { isWormholeError, WormholeError } from "../base/errors.ts";
-import { type Code, formatCode, type Mood, type PairingCrypto, type Spake2 } from "../pairing/mod.ts";
+import { type Code, formatCode, type Mood, type PairingCrypto } from "../pairing/mod.ts";
 import type { Mailbox, MailboxMessage } from "../pairing/mod.ts";
+import { finishPake } from "../pairing/finish_pake.ts";
 import { phaseKey } from "../pairing/phase_key.ts";
 import { decodePake, encodePake } from "../pairing/phases.ts";
 import { COMPAT_APP_ID } from "./meeting.ts";
@@ -85,7 +86,7 @@ class Exchange implements Conversation {
     mailbox.add("pake", encodePake(spake.message));
     const theirs = await this.#phase("pake", signal);
     onPeer?.();
-    this.#key = this.#finish(spake, decodePake(theirs.body));
+    this.#key = finishPake(spake, { message: decodePake(theirs.body), wrong: () => this.#wrong() });
     await mailbox.release?.({ signal });
     await this.#add("version", encodeMessage({ app_versions: {} }));
     decodeMessage(await this.#open(await this.#soon("version")));
@@ -104,18 +105,6 @@ class Exchange implements Conversation {
     const phase = String(this.#received++);
     const message = await (patient ? this.#phase(phase, this.#options.signal) : this.#soon(phase));
     return decodeMessage(await this.#open(message));
-  }
-
-  #finish(spake: Spake2, message: Uint8Array): Uint8Array {
-    // A server that sends our own message back would otherwise be taken for the peer.
-    if (message.toHex() === spake.message.toHex()) throw this.#wrong();
-    try {
-      return spake.finish(message);
-    } catch (cause) {
-      throw new WormholeError("PROTOCOL", "Cannot pair: the other side's first message is malformed", {
-        cause,
-      });
-    }
   }
 
   async #soon(phase: string): Promise<MailboxMessage> {

@@ -26,6 +26,7 @@ import {
   parseTransit,
   type PeerPlaces,
 } from "./messages.ts";
+import { NOTHING } from "./outcome.ts";
 
 /** What a folder may have beyond what its sender counted: it says so itself that it estimates. */
 const SLACK_BYTES = 1024 * 1024;
@@ -243,19 +244,6 @@ class Receiving {
     });
   }
 }
-
-const NOTHING = {
-  files: 0,
-  directories: 0,
-  symlinks: 0,
-  bytes: 0,
-  bytesFound: 0,
-  bytesWire: 0,
-  skipped: 0,
-  failed: [],
-  failedCount: 0,
-  durationMs: 0,
-} as const;
 
 function refused(): WormholeError {
   return new WormholeError("REFUSED", "Cannot receive: the offer was declined here");

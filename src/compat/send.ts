@@ -25,6 +25,7 @@ import {
   parseTransit,
   type PeerPlaces,
 } from "./messages.ts";
+import { NOTHING } from "./outcome.ts";
 
 /** Longest text that is sent: in one message, and mailbox servers bound those. */
 const MAX_TEXT_BYTES = 16 * 1024;
@@ -255,16 +256,3 @@ function unconfirmed(cause: WormholeError): WormholeError {
     { cause },
   );
 }
-
-const NOTHING = {
-  files: 0,
-  directories: 0,
-  symlinks: 0,
-  bytes: 0,
-  bytesFound: 0,
-  bytesWire: 0,
-  skipped: 0,
-  failed: [],
-  failedCount: 0,
-  durationMs: 0,
-} as const;

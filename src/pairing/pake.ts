@@ -1,6 +1,7 @@
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { type Code, formatCode } from "./code.ts";
-import type { PairingCrypto, Spake2 } from "./crypto.ts";
+import type { PairingCrypto } from "./crypto.ts";
+import { finishPake } from "./finish_pake.ts";
 import type { Mailbox, MailboxMessage, Mood } from "./mailbox_client.ts";
 import {
   decodeConfirmation,
@@ -104,7 +105,7 @@ class Exchange {
     this.#mailbox.add("pake", encodePake(spake.message));
     const pakeMessage = await this.#phase("pake", this.#options.signal);
     onPeer?.();
-    const key = this.#finish(spake, decodePake(pakeMessage.body));
+    const key = finishPake(spake, { message: decodePake(pakeMessage.body), wrong: () => this.#wrong() });
     // With our `version` the other side can tell whether its guess was right, whatever it says then.
     using guess = await this.#options.guesses?.enter({ signal: this.#options.signal });
     // Sent before the peer's is looked at: so a wrong guess is known to both sides.
@@ -139,18 +140,6 @@ class Exchange {
     const message = await this.#phase("0", this.#options.signal);
     if (decodeConfirmation(await this.#open(key, message))) return;
     throw new WormholeError("REFUSED", "Cannot go on: the other side did not confirm the verifier");
-  }
-
-  #finish(spake: Spake2, message: Uint8Array): Uint8Array {
-    // A server that sends our own message back would otherwise be taken for the peer.
-    if (message.toHex() === spake.message.toHex()) throw this.#wrong();
-    try {
-      return spake.finish(message);
-    } catch (cause) {
-      throw new WormholeError("PROTOCOL", "Cannot pair: the other side's first message is malformed", {
-        cause,
-      });
-    }
   }
 
   /** Waits for the peer's next step with the deadline for answers. */

@@ -6,33 +6,14 @@ import { CHUNK_BYTES, type Message, type MessageOf, packRanges, readRequest } fr
 import type { HeldEntry, PlacedEntry } from "./dedup/questions.ts";
 import { Getter, type GetterAction, type GetterEvent, MAX_OUTSTANDING } from "./getter.ts";
 import type { CommonAction } from "./machine.ts";
-import { helloOf, offerOf, pageOf, Script } from "./testing.ts";
+import { EXPECTED, helloOf, offerOf, pageOf, REPORT as QUIET, Script } from "./testing.ts";
 
 type GetterScript = Script<GetterEvent, GetterAction>;
 
 const NONE = new Uint8Array();
 const SIZE = 200_000;
-const EXPECTED: ExpectResult = {
-  requested: NONE,
-  ranges: NONE,
-  resumed: 0,
-  held: NONE,
-  kept: NONE,
-  skipped: 0,
-  complete: 0,
-  failed: [],
-};
-const REPORT: ReceiveReport = {
-  bytes: 0,
-  bytes_wire: 0,
-  streams: [],
-  links: [],
-  files_done: 0,
-  failed: [],
-  verified: NONE,
-  outstanding: 1,
-  ended: false,
-};
+/** Something that was asked for is still to come. */
+const REPORT: ReceiveReport = { ...QUIET, outstanding: 1 };
 
 /** A getter that has read a page of so many files, all of them held. */
 function holding(

@@ -1,36 +1,15 @@
 import { WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { assertEquals, assertTrue } from "../base/testing.ts";
-import type { CommitResult, ExpectResult, ReceiveReport } from "../native/receive.ts";
+import type { CommitResult, ExpectResult } from "../native/receive.ts";
 import { type Message, type MessageOf, readAcknowledgement, writeRequest } from "../wire/mod.ts";
 import type { HeldEntry } from "./dedup/questions.ts";
 import { Getter, type GetterAction, type GetterEvent, MAX_OUTSTANDING, PAGE_WINDOW } from "./getter.ts";
 import type { CommonAction } from "./machine.ts";
-import { helloOf, offerOf, pageOf, Script } from "./testing.ts";
+import { EXPECTED, helloOf, offerOf, pageOf, REPORT, Script } from "./testing.ts";
 
 type GetterScript = Script<GetterEvent, GetterAction>;
 
-const EXPECTED: ExpectResult = {
-  requested: new Uint8Array(),
-  ranges: new Uint8Array(),
-  resumed: 0,
-  held: new Uint8Array(),
-  kept: new Uint8Array(),
-  skipped: 0,
-  complete: 0,
-  failed: [],
-};
-const REPORT: ReceiveReport = {
-  bytes: 0,
-  bytes_wire: 0,
-  streams: [],
-  links: [],
-  files_done: 0,
-  failed: [],
-  verified: new Uint8Array(),
-  outstanding: 0,
-  ended: false,
-};
 const COMMITTED: CommitResult = { files: 1, directories: 0, symlinks: 0, failed: [], total_failed: 0 };
 
 function deciding(offer = offerOf()): GetterScript {

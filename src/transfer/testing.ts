@@ -3,6 +3,7 @@ import type { ErrorCode } from "../base/errors.ts";
 import { WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { assertEquals, assertTrue } from "../base/testing.ts";
+import type { ExpectResult, ReceiveReport } from "../native/receive.ts";
 import { type Columns, type Entry, type Message, type MessageOf, writeColumns } from "../wire/mod.ts";
 import { makeHello } from "./handshake.ts";
 import type { CommonAction, CommonEvent, TransferMachine } from "./machine.ts";
@@ -116,3 +117,30 @@ export function pageOf(
 ): MessageOf<"manifest_page"> {
   return { type: "manifest_page", page, ...columnsOf(sketches, options) };
 }
+
+const NONE = new Uint8Array();
+
+/** What an engine says that asks for nothing of a page. */
+export const EXPECTED: ExpectResult = {
+  requested: NONE,
+  ranges: NONE,
+  resumed: 0,
+  held: NONE,
+  kept: NONE,
+  skipped: 0,
+  complete: 0,
+  failed: [],
+};
+
+/** A report in which nothing has happened. */
+export const REPORT: ReceiveReport = {
+  bytes: 0,
+  bytes_wire: 0,
+  streams: [],
+  links: [],
+  files_done: 0,
+  failed: [],
+  verified: NONE,
+  outstanding: 0,
+  ended: false,
+};
