@@ -139,9 +139,8 @@ Deno.test("a network whose maker is killed leaves nothing behind", async () => {
     const lab = await Lab.open();
     if (typeof lab === "string") { console.log("none"); Deno.exit(); }
     const host = await lab.site("host", { nat: "symmetric" });
-    const [program, ...args] = [...host.prefix, "sleep", "1000"];
+    const [program, ...args] = [...host.prefix, "sh", "-c", "echo made; exec sleep 1000"];
     new Deno.Command(program, { args }).spawn();
-    console.log("made");
     setInterval(() => {}, 1000);`;
   const args = ["eval", "--no-lock", code];
   const maker = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "piped" }).spawn();
