@@ -93,6 +93,8 @@ export interface ConnectionStats {
   deliveryRate?: number;
   /** Times that QUIC took a loss for congestion. */
   congestionEvents?: number;
+  /** IP address of this end where the link cannot do without it: TCP's. */
+  local?: string;
 }
 
 /**
@@ -221,6 +223,7 @@ export async function connectionStats(
     cwnd_bytes: number | null;
     delivery_rate: number | null;
     congestion_events: number | null;
+    local: string | null;
   }>("net.stats", { connection });
   return {
     rttUs: stats.rtt_us ?? undefined,
@@ -232,6 +235,7 @@ export async function connectionStats(
     cwndBytes: stats.cwnd_bytes ?? undefined,
     deliveryRate: stats.delivery_rate ?? undefined,
     congestionEvents: stats.congestion_events ?? undefined,
+    local: stats.local ?? undefined,
   };
 }
 

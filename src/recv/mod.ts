@@ -260,12 +260,13 @@ function byName(
 
 function common(
   { agent, transport, forceTcp, onEvent }: RecvOptions,
-  { queue, identity, crypto }: Machine,
+  { queue, identity, crypto, lan }: Machine,
 ) {
   return {
     queue,
     identity,
     crypto,
+    lan,
     agent,
     transports: allowedTransports({ choice: transport, forceTcp }),
     ...onEvent && { onEvent: (event: SessionEvent) => onEvent(event) },

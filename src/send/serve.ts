@@ -169,6 +169,7 @@ async function host(
     queue,
     identity,
     crypto,
+    lan,
     agent: options.agent,
     transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
     ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },

@@ -52,7 +52,7 @@ export async function hostAcquainted(
   acquaint: (own: OwnSide) => Promise<Acquainted>,
 ): Promise<PeerConnection> {
   const { queue, identity, transports, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
-  const { onEvent, clock, signal } = options;
+  const { lan, crypto: tools, onEvent, clock, signal } = options;
   // Both take a moment, and neither needs the other.
   const opening = Endpoint.open(queue, { seed: identity.seed, transports, port, signal });
   opening.catch(() => {}); // Its failure is met below, after the meeting is there to be disposed.
@@ -76,6 +76,7 @@ export async function hostAcquainted(
       remote: link.remote,
       dial: (hint: Hint, { signal }) => endpoint.dial(hint, { peerKey, signal }),
       addresses: () => machineAddresses(queue),
+      ...lan && { seek: { lan, crypto: tools, port: async () => (await endpoint.hints())[0]?.port } },
       nextLink,
       ...clock && { clock },
     });

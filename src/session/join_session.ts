@@ -63,7 +63,7 @@ export async function joinAcquainted(
   acquaint: (own: OwnSide & { readonly twin: Uint8Array }) => Promise<Acquainted>,
 ): Promise<PeerConnection> {
   const { queue, identity, transports, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
-  const { onEvent, clock = systemClock, signal } = options;
+  const { lan, crypto: tools, onEvent, clock = systemClock, signal } = options;
   const open = (seed: Uint8Array) => Endpoint.open(queue, { seed, transports, port, signal });
   let opening = open(identity.seed);
   opening.catch(() => {}); // Its failure is met below, after the meeting is there to be disposed.
@@ -98,6 +98,7 @@ export async function joinAcquainted(
       remote: link.remote,
       dial,
       addresses: () => machineAddresses(queue),
+      ...lan && { seek: { lan, crypto: tools, port: async () => (await endpoint.hints())[0]?.port } },
       nextLink,
       clock,
     });

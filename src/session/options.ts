@@ -4,6 +4,7 @@ import type { NativeQueue } from "../native/queue.ts";
 import type { Code } from "../pairing/code.ts";
 import type { PairingCrypto } from "../pairing/crypto.ts";
 import type { GuessGate } from "../pairing/guesses.ts";
+import type { LanDiscovery } from "../pairing/lan.ts";
 import type { Mailbox } from "../pairing/mailbox_client.ts";
 import type { TransportKind } from "../transport/connection.ts";
 import type { DialTransport } from "../transport/hints.ts";
@@ -51,6 +52,8 @@ export interface SessionOptions {
   readonly queue: NativeQueue;
   readonly identity: Identity;
   readonly crypto: PairingCrypto;
+  /** This network, to find the other machine on it again when both have other addresses; left out: it is not looked at. */
+  readonly lan?: LanDiscovery;
   /** Transports to use; `allowedTransports` of the config. */
   readonly transports: readonly DialTransport[];
   /** Port to listen on; 0 or none takes a free one. */

@@ -5,6 +5,8 @@
 import { type Clock, systemClock, type Timer } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
 import type { PeerConnection, Renewal, TransportKind } from "../transport/connection.ts";
+import { Arrivals } from "./arrivals.ts";
+import { addressSets, hasLeft } from "./network_watch.ts";
 import { ATTEMPT_MS, type PlanAction, type PlanEvent, ReconnectPlan } from "./reconnect_plan.ts";
 import { withDeadline } from "./deadline.ts";
 
@@ -34,9 +36,6 @@ export interface AcrossLinksOptions<T> {
 /** Failures that are the link's, so that another link may do better. */
 const LINK_CODES: readonly ErrorCode[] = ["CONNECTION_LOST", "PEER_FROZEN", "TIMEOUT", "CONNECT_FAILED"];
 
-/** How often this machine's addresses are looked at while there is no link, in ms. */
-const LOOK_MS = 1000;
-
 /**
  * Runs `run` over one link after the other until it ends by itself, or no link comes in time.
  *
@@ -51,7 +50,7 @@ export async function acrossLinks<T>(options: AcrossLinksOptions<T>): Promise<T>
   await using arrivals = new Arrivals(renewal);
   let link = connection;
   for (;;) {
-    const used = await use(link, arrivals, options);
+    const used = await use(link, { ...options, arrivals, renewal, clock });
     if ("value" in used) return used.value;
     options.onLost?.(used.error);
     arrivals.isLost = true;
@@ -79,79 +78,49 @@ interface Lost {
   readonly next?: PeerConnection;
 }
 
-/** Uses one link to its end, or until the other machine comes over another one: it knows earlier that this one is dead. */
+/**
+ * Uses one link to its end, or until this machine has left its network, or the other machine comes over another link: it
+ * knows earlier that this one is dead.
+ */
 async function use<T>(
   link: PeerConnection,
-  arrivals: Arrivals,
-  { run, signal }: AcrossLinksOptions<T>,
+  { run, arrivals, renewal, clock, signal }: AcrossLinksOptions<T> & {
+    arrivals: Arrivals;
+    renewal: Renewal;
+    clock: Clock;
+  },
 ): Promise<{ value: T } | Lost> {
   let moved = false;
+  let isGivenUp = false;
   let next: PeerConnection | undefined;
-  using _ = arrivals.expect((arrived) => {
-    next = arrived;
+  const giveUp = () => {
+    isGivenUp = true;
     // Whatever uses it notices.
     link.close("CONNECTION_LOST").catch(() => {});
+  };
+  using _ = arrivals.expect((arrived) => {
+    next = arrived;
+    giveUp();
   });
+  const used = new AbortController();
+  const watch = { addresses: () => renewal.addresses(), clock, signal: used.signal };
+  const watching = hasLeft(link, watch).then((left) => left && giveUp());
   try {
     const value = await run(link, () => void (moved = true));
     await next?.close();
     return { value };
   } catch (error) {
     const isLost = isWormholeError(error, ...LINK_CODES) ||
-      (next !== undefined && isWormholeError(error, "CLOSED"));
+      (isGivenUp && isWormholeError(error, "CLOSED"));
     if (isLost && !signal?.aborted) return { error, moved, ...next && { next } };
     await next?.close().catch(() => {}); // Nobody uses it.
     throw error;
   } finally {
-    // This closes the link alone; the session ends when the caller disposes of the first one.
-    await link.close().catch(() => {});
-  }
-}
-
-/** Keeps waiting for the other machine to come, whatever else goes on, so that none of its links is missed. */
-class Arrivals implements AsyncDisposable {
-  isLost = false;
-  readonly #stop = new AbortController();
-  readonly #waiting: Promise<void>;
-  #ready: PeerConnection | undefined;
-  #expected: ((connection: PeerConnection) => void) | undefined;
-
-  constructor(renewal: Renewal) {
-    this.#waiting = this.#wait(renewal);
-  }
-
-  /** Calls `take` with the next one, at once when it is there, until disposed of. */
-  expect(take: (connection: PeerConnection) => void): Disposable {
-    const ready = this.#ready;
-    this.#ready = undefined;
-    if (ready !== undefined) take(ready);
-    else this.#expected = take;
-    return { [Symbol.dispose]: () => void (this.#expected = undefined) };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new WormholeError("CLOSED", "Cannot wait for the other machine: the session is over"));
-    await this.#waiting;
-    await this.#ready?.close().catch(() => {}); // Nobody took it.
-  }
-
-  async #wait(renewal: Renewal): Promise<void> {
-    const { signal } = this.#stop;
-    try {
-      for (;;) {
-        const arrived = await renewal.arrival({ isLost: () => this.isLost, signal });
-        const take = this.#expected;
-        this.#expected = undefined;
-        if (take !== undefined) take(arrived);
-        else {
-          await this.#ready?.close().catch(() => {}); // The newer one is the one that counts.
-          this.#ready = arrived;
-        }
-      }
-    } catch (error) {
-      // When the endpoint has failed, dialling tells; without a wait nobody comes in.
-      if (!isWormholeError(error)) throw error;
-    }
+    used.abort();
+    await watching;
+    // This closes the link alone; the session ends when the caller disposes of the first one. A dead one takes its time.
+    const closing = link.close().catch(() => {});
+    if (!isGivenUp) await closing;
   }
 }
 
@@ -173,6 +142,7 @@ class Wait {
   #found: PeerConnection | undefined;
   #timer: Timer | undefined;
   #dialling: Promise<void> = Promise.resolve();
+  #attempt = new AbortController();
 
   constructor(options: WaitOptions) {
     this.#options = options;
@@ -185,7 +155,7 @@ class Wait {
     signal?.addEventListener("abort", abort, { once: true });
     if (signal?.aborted) abort();
     using _ = arrivals.expect((arrived) => this.#find(arrived));
-    const looking = this.#look();
+    const looking = Promise.all([this.#look(), this.#seek()]);
     try {
       this.#handle({ type: "lost", moved });
       await this.#ended.promise;
@@ -219,30 +189,34 @@ class Wait {
         return this.#options.onEvent?.({ type: "waiting", attempt, waitMs, leftMs });
       }
       case "try":
-        this.#dialling = this.#dial();
+        this.#attempt = new AbortController();
+        this.#dialling = Promise.all([this.#dialling, this.#dial(this.#attempt.signal)]).then(() => {});
         return;
+      case "abandon":
+        return this.#attempt.abort();
       case "give_up":
         return this.#ended.reject(GIVEN_UP);
     }
   }
 
-  async #dial(): Promise<void> {
+  async #dial(attempt: AbortSignal): Promise<void> {
     const { renewal, clock } = this.#options;
+    const ended = AbortSignal.any([this.#over.signal, attempt]);
     let link: PeerConnection;
     try {
       link = await withDeadline((signal) => renewal.dial({ signal }), {
         ms: ATTEMPT_MS,
         late: (cause) => new WormholeError("TIMEOUT", "Cannot reconnect: no answer", { cause }),
         clock,
-        signal: this.#over.signal,
+        signal: ended,
       });
     } catch (error) {
-      if (this.#over.signal.aborted) return;
+      if (ended.aborted) return;
       if (isWormholeError(error)) this.#handle({ type: "failed" });
       else this.#ended.reject(error);
       return;
     }
-    if (this.#over.signal.aborted) return await link.close().catch(() => {}); // It came too late.
+    if (ended.aborted) return await link.close().catch(() => {}); // It came too late.
     this.#find(link);
   }
 
@@ -257,16 +231,25 @@ class Wait {
   async #look(): Promise<void> {
     const { renewal, clock } = this.#options;
     const { signal } = this.#over;
-    let before: string | undefined;
+    let isFirst = true;
     try {
-      while (!signal.aborted) {
-        const now = (await renewal.addresses()).toSorted().join();
-        if (before !== undefined && now !== before) this.#handle({ type: "network_changed" });
-        before = now;
-        await clock.sleep(LOOK_MS, { signal });
+      for await (const _ of addressSets({ addresses: () => renewal.addresses(), clock, signal })) {
+        if (!isFirst) this.#handle({ type: "network_changed" });
+        isFirst = false;
       }
     } catch (error) {
       // Without a look the pauses are a little longer, no more.
+      if (!signal.aborted && !isWormholeError(error)) this.#ended.reject(error);
+    }
+  }
+
+  async #seek(): Promise<void> {
+    const { signal } = this.#over;
+    const onFound = () => this.#handle({ type: "found" });
+    try {
+      await this.#options.renewal.seek({ onFound, signal });
+    } catch (error) {
+      // There are other ways.
       if (!signal.aborted && !isWormholeError(error)) this.#ended.reject(error);
     }
   }

@@ -13,6 +13,8 @@ export type PlanEvent =
   | { readonly type: "connected" }
   /** This machine has other addresses than a moment ago. */
   | { readonly type: "network_changed" }
+  /** The peer is known to be elsewhere than where the last attempt looked. */
+  | { readonly type: "found" }
   /** The time that {@linkcode ReconnectPlan.deadline} told has come. */
   | { readonly type: "tick" };
 
@@ -21,6 +23,8 @@ export type PlanAction =
   /** Tell whoever watches: attempt `attempt`, from 1, begins in `waitMs`; `leftMs` until all is given up. */
   | { readonly type: "wait"; readonly attempt: number; readonly waitMs: number; readonly leftMs: number }
   | { readonly type: "try"; readonly attempt: number }
+  /** End the attempt that is under way; it gives no `failed`. */
+  | { readonly type: "abandon" }
   | { readonly type: "give_up" };
 
 /** How long one attempt may take, in ms: TCP repeats its first packet after 1, 3 and 7 s. */
@@ -32,6 +36,12 @@ export const ATTEMPT_MS = 8000;
  * 15 s, the handshake over a long path included.
  */
 export const MAX_PAUSE_MS = 6000;
+
+/**
+ * An attempt that began longer ago than this, in ms, is not waited for when the network has changed: what it sent is lost, and
+ * it repeats it ever more seldom.
+ */
+const STALE_MS = 1000;
 
 /** Pauses before the first attempt, so that both ends do not dial at the same instant, and before the second. */
 const FIRST_PAUSE_MS = 300;
@@ -53,6 +63,7 @@ export class ReconnectPlan {
   #attempt = 0;
   /** Attempts since the back-off began. */
   #rung = 0;
+  /** When the next attempt begins, or the last one began. */
   #triesAt = Infinity;
   #givesUpAt = Infinity;
 
@@ -89,13 +100,21 @@ export class ReconnectPlan {
         this.#state = "linked";
         return [];
       case "network_changed":
-        if (this.#state !== "waiting") return [];
-        this.#attempt--;
-        this.#rung = 0;
-        return this.#pause(now);
+        return this.#again(now, { staleMs: STALE_MS });
+      case "found":
+        return this.#again(now, { staleMs: 0 });
       case "tick":
         return this.#tick(now);
     }
+  }
+
+  /** Does not wait any longer, nor for an attempt that began `staleMs` ago or before. */
+  #again(now: number, { staleMs }: { staleMs: number }): PlanAction[] {
+    const isStale = this.#state === "trying" && now - this.#triesAt >= staleMs;
+    if (this.#state !== "waiting" && !isStale) return [];
+    if (this.#state === "waiting") this.#attempt--;
+    this.#rung = 0;
+    return [...isStale ? [{ type: "abandon" } as const] : [], ...this.#pause(now)];
   }
 
   #tick(now: number): PlanAction[] {
@@ -106,6 +125,7 @@ export class ReconnectPlan {
     }
     if (this.#state !== "waiting" || now < this.#triesAt) return [];
     this.#state = "trying";
+    this.#triesAt = now;
     return [{ type: "try", attempt: this.#attempt }];
   }
 

@@ -140,6 +140,28 @@ Deno.test("ReconnectPlan tries soon when this machine's network changes, and pau
   ]);
 });
 
+Deno.test("ReconnectPlan gives up an attempt of a second and more when the network changes, and tries anew", () => {
+  const plan = new ReconnectPlan({ limitMs: LIMIT_MS, random: () => 0.5 });
+  plan.handle({ type: "lost", moved: true }, 0);
+  plan.handle({ type: "tick" }, 150);
+  assertEquals(plan.handle({ type: "network_changed" }, 1149), []);
+  assertEquals(plan.handle({ type: "network_changed" }, 1150), [
+    { type: "abandon" },
+    { type: "wait", attempt: 2, waitMs: 150, leftMs: LIMIT_MS - 1150 },
+  ]);
+  assertEquals(plan.handle({ type: "tick" }, 1300), [{ type: "try", attempt: 2 }]);
+});
+
+Deno.test("ReconnectPlan tries anew at once when the peer is found elsewhere", () => {
+  const plan = new ReconnectPlan({ limitMs: LIMIT_MS, random: () => 0.5 });
+  plan.handle({ type: "lost", moved: true }, 0);
+  plan.handle({ type: "tick" }, 150);
+  assertEquals(plan.handle({ type: "found" }, 160), [
+    { type: "abandon" },
+    { type: "wait", attempt: 2, waitMs: 150, leftMs: LIMIT_MS - 160 },
+  ]);
+});
+
 Deno.test("ReconnectPlan does nothing while there is a link", () => {
   const plan = new ReconnectPlan({ limitMs: LIMIT_MS, random: () => 0 });
   assertEquals(plan.handle({ type: "tick" }, 5), []);

@@ -20,6 +20,8 @@ class Network implements Renewal {
   readonly clock = new SimulatedClock();
   readonly events: ReconnectEvent[] = [];
   lostAtArrival: boolean | undefined;
+  /** Tells that the peer was found on this network; only there while it is sought. */
+  found: (() => void) | undefined;
   #arrived = Promise.withResolvers<PeerConnection>();
 
   link(): PeerConnection {
@@ -53,6 +55,13 @@ class Network implements Renewal {
 
   addresses(): Promise<readonly string[]> {
     return Promise.resolve(this.own);
+  }
+
+  async seek({ onFound, signal }: { onFound: () => void; signal: AbortSignal }): Promise<void> {
+    this.found = onFound;
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    this.found = undefined;
   }
 
   /** Runs it with `uses`, one for each link. */
@@ -176,6 +185,58 @@ Deno.test("acrossLinks() dials soon after this machine got another address", asy
   network.dials = () => Promise.resolve(network.link());
   await network.clock.advance(1500);
   assertEquals(await running, "done");
+});
+
+Deno.test("acrossLinks() gives up a link whose own address this machine has no more", async () => {
+  const network = new Network();
+  network.dials = () => Promise.resolve(network.link());
+  const first = network.link() as PeerConnection & ScriptedLink;
+  first.stats = () =>
+    Promise.resolve({ rttMs: 1, bytesSent: 0, bytesReceived: 0, remote: first.remote, local: "192.0.2.9" });
+  const untilClosed = async () => {
+    while (!first.closed) await network.clock.sleep(10);
+    throw failure("CLOSED");
+  };
+  const running = network.run([untilClosed, works], { connection: first });
+  await network.clock.advance(20_000);
+  assertEquals([first.closed, network.dialled], [false, []]);
+  network.own = ["192.0.2.10"];
+  await network.clock.advance(1000);
+  assertEquals(await running, "done");
+  assertEquals(network.clock.pending, 0);
+});
+
+Deno.test("acrossLinks() does not wait for a dial in a network that is gone", async () => {
+  const network = new Network();
+  const running = network.run([dies(), works]);
+  const ends: unknown[] = [];
+  network.dials = (signal) =>
+    new Promise((_, reject) =>
+      signal.addEventListener("abort", () => {
+        ends.push(network.clock.monotonic());
+        reject(signal.reason);
+      })
+    );
+  await network.clock.advance(2000);
+  network.dials = () => Promise.resolve(network.link());
+  network.own = ["198.51.100.4"];
+  await network.clock.advance(600);
+  assertEquals(await running, "done");
+  assertEquals([ends.length, network.dialled.length], [1, 2]);
+  assertEquals(network.clock.pending, 0);
+});
+
+Deno.test("acrossLinks() dials soon after the other machine was found on this network", async () => {
+  const network = new Network();
+  const running = network.run([dies(), works], { random: () => 0.999, limitMs: 600_000 });
+  await network.clock.advance(60_000);
+  const tries = network.dialled.length;
+  while (network.dialled.length === tries) await network.clock.advance(100);
+  network.dials = () => Promise.resolve(network.link());
+  network.found!();
+  await network.clock.advance(300);
+  assertEquals(await running, "done");
+  assertEquals(network.found, undefined);
 });
 
 Deno.test("acrossLinks() takes the other machine's link while it waits, and stops dialling", async () => {

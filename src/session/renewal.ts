@@ -7,11 +7,14 @@ import { sameSecret } from "../base/bytes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import type { Link, PeerConnection, Renewal } from "../transport/connection.ts";
+import type { PairingCrypto } from "../pairing/crypto.ts";
+import type { LanDiscovery } from "../pairing/lan.ts";
 import { dialFirst } from "../transport/dial.ts";
 import { type Hint, hintText, orderHints } from "../transport/hints.ts";
 import { authenticated, type NextLink } from "./authenticated.ts";
 import { discard, type Door } from "./door.ts";
 import { decodeReconnect, encodeReconnect } from "./reconnect_frame.ts";
+import { type Role, seekOnLan } from "./seek_on_lan.ts";
 
 /** What either side needs to make links anew. */
 export interface RenewalOptions {
@@ -27,6 +30,13 @@ export interface RenewalOptions {
   readonly dial: (hint: Hint, options: { signal: AbortSignal }) => Promise<Link>;
   /** Gives this machine's own addresses. */
   readonly addresses: () => Promise<readonly string[]>;
+  /** Where to look for the other machine when both have other addresses; nowhere when left out. */
+  readonly seek?: {
+    readonly lan: LanDiscovery;
+    readonly crypto: Pick<PairingCrypto, "hkdf">;
+    /** Gives a port that this machine listens on; none where it does not. */
+    readonly port: () => Promise<number | undefined>;
+  };
   /** Gives how a new link comes to further ones. */
   readonly nextLink?: (first: Link) => NextLink | undefined;
   readonly clock?: Clock;
@@ -36,6 +46,9 @@ abstract class Renewing implements Renewal {
   protected readonly options: RenewalOptions;
   /** The number of the last link: issued by the receiver, taken by the sender. */
   protected last = 0;
+  protected abstract readonly role: Role;
+  /** Where the other machine was seen on this network since. */
+  #found: readonly string[] = [];
 
   constructor(options: RenewalOptions) {
     this.options = options;
@@ -46,6 +59,27 @@ abstract class Renewing implements Renewal {
 
   addresses(): Promise<readonly string[]> {
     return this.options.addresses();
+  }
+
+  async seek({ onFound, signal }: { onFound: () => void; signal: AbortSignal }): Promise<void> {
+    const { seek, secret, addresses, clock = systemClock } = this.options;
+    const port = await seek?.port();
+    if (seek === undefined || port === undefined) return;
+    const { role } = this;
+    await seekOnLan({
+      ...seek,
+      port,
+      secret,
+      role,
+      addresses,
+      onFound: (hosts) => {
+        const isNew = hosts.some((host) => !this.#found.includes(host));
+        this.#found = hosts;
+        if (isNew) onFound();
+      },
+      clock,
+      signal,
+    });
   }
 
   /** Dials everything that the other machine may be at. */
@@ -67,18 +101,21 @@ abstract class Renewing implements Renewal {
     return authenticated(link, this.options.peerKey, { renewal: this, ...nextLink && { nextLink } });
   }
 
-  /** The hints, best first for the network that this machine is in now, then the address that the first link had. */
+  /** Where it was found, the hints, best first for the network that this machine is in now, and where the first link went. */
   #hints(own: readonly string[]): Hint[] {
     const { hints, remote } = this.options;
     const host = remote.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-    const seen = isIP(host) === 0 ? [] : hints.map((hint) => ({ ...hint, host }));
-    const all = [...orderHints(hints, own), ...seen];
+    const at = (hosts: readonly string[]) =>
+      hosts.flatMap((host) => hints.map((hint) => ({ ...hint, host })));
+    const all = [...at(this.#found), ...orderHints(hints, own), ...at(isIP(host) === 0 ? [] : [host])];
     return [...new Map(all.map((hint) => [hintText(hint), hint])).values()];
   }
 }
 
 /** The receiver's side: it numbers the links. */
 export class ReceiverRenewal extends Renewing {
+  protected override readonly role = "receiver";
+
   override async dial({ signal }: { signal: AbortSignal }): Promise<PeerConnection> {
     const before = this.last;
     const link = await this.dialled(signal);
@@ -118,6 +155,8 @@ export class ReceiverRenewal extends Renewing {
 
 /** The sender's side: it takes what the receiver numbers. */
 export class SenderRenewal extends Renewing {
+  protected override readonly role = "sender";
+
   override async dial({ signal }: { signal: AbortSignal }): Promise<PeerConnection> {
     const link = await this.dialled(signal);
     try {

@@ -1,10 +1,13 @@
+import { SimulatedClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
+import { nativeCrypto } from "../pairing/native_crypto.ts";
 import type { Hint } from "../transport/hints.ts";
 import { Door, type Returned } from "./door.ts";
 import { decodeReconnect, encodeReconnect } from "./reconnect_frame.ts";
 import { ReceiverRenewal, type RenewalOptions, SenderRenewal } from "./renewal.ts";
-import { KEY, ScriptedLink } from "./testing.ts";
+import { seekTag } from "./seek_on_lan.ts";
+import { KEY, MemoryLan, ScriptedLink } from "./testing.ts";
 
 const SECRET = new Uint8Array(16).fill(3);
 const HINT: Hint = { transport: "tcp", host: "192.0.2.1", port: 4000 };
@@ -150,4 +153,31 @@ Deno.test("both dial the hints, and the address that the first link came from", 
     "2001:db8::5 4000",
     "2001:db8::5 4001",
   ]);
+});
+
+Deno.test("a side dials first where the other machine was found on this network", async () => {
+  const [lan, clock, stop] = [new MemoryLan(), new SimulatedClock(), new AbortController()];
+  const seek = { lan, crypto: nativeCrypto(), port: () => Promise.resolve(4000) };
+  const { options, dialled } = scene({ seek, clock });
+  const renewal = new SenderRenewal(options);
+  const tag = seekTag(seek.crypto, SECRET, "receiver");
+  let found = 0;
+  const seeking = renewal.seek({ onFound: () => void found++, signal: stop.signal });
+  await clock.advance(1);
+  lan.add({ instance: "wormhole-it", sign: { tag }, port: 1, addresses: ["192.0.2.77"] });
+  lan.add({ instance: "wormhole-it", sign: { tag }, port: 1, addresses: ["192.0.2.77"] });
+  await clock.advance(1);
+  stop.abort();
+  await seeking;
+  assertEquals(found, 1);
+  const dialling = assertRejects(() => renewal.dial({ signal: SIGNAL }), "CONNECT_FAILED");
+  await clock.advance(10_000);
+  await dialling;
+  assertEquals(dialled, ["192.0.2.77 4000", "192.0.2.1 4000"]);
+});
+
+Deno.test("a side that listens nowhere is not sought", async () => {
+  const seek = { lan: new MemoryLan(), crypto: nativeCrypto(), port: () => Promise.resolve(undefined) };
+  await new SenderRenewal(scene({ seek }).options).seek({ onFound: () => {}, signal: SIGNAL });
+  assertEquals(seek.lan.senders.size, 0);
 });

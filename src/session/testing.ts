@@ -72,21 +72,23 @@ export function branded(link: Link, more: Pick<PeerConnection, "renewal"> = {}):
 /** One network in memory: who announces is seen by all who browse. */
 export class MemoryLan implements LanDiscovery {
   readonly senders = new Map<string, LanSender>();
+  /** Where whoever announces is. */
+  addresses = ["127.0.0.1"];
   #changed = Promise.withResolvers<void>();
   #next = 1;
 
   announce({ port, ...sign }: Announcement): Promise<AsyncDisposable> {
-    const instance = `wormhole-${this.#next++}`;
-    this.add({ instance, sign, port, addresses: ["127.0.0.1"] });
-    return Promise.resolve({
-      [Symbol.asyncDispose]: () => Promise.resolve(void this.senders.delete(instance)),
-    });
+    const sender = { instance: `wormhole-${this.#next++}`, sign, port, addresses: this.addresses };
+    return Promise.resolve(this.add(sender));
   }
 
-  add(sender: LanSender): void {
-    this.senders.set(`${sender.instance} ${sender.addresses}`, sender);
+  /** Has it announced until disposed of. */
+  add(sender: LanSender): AsyncDisposable {
+    const key = `${sender.instance} ${sender.addresses}`;
+    this.senders.set(key, sender);
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
+    return { [Symbol.asyncDispose]: () => Promise.resolve(void this.senders.delete(key)) };
   }
 
   async *browse({ signal }: { signal: AbortSignal }): AsyncIterable<LanSender> {

@@ -1,6 +1,6 @@
 /** Runs a machine over a connection: control messages, timers and operations in, actions out. */
 import type { Clock, Timer } from "../base/clock.ts";
-import { type ErrorCode, WormholeError } from "../base/errors.ts";
+import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
 import type { Link } from "../transport/connection.ts";
 import { decodeMessage, encodeMessage, type Message } from "../wire/mod.ts";
 import type { CommonAction, CommonEvent, TransferMachine } from "./machine.ts";
@@ -155,7 +155,9 @@ class Drive<Event, Action extends { type: string }> {
     const close = async () => {
       await this.#lastWords();
       this.#over.abort();
-      await this.#options.connection.close(closeWith).catch(() => {});
+      const closing = this.#options.connection.close(closeWith).catch(() => {});
+      // Whoever closed it here has given it up, and a dead one takes its time.
+      if (!isWormholeError(error, "CLOSED")) await closing;
       this.#ending.reject(error);
     };
     close();

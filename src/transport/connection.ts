@@ -14,6 +14,8 @@ export interface LinkStats {
   readonly remote: string;
   /** Packets found lost; absent where the kernel keeps it to itself (TCP). */
   readonly lostPackets?: number;
+  /** IP address of this end where the link cannot do without it (TCP): it is dead once this machine has it no more. */
+  readonly local?: string;
 }
 
 /**
@@ -98,6 +100,11 @@ export interface Renewal {
   arrival(options: { isLost: () => boolean; signal: AbortSignal }): Promise<PeerConnection>;
   /** Gives this machine's addresses; others than before mean that the network has changed. */
   addresses(): Promise<readonly string[]>;
+  /**
+   * Until the signal aborts, seeks the other machine on the network that this one is in now, and lets itself be found;
+   * `onFound`: dialling may do better now.
+   */
+  seek(options: { onFound: () => void; signal: AbortSignal }): Promise<void>;
 }
 
 /** A link beside the one that a session is about. */

@@ -79,7 +79,7 @@ export class NativeLink implements Link {
 
   async stats(): Promise<LinkStats> {
     this.#assertOpen("measure the link to");
-    const { rttUs = 0, bytesSent, bytesReceived, remote, lostPackets } = await connectionStats(
+    const { rttUs = 0, bytesSent, bytesReceived, remote, lostPackets, local } = await connectionStats(
       this.#queue,
       this.native,
     );
@@ -89,6 +89,7 @@ export class NativeLink implements Link {
       bytesReceived,
       remote,
       ...lostPackets !== undefined && { lostPackets },
+      ...local !== undefined && { local },
     };
   }
 

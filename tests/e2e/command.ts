@@ -96,6 +96,11 @@ export class Running implements AsyncDisposable {
     return this.#stderr;
   }
 
+  /** What it reported so far. */
+  get events(): readonly Event[] {
+    return this.#events;
+  }
+
   /** Gives the first event named `name` that `matches`, now or later. Fails when the command ends before it. */
   event(name: string, matches: (event: Event) => boolean = () => true): Promise<Event> {
     const wanted = (event: Event) => event.event === name && matches(event);

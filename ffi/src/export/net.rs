@@ -120,6 +120,7 @@ struct StatsResult {
     cwnd_bytes: Option<u64>,
     delivery_rate: Option<u64>,
     congestion_events: Option<u64>,
+    local: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -240,6 +241,7 @@ fn stats(context: Context, args: &[u8]) -> OpFuture {
             cwnd_bytes: stats.cwnd_bytes,
             delivery_rate: stats.delivery_rate,
             congestion_events: stats.congestion_events,
+            local: stats.local.map(|ip| ip.to_string()),
         })
     })
 }

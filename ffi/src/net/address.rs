@@ -11,11 +11,13 @@ use crate::error::{Error, Kind, Result};
 const BACKLOG: i32 = 256;
 
 /// The machine's own addresses, those that other machines can use first: private and public IPv4 and IPv6, then
-/// link-local, then loopback.
+/// link-local, then loopback. What an interface has that is down is of no use to anybody, and not among them.
 pub fn own() -> Result<Vec<IpAddr>> {
     let interfaces = if_addrs::get_if_addrs()
         .map_err(|error| Error::io("Cannot list this machine's addresses", &error))?;
-    let mut addresses: Vec<IpAddr> = interfaces.iter().map(|interface| interface.ip()).collect();
+    let usable = |interface: &&if_addrs::Interface| interface.is_oper_up() || interface.is_loopback();
+    let mut addresses: Vec<IpAddr> =
+        interfaces.iter().filter(usable).map(|interface| interface.ip()).collect();
     addresses.sort_by_key(|ip| (rank(ip), *ip));
     addresses.dedup();
     Ok(addresses)

@@ -5,6 +5,7 @@
 //! Ed25519 key. `docs/design/contracts.md` §3 is the contract; `tcp.rs` documents the TCP preface.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -125,6 +126,8 @@ pub struct Stats {
     pub delivery_rate: Option<u64>,
     /// Times that the transport took a loss for congestion.
     pub congestion_events: Option<u64>,
+    /// Address of this end, where the link cannot do without it: TCP's.
+    pub local: Option<IpAddr>,
     pub remote: String,
 }
 

@@ -387,6 +387,7 @@ impl Bulk {
     }
 
     pub fn fill_stats(&self, stats: &mut Stats) {
+        stats.local = self.control.0.local_addr().ok().map(|address| address.ip().to_canonical());
         let Some(control) = super::tcp_info::read(&self.control.0) else { return };
         stats.rtt_us = Some(control.rtt_us);
         let idle = self.idle.lock().unwrap();

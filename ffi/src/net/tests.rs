@@ -420,6 +420,7 @@ fn too_many_bulk_streams_are_refused() {
         assert_eq!(error.kind, Kind::LimitExceeded);
         let stats = pair.dialler.stats();
         assert!(stats.rtt_us.is_some() && stats.cwnd_bytes.is_some());
+        assert!(stats.local.unwrap().is_loopback());
         let sinks: Vec<_> = {
             let mut sinks = Vec::new();
             for _ in 0..4 {

@@ -17,6 +17,8 @@ export interface RouterOptions {
   readonly onlyTcpPort?: number;
   /** Which version of IP there is; with 6 nothing is translated, and what nobody asked for is kept out. */
   readonly ip?: 4 | 6;
+  /** Lets in what nobody asked for, with IPv6 as well: for servers. */
+  readonly open?: boolean;
   /** What the line to the provider carries each way, in Mbit/s. */
   readonly mbits?: number;
 }
@@ -202,8 +204,8 @@ export class Host {
     return this.#router.lan.member(this.#member);
   }
 
-  /** Connects it to the network of `router` alone. */
-  async join(router: Router): Promise<void> {
+  /** Connects it to the network of `router` alone; `mbits`: what its cable carries towards there, in Mbit/s. */
+  async join(router: Router, { mbits }: { mbits?: number } = {}): Promise<void> {
     if (this.#router) await this.leave();
     this.#router = router;
     this.#member = router.nextMember();
@@ -212,6 +214,7 @@ export class Host {
       ${cable([this.name, "eth0"], [router.name, port])}
       ip -n ${router.name} link set ${port} master lan0 up
       ${this.#configured()}
+      ${mbits === undefined ? "" : line(this.name, "eth0", mbits)}
       ${carrier([this.name, "eth0"])}
       ${carrier([router.name, port])}`);
   }

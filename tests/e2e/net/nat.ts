@@ -15,13 +15,19 @@ const PUBLIC_PORTS = "10000-19999";
 
 /** Gives the rules of a router between `lan0` and `wan0`. */
 export function firewall(
-  { nat, udp = true, onlyTcpPort, ip = 4 }: { nat: NatKind; udp?: boolean; onlyTcpPort?: number; ip?: 4 | 6 },
+  { nat, udp = true, onlyTcpPort, ip = 4, open = false }: {
+    nat: NatKind;
+    udp?: boolean;
+    onlyTcpPort?: number;
+    ip?: 4 | 6;
+    open?: boolean;
+  },
 ): string {
   const outgoing = [
     ...udp ? [] : ["meta l4proto udp drop"],
     ...onlyTcpPort === undefined ? [] : [`meta l4proto != tcp drop\ntcp dport != ${onlyTcpPort} drop`],
   ].map((rules) => rules.replaceAll(/^/gm, "iifname lan0 ")).join("\n");
-  const guarded = nat !== "none" || ip === 6;
+  const guarded = nat !== "none" || (ip === 6 && !open);
   return `
 table inet filter {
   chain forward {
