@@ -5,6 +5,8 @@
 
 pub mod chunk;
 pub mod compat;
+#[cfg(target_os = "linux")]
+pub mod copy;
 pub mod error;
 pub mod export;
 pub mod handles;

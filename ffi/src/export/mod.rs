@@ -10,6 +10,8 @@ use crate::op::{self, Op};
 
 pub mod codec;
 pub mod compat;
+#[cfg(target_os = "linux")]
+pub mod copy;
 mod engine;
 pub mod files;
 pub mod hash;
@@ -31,6 +33,8 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     leftover::OPERATIONS,
     codec::OPERATIONS,
     compat::OPERATIONS,
+    #[cfg(target_os = "linux")]
+    copy::OPERATIONS,
     files::OPERATIONS,
     walk::OPERATIONS,
     net::OPERATIONS,

@@ -10,7 +10,7 @@ pub mod backend;
 pub mod beneath;
 pub mod columns;
 mod commit;
-mod ignores;
+pub(crate) mod ignores;
 pub mod kept;
 pub mod leftover;
 pub(crate) mod listing;

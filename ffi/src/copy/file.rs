@@ -1,0 +1,225 @@
+//! One regular file: under a name that nobody takes for it until it is complete.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, linkat, openat, renameat, statat, unlinkat};
+use rustix::io::Errno;
+
+use super::attributes::{self, creation};
+use super::compare::difference;
+use super::crew::Job;
+use super::data;
+use super::entry::{Place, Way, judge, look};
+use super::failure::{Failure, Outcome, source, target};
+use super::folder::Folder;
+use super::links::{Claim, Name};
+use super::meta::{KIND_FILE, Meta};
+use super::options::{Compare, Existing, Fsync, Method};
+use super::report::{Count, What, count_of};
+use super::worker::Worker;
+use super::xattrs;
+
+/// Copies a file unless the target has it already.
+pub fn copy(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
+    let options = &worker.run.options;
+    let (is_update, is_dry) = (options.existing == Existing::Update, options.dry_run);
+    if place.there.is_some() || is_dry {
+        let stat = statat(place.source, place.source_name, AtFlags::SYMLINK_NOFOLLOW);
+        let meta = Meta::from(stat.map_err(source("look at"))?);
+        if let Way::Kept = judge(worker, &place, &meta)? {
+            return Ok(());
+        }
+        let has_links = worker.preserve().hardlinks && meta.links > 1;
+        if is_update && !has_links && stays(worker, &place, &meta)? {
+            return Ok(());
+        }
+        if is_dry {
+            return pretend(worker, &place, &meta);
+        }
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let from = openat(place.source, place.source_name, flags, Mode::empty()).map_err(source("open"))?;
+    let meta = Meta::from(fstat(&from).map_err(source("look at"))?);
+    if meta.file_type() != FileType::RegularFile {
+        return Err(Failure::Changed);
+    }
+    if worker.preserve().hardlinks && meta.links > 1 {
+        return copy_linked(worker, &place, &from, &meta);
+    }
+    write(worker, &place, &from, &meta)
+}
+
+/// In an update: whether the target's content is the source's, with its attributes set where they differ.
+fn stays(worker: &mut Worker, place: &Place<'_>, meta: &Meta) -> Outcome<bool> {
+    let Some(there) = place.there.filter(|there| there.kind() == KIND_FILE) else { return Ok(false) };
+    let difference = difference(meta, &there);
+    let is_same = match worker.run.options.compare {
+        Compare::SizeMtime => !difference.size && !difference.mtime,
+        Compare::Newer => there.mtime > meta.mtime || (!difference.size && !difference.mtime),
+        Compare::Checksum => !difference.size && data::same_bytes(worker, place)?,
+    };
+    if !is_same {
+        return Ok(false);
+    }
+    worker.count(Count::TotalBytes, meta.size);
+    worker.count(Count::Unchanged, 1);
+    // What is newer in the target is left as it is.
+    if there.mtime > meta.mtime && worker.run.options.compare == Compare::Newer {
+        return Ok(true);
+    }
+    if difference.of_attributes(&worker.preserve()) {
+        worker.change(place.folder, place.target_name, What::Attributes, meta);
+        if !worker.run.options.dry_run {
+            set_attributes(worker, place, meta)?;
+        }
+    }
+    Ok(true)
+}
+
+/// Gives a target whose content stays the attributes of its source.
+fn set_attributes(worker: &mut Worker, place: &Place<'_>, meta: &Meta) -> Outcome<()> {
+    let Some(directory) = place.target else { return Ok(()) };
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let to = openat(directory, place.target_name, flags, Mode::empty()).map_err(target("open"))?;
+    if worker.preserve().owner {
+        attributes::set_owner(worker, to.as_fd(), meta);
+    }
+    if worker.preserve().mode {
+        attributes::set_mode(worker, to.as_fd(), meta.permissions());
+    }
+    attributes::set_times(worker, to.as_fd(), meta);
+    Ok(())
+}
+
+/// A dry run: tells what would be done.
+fn pretend(worker: &mut Worker, place: &Place<'_>, meta: &Meta) -> Outcome<()> {
+    worker.change(place.folder, place.target_name, place.what(meta), meta);
+    worker.count(Count::TotalBytes, meta.size);
+    worker.count(Count::Files, 1);
+    worker.count(Count::Bytes, meta.size);
+    Ok(())
+}
+
+/// A file with several names is copied once; the others become names of the copy.
+fn copy_linked(worker: &mut Worker, place: &Place<'_>, from: &OwnedFd, meta: &Meta) -> Outcome<()> {
+    let name = || Name {
+        folder: place.folder.clone(),
+        source: place.source_name.to_owned(),
+        target: place.target_name.to_owned(),
+    };
+    match worker.run.clone().links.claim(meta.id(), meta.links, name) {
+        Claim::Wait => Ok(()),
+        Claim::Link { folder, target } => match link(worker, (&folder, &target), place, meta) {
+            // The copy has as many names as its file system allows, or another file system begins here.
+            Err(Failure::Target(_, Errno::MLINK | Errno::XDEV)) => write(worker, place, from, meta),
+            result => result,
+        },
+        Claim::Copy => {
+            let is_update = worker.run.options.existing == Existing::Update && place.there.is_some();
+            let result = match is_update && stays(worker, place, meta)? {
+                true => Ok(()),
+                false => write(worker, place, from, meta),
+            };
+            let waiting = match &result {
+                Ok(()) => worker.run.links.copied(meta.id(), place.folder, place.target_name),
+                Err(_) => worker.run.links.failed(meta.id()),
+            };
+            for Name { folder, source, target } in waiting {
+                worker.push(Job::Again { folder, source_name: source, target_name: target });
+            }
+            result
+        }
+    }
+}
+
+/// Makes the target one more name of `first`.
+fn link(worker: &mut Worker, first: (&Folder, &CStr), place: &Place<'_>, meta: &Meta) -> Outcome<()> {
+    let (Some(from), Some(directory)) = (first.0.target(), place.target) else {
+        return Err(Failure::Cancelled);
+    };
+    if let Some(there) = place.there
+        && look(from.as_fd(), first.1)?.is_some_and(|first| first.id() == there.id())
+    {
+        worker.count(Count::Unchanged, 1);
+        return Ok(());
+    }
+    let make = |name: &CStr| {
+        linkat(&*from, first.1, directory, name, AtFlags::empty()).map_err(target("create the hard link"))
+    };
+    if place.folder.in_stage {
+        make(place.target_name)?;
+    } else {
+        let temporary = worker.temporary_name();
+        make(&temporary)?;
+        rename(directory, &temporary, place.target_name)?;
+        // Renaming one name of a file to another one of it does nothing.
+        let _ = unlinkat(directory, &temporary, AtFlags::empty());
+    }
+    worker.count(Count::Hardlinks, 1);
+    worker.change(place.folder, place.target_name, place.what(meta), meta);
+    Ok(())
+}
+
+/// Copies an open file under a hidden name and puts it in its place.
+fn write(worker: &mut Worker, place: &Place<'_>, from: &OwnedFd, meta: &Meta) -> Outcome<()> {
+    let Some(directory) = place.target else { return Err(Failure::Cancelled) };
+    let has_xattrs = xattrs::read_names(worker, from.as_fd());
+    let creation = creation(worker, place.folder, meta, has_xattrs);
+    let temporary: Option<CString> = (!place.folder.in_stage).then(|| worker.temporary_name());
+    let name = temporary.as_deref().unwrap_or(place.target_name);
+    // Only what reads back what it wrote needs more than writing.
+    let access = match worker.run.options.method {
+        Method::Auto | Method::ReadWrite | Method::CopyFileRange if !worker.run.options.verify => {
+            OFlags::WRONLY
+        }
+        _ => OFlags::RDWR,
+    };
+    let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let to = openat(directory, name, flags, Mode::from_raw_mode(creation.mode)).map_err(target("create"))?;
+    worker.count(Count::TotalBytes, meta.size);
+    let mut written = 0;
+    let result = data::copy(worker, (from, &to), meta, &mut written).and_then(|method| {
+        if !place.folder.keeps_modes && !has_xattrs {
+            xattrs::remove_inherited(worker, to.as_fd());
+        }
+        attributes::set(worker, (from.as_fd(), to.as_fd()), meta, creation);
+        let after = Meta::from(fstat(from).map_err(source("look at"))?);
+        if !after.is_as(meta) {
+            return Err(Failure::Changed);
+        }
+        if worker.run.options.verify {
+            data::verify(worker, (from, &to), meta)?;
+        }
+        if worker.run.options.fsync == Fsync::Each {
+            rustix::fs::fsync(&to).map_err(target("write"))?;
+        }
+        if let Some(temporary) = &temporary {
+            rename(directory, temporary, place.target_name)?;
+        }
+        Ok(method)
+    });
+    drop(to);
+    match result {
+        Ok(method) => {
+            worker.count(Count::Files, 1);
+            worker.count(count_of(method), 1);
+            worker.change_by(place.folder, place.target_name, place.what(meta), meta, method);
+            Ok(())
+        }
+        Err(failure) => {
+            let _ = unlinkat(directory, name, AtFlags::empty());
+            worker.uncount(Count::Bytes, written);
+            worker.uncount(Count::TotalBytes, meta.size);
+            Err(failure)
+        }
+    }
+}
+
+/// Gives what is complete its name, in place of what has it.
+pub fn rename(directory: BorrowedFd<'_>, temporary: &CStr, name: &CStr) -> Outcome<()> {
+    renameat(directory, temporary, directory, name).map_err(|errno| {
+        let _ = unlinkat(directory, temporary, AtFlags::empty());
+        target("replace")(errno)
+    })
+}

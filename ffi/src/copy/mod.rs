@@ -1,0 +1,29 @@
+//! Copying trees on this machine: walks, compares by the rule it is given, copies, sets attributes.
+//!
+//! Decides nothing about what is wanted: the policy comes whole in [`options::Options`]. Everything below a root is
+//! reached from open directories by one name at a time, so a symlink that somebody swaps in leads nowhere. How the
+//! parts work together: `docs/design/copy.md`.
+
+// The widths of stat's fields differ between systems.
+#![allow(clippy::unnecessary_cast)]
+
+mod attributes;
+mod compare;
+mod crew;
+mod data;
+mod enter;
+mod entry;
+mod failure;
+mod file;
+mod folder;
+mod links;
+mod listing;
+mod meta;
+mod methods;
+pub mod options;
+pub mod report;
+mod ring;
+pub mod run;
+mod special;
+mod worker;
+mod xattrs;
