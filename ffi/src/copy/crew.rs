@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker as Deque};
 
+use super::extras::Extra;
 use super::folder::Folder;
 use super::listing::Listing;
 
@@ -22,6 +23,8 @@ pub enum Job {
     Again { folder: Arc<Folder>, source_name: CString, target_name: CString },
     /// The last part of a folder that waited with a hidden name until everything was on the disk.
     Reveal { folder: Arc<Folder> },
+    /// Entries of the target that the source has not, confirmed.
+    Delete(Vec<Extra>),
 }
 
 pub struct Crew {
@@ -55,11 +58,13 @@ impl Crew {
         (crew, stacks)
     }
 
-    /// Adds a job from outside of the threads.
-    pub fn inject(&self, job: Job) {
-        self.outstanding.fetch_add(1, Ordering::AcqRel);
-        self.injector.push(job);
-        self.wake_one();
+    /// Adds jobs from outside of the threads; none is the last before all are added.
+    pub fn inject_all(&self, jobs: Vec<Job>) {
+        self.outstanding.fetch_add(jobs.len(), Ordering::AcqRel);
+        for job in jobs {
+            self.injector.push(job);
+            self.wake_one();
+        }
     }
 
     /// Adds a job to a thread's own stack: it is done next unless another thread takes it.

@@ -95,7 +95,8 @@ impl Bytes<'_> {
         let size = self.meta.size as usize;
         let buffer = self.worker.buffer.as_mut();
         let mut filled = 0;
-        while filled <= size {
+        // A regular file's read is short only at its end; what grew is seen by its size afterwards.
+        while filled < size {
             match pread(self.from, &mut buffer[filled..size + 1], filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,

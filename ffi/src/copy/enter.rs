@@ -23,7 +23,7 @@ use super::meta::{KIND_DIRECTORY, Meta};
 use super::options::{Existing, Fsync};
 use super::report::{Count, Problem, What};
 use super::worker::{Worker, in_the_way, system};
-use super::xattrs;
+use super::{extras, xattrs};
 use crate::error::{Error, Kind, Result};
 use crate::io::long_path;
 use crate::io::name::quoted;
@@ -162,7 +162,7 @@ fn try_directory(worker: &mut Worker, parent: &Arc<Folder>, names: (&CStr, &CStr
     if entry::is_left_out(worker, parent, names.0, true) {
         return Ok(());
     }
-    let Some(source_directory) = parent.source() else { return Err(Failure::Cancelled) };
+    let source_directory = parent.source()?;
     let from =
         openat(&*source_directory, names.0, directory_flags(), Mode::empty()).map_err(source("open"))?;
     let meta = Meta::from(fstat(&from).map_err(source("open"))?);
@@ -173,24 +173,27 @@ fn try_directory(worker: &mut Worker, parent: &Arc<Folder>, names: (&CStr, &CStr
     }
     let opened = open_target(worker, parent, names, from, meta)?;
     let Some(mut opened) = opened else { return Ok(()) };
-    let listing = match worker.run.options.one_file_system
-        && parent.parent.is_some()
-        && meta.device != parent.root_device
-    {
+    let is_elsewhere = parent.parent.is_some() && meta.device != parent.root_device;
+    let mut is_listed = true;
+    let listing = match worker.run.options.one_file_system && is_elsewhere {
         // What is mounted there stays out; the empty folder says that something is.
-        true => Listing::default(),
-        false => match Listing::read(&opened.source) {
-            Ok(listing) => listing,
-            Err(errno) => {
-                worker.problem(parent, names, Failure::Source("read", errno));
-                Listing::default()
-            }
-        },
+        true => {
+            is_listed = false;
+            Listing::default()
+        }
+        false => Listing::read(&opened.source).unwrap_or_else(|errno| {
+            is_listed = false;
+            worker.problem(parent, names, Failure::Source("read", errno));
+            Listing::default()
+        }),
     };
     if opened.target.is_none() {
         opened.is_new = true;
     }
     let folder = Folder::below(parent, names, opened, worker.run.rules.is_some());
+    if worker.run.options.delete && is_listed {
+        extras::find(worker, &folder, &listing);
+    }
     hand_out(worker, &folder, listing);
     worker.leave(folder);
     Ok(())
@@ -205,7 +208,7 @@ fn open_target(
     meta: Meta,
 ) -> Outcome<Option<Opened>> {
     let (is_dry, existing) = (worker.run.options.dry_run, worker.run.options.existing);
-    let Some(directory) = parent.target() else {
+    let Some(directory) = parent.target()? else {
         worker.change(parent, names.1, What::New, &meta);
         return Ok(Some(opened_without(from, meta)));
     };
@@ -299,7 +302,7 @@ pub fn finish(worker: &mut Worker, folder: &Arc<Folder>) -> bool {
     worker.count(Count::Directories, 1);
     let Some(parent) = &folder.parent else { return true };
     let names = (folder.source_name.as_c_str(), folder.target_name.as_c_str());
-    if let (Some(from), Some(to)) = (folder.source(), folder.target())
+    if let (Ok(from), Ok(Some(to))) = (folder.source(), folder.target())
         && !worker.run.options.dry_run
     {
         set_attributes(worker, folder, from.as_fd(), to.as_fd());
@@ -310,6 +313,8 @@ pub fn finish(worker: &mut Worker, folder: &Arc<Folder>) -> bool {
         }
     }
     worker.tell_noted(parent, names);
+    parent.adopt(folder);
+    folder.close();
     if folder.staged_as.is_some() && worker.run.options.fsync == Fsync::End {
         worker.run.hide_until_synchronised(folder.clone());
         return false;
@@ -346,14 +351,14 @@ fn set_attributes(worker: &mut Worker, folder: &Folder, from: BorrowedFd<'_>, to
 
 /// Gives a folder that is complete its own name.
 pub fn reveal(worker: &mut Worker, folder: &Arc<Folder>) {
-    let (Some(parent), Some(staged)) = (&folder.parent, &folder.staged_as) else {
-        folder.close();
-        return;
-    };
+    let (Some(parent), Some(staged)) = (&folder.parent, &folder.staged_as) else { return };
     let names = (folder.source_name.as_c_str(), folder.target_name.as_c_str());
-    if let Some(directory) = parent.target()
-        && let Err(errno) = give_name(directory.as_fd(), staged, names.1)
-    {
+    let directory = match parent.target() {
+        Ok(Some(directory)) => directory,
+        Ok(None) => return,
+        Err(failure) => return worker.problem(parent, names, failure),
+    };
+    if let Err(errno) = give_name(directory.as_fd(), staged, names.1) {
         let text = format!(
             "Cannot create {}: {}; what was copied is in {}",
             quoted(&parent.target_path(names.1)),
@@ -361,9 +366,9 @@ pub fn reveal(worker: &mut Worker, folder: &Arc<Folder>) {
             quoted(&parent.target_path(staged))
         );
         let error = Error { errno: errno.raw_os_error(), ..Error::new(Kind::DestinationExists, text) };
-        worker.problem(parent, names, Failure::Other(error));
+        return worker.problem(parent, names, Failure::Other(error));
     }
-    folder.close();
+    folder.set_revealed();
 }
 
 /// Renames a hidden directory. What is there already is no directory: in an update a folder takes a file's place.

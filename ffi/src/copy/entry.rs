@@ -13,7 +13,7 @@ use super::meta::{KIND_DIRECTORY, Meta};
 use super::options::Existing;
 use super::report::{Count, What};
 use super::worker::{Worker, in_the_way};
-use super::{enter, file, special};
+use super::{enter, extras, file, special};
 use crate::error::{Error, Kind};
 use crate::io::ignores::Verdict;
 use crate::io::name::quoted;
@@ -69,9 +69,7 @@ fn try_copy(
     if is_left_out(worker, folder, source_name, false) {
         return Ok(());
     }
-    let (Some(source_directory), target_directory) = (folder.source(), folder.target()) else {
-        return Err(Failure::Cancelled);
-    };
+    let (source_directory, target_directory) = (folder.source()?, folder.target()?);
     let mut file_type = file_type;
     if file_type == FileType::Unknown {
         let stat = statat(&*source_directory, source_name, AtFlags::SYMLINK_NOFOLLOW);
@@ -111,7 +109,7 @@ pub enum Way {
 }
 
 /// Judges what is there already, before anything is compared.
-pub fn judge(worker: &Worker, place: &Place<'_>, meta: &Meta) -> Outcome<Way> {
+pub fn judge(worker: &mut Worker, place: &Place<'_>, meta: &Meta) -> Outcome<Way> {
     let Some(there) = &place.there else { return Ok(Way::Free) };
     if there.id() == meta.id() {
         let (from, to) =
@@ -128,6 +126,13 @@ pub fn judge(worker: &Worker, place: &Place<'_>, meta: &Meta) -> Outcome<Way> {
             let path = quoted(&place.folder.target_path(place.target_name));
             let text = format!("Cannot create {path}: it exists already");
             Err(Failure::Other(Error::new(Kind::DestinationExists, text)))
+        }
+        Existing::Update if there.kind() == KIND_DIRECTORY && worker.run.options.delete => {
+            let Some(directory) = place.target else { return Ok(Way::Kept) };
+            let successor = Some(meta.file_type());
+            let (folder, name) = (place.folder, place.target_name);
+            extras::note(worker, folder, directory, name, FileType::Directory, successor);
+            Ok(Way::Kept)
         }
         _ if there.kind() == KIND_DIRECTORY => Err(in_the_way(place.folder, place.target_name, there)),
         Existing::Replace | Existing::Update => Ok(Way::Free),

@@ -135,7 +135,7 @@ fn copy_linked(worker: &mut Worker, place: &Place<'_>, from: &OwnedFd, meta: &Me
 
 /// Makes the target one more name of `first`.
 fn link(worker: &mut Worker, first: (&Folder, &CStr), place: &Place<'_>, meta: &Meta) -> Outcome<()> {
-    let (Some(from), Some(directory)) = (first.0.target(), place.target) else {
+    let (Some(from), Some(directory)) = (first.0.target()?, place.target) else {
         return Err(Failure::Cancelled);
     };
     if let Some(there) = place.there

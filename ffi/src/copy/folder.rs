@@ -2,10 +2,45 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use rustix::fs::{Mode, OFlags, fstat, openat};
+
+use super::failure::{Failure, Outcome, source, target};
 use super::meta::Meta;
+
+/// Folders right above one that is entered stay open: they are needed next.
+const NEAR_FOLDERS: usize = 8;
+
+/// Directories of all copies of this process that are open.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Directories that may be open before those far above are let go of: half of what the process may have, and not so many
+/// that they cost memory in the kernel.
+fn max_open() -> usize {
+    static MAX_OPEN: OnceLock<usize> = OnceLock::new();
+    *MAX_OPEN.get_or_init(|| {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        (limit.unwrap_or(u64::MAX) / 2).clamp(64, 2048) as usize
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Source,
+    Target,
+}
+
+/// An open directory, or room for one.
+struct Slot(Mutex<Option<Arc<OwnedFd>>>);
+
+impl Slot {
+    fn holding(directory: Option<OwnedFd>) -> Slot {
+        OPEN.fetch_add(usize::from(directory.is_some()), Ordering::Relaxed);
+        Slot(Mutex::new(directory.map(Arc::new)))
+    }
+}
 
 /// An open directory on both sides.
 pub struct Folder {
@@ -15,9 +50,13 @@ pub struct Folder {
     target_base: Vec<u8>,
     pub source_name: CString,
     pub target_name: CString,
-    source: Mutex<Option<Arc<OwnedFd>>>,
-    /// None in a dry run where the target has no such folder.
-    target: Mutex<Option<Arc<OwnedFd>>>,
+    source: Slot,
+    target: Slot,
+    /// False in a dry run where the target has no such folder.
+    has_target: bool,
+    is_finished: AtomicBool,
+    /// It has its own name and no hidden one any more.
+    is_revealed: AtomicBool,
     /// What the source was when it was entered.
     pub meta: Meta,
     /// The target's device and inode; zeros where it has none.
@@ -79,7 +118,11 @@ impl Folder {
         if has_rules && parent.parent.is_some() {
             folder.relative = [&parent.relative, folder.source_name.to_bytes(), b"/"].concat();
         }
-        Arc::new(folder)
+        let folder = Arc::new(folder);
+        if OPEN.load(Ordering::Relaxed) > max_open() {
+            folder.release_above();
+        }
+        folder
     }
 
     fn assemble(opened: Opened, parent: Option<Arc<Folder>>, names: (CString, CString)) -> Folder {
@@ -92,8 +135,11 @@ impl Folder {
             target_base: Vec::new(),
             source_name: names.0,
             target_name: names.1,
-            source: Mutex::new(Some(Arc::new(source))),
-            target: Mutex::new(target.map(Arc::new)),
+            has_target: target.is_some(),
+            source: Slot::holding(Some(source)),
+            target: Slot::holding(target),
+            is_finished: AtomicBool::new(false),
+            is_revealed: AtomicBool::new(false),
             meta,
             target_id,
             is_new,
@@ -106,18 +152,107 @@ impl Folder {
         }
     }
 
-    pub fn source(&self) -> Option<Arc<OwnedFd>> {
-        self.source.lock().unwrap().clone()
+    /// The source's directory, opened again where it was let go of.
+    pub fn source(&self) -> Outcome<Arc<OwnedFd>> {
+        self.opened(Side::Source)
     }
 
-    pub fn target(&self) -> Option<Arc<OwnedFd>> {
-        self.target.lock().unwrap().clone()
+    /// The target's directory, as [`Folder::source`]; `None` in a dry run where there is none.
+    pub fn target(&self) -> Outcome<Option<Arc<OwnedFd>>> {
+        match self.has_target {
+            true => self.opened(Side::Target).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn slot(&self, side: Side) -> &Slot {
+        match side {
+            Side::Source => &self.source,
+            Side::Target => &self.target,
+        }
+    }
+
+    fn opened(&self, side: Side) -> Outcome<Arc<OwnedFd>> {
+        let mut slot = self.slot(side).0.lock().unwrap();
+        if let Some(directory) = &*slot {
+            return Ok(directory.clone());
+        }
+        let Some(parent) = &self.parent else { return Err(Failure::Cancelled) };
+        let directory = Arc::new(self.open_in(&*parent.opened(side)?, side)?);
+        // What is finished is asked for once more at most: to delete in it, or for one more name of a file in it.
+        if !self.is_finished.load(Ordering::Acquire) {
+            OPEN.fetch_add(1, Ordering::Relaxed);
+            *slot = Some(directory.clone());
+        }
+        Ok(directory)
+    }
+
+    /// Opens one side by its name in its parent; it must still be the directory that it was.
+    fn open_in(&self, parent: &OwnedFd, side: Side) -> Outcome<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = |name: &CStr| openat(parent, name, flags, Mode::empty());
+        let (opened, id) = match side {
+            Side::Source => (open(&self.source_name).map_err(source("open"))?, self.meta.id()),
+            // Another thread may give it its final name at this moment.
+            Side::Target => {
+                let opened = open(self.name_now()).or_else(|_| open(&self.target_name));
+                (opened.map_err(target("open"))?, self.target_id)
+            }
+        };
+        match fstat(&opened) {
+            Ok(stat) if Meta::from(stat).id() == id => Ok(opened),
+            _ => Err(Failure::Changed),
+        }
+    }
+
+    /// Takes both directories over from one of its own that is about to be closed, where it had let go of them: `..` costs
+    /// the same however deep it is.
+    pub fn adopt(&self, child: &Folder) {
+        for side in [Side::Source, Side::Target] {
+            // Never both at once: opening a folder again goes from the child to its parent.
+            let below = child.slot(side).0.lock().unwrap().clone();
+            let Some(below) = below else { continue };
+            let mut slot = self.slot(side).0.lock().unwrap();
+            if slot.is_some() || self.parent.is_none() {
+                continue;
+            }
+            let id = if side == Side::Source { self.meta.id() } else { self.target_id };
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let Ok(above) = openat(&*below, c"..", flags, Mode::empty()) else { continue };
+            if fstat(&above).is_ok_and(|stat| Meta::from(stat).id() == id) {
+                OPEN.fetch_add(1, Ordering::Relaxed);
+                *slot = Some(Arc::new(above));
+            }
+        }
     }
 
     /// Lets go of both directories: nothing more is to be done in them.
     pub fn close(&self) {
-        self.source.lock().unwrap().take();
-        self.target.lock().unwrap().take();
+        self.is_finished.store(true, Ordering::Release);
+        self.release();
+    }
+
+    /// Lets go of both directories for now. Gives how many were open.
+    fn release(&self) -> usize {
+        let taken = [&self.source, &self.target].map(|slot| slot.0.lock().unwrap().take());
+        let closed = taken.iter().flatten().count();
+        OPEN.fetch_sub(closed, Ordering::Relaxed);
+        closed
+    }
+
+    /// Keeps the number of open directories in bounds: those far above are let go of, and opened again on the way back.
+    fn release_above(&self) {
+        let mut folder = self.parent.as_ref();
+        for _ in 0..NEAR_FOLDERS {
+            folder = folder.and_then(|folder| folder.parent.as_ref());
+        }
+        // The one without a parent holds what everything is opened from.
+        while let Some(above) = folder.filter(|above| above.parent.is_some()) {
+            if above.release() == 0 {
+                break;
+            }
+            folder = above.parent.as_ref();
+        }
     }
 
     pub fn add_pending(&self, jobs: usize) {
@@ -131,7 +266,15 @@ impl Folder {
 
     /// The name that it has in its parent at this moment.
     pub fn name_now(&self) -> &CStr {
-        self.staged_as.as_deref().unwrap_or(&self.target_name)
+        match &self.staged_as {
+            Some(hidden) if !self.is_revealed.load(Ordering::Acquire) => hidden,
+            _ => &self.target_name,
+        }
+    }
+
+    /// It has got its own name.
+    pub fn set_revealed(&self) {
+        self.is_revealed.store(true, Ordering::Release);
     }
 
     /// Where `name` of it is, as the person would write it.
@@ -159,5 +302,11 @@ impl Folder {
             path.extend_from_slice(part);
         }
         path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.release();
     }
 }

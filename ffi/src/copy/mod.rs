@@ -13,6 +13,7 @@ mod crew;
 mod data;
 mod enter;
 mod entry;
+mod extras;
 mod failure;
 mod file;
 mod folder;

@@ -25,7 +25,7 @@ macro_rules! counts {
 
 counts! {
     Files, Directories, Symlinks, Specials, Hardlinks, Bytes, Unchanged, Failed, TotalFiles, TotalBytes, AttributesLeft,
-    Deleted,
+    Deleted, Extra, ExtraDirectories, TargetEntries,
     Reflink, CopyFileRange, Splice, IoUring, ReadWrite, Direct, Mmap,
 }
 
@@ -105,11 +105,13 @@ struct Row([AtomicU64; COUNTS]);
 struct Waiting {
     problems: Vec<Problem>,
     changes: Vec<Change>,
+    /// There is something else to look at.
+    is_nudged: bool,
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.problems.is_empty() && self.changes.is_empty()
+        self.problems.is_empty() && self.changes.is_empty() && !self.is_nudged
     }
 }
 
@@ -192,6 +194,12 @@ impl Report {
         self.news.notify_all();
     }
 
+    /// Ends the wait of whoever listens, once.
+    pub fn nudge(&self) {
+        self.waiting.lock().unwrap().is_nudged = true;
+        self.news.notify_all();
+    }
+
     /// Waits until there is something to tell, the copy is done, or `patience` has passed.
     pub fn next(&self, patience: Duration) -> News {
         let until = Instant::now() + patience;
@@ -205,6 +213,7 @@ impl Report {
         }
         let problems = take(&mut waiting.problems);
         let changes = take(&mut waiting.changes);
+        waiting.is_nudged = false;
         let done = waiting.is_empty() && self.done.load(Ordering::Acquire);
         self.told.notify_all();
         News { done, problems, changes }

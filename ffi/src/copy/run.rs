@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::crew::{Crew, Job};
 use super::data::DEFAULT_BUFFER_BYTES;
+use super::extras::Extra;
 use super::folder::Folder;
 use super::links::Links;
 use super::options::{Fsync, Options, Root};
-use super::report::{News, Problem, Report};
+use super::report::{Count, News, Problem, Report};
 use super::worker::{Worker, system};
 use crate::error::{Error, Kind, Result};
 use crate::io::ignores::Rules;
@@ -21,6 +22,19 @@ const MAX_THREADS: usize = 256;
 
 /// Smallest and largest size of one read and write.
 const BUFFER_BYTES: std::ops::RangeInclusive<usize> = 4096..=64 << 20;
+
+/// Entries that one job deletes.
+const DELETE_BATCH: usize = 64;
+
+/// How far the deleting of extra entries is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Deleting {
+    #[default]
+    NotYet,
+    /// Everything else is done; somebody has to say whether.
+    Asked,
+    Answered,
+}
 
 /// What the threads of one copy share.
 pub struct Run {
@@ -38,6 +52,9 @@ pub struct Run {
     stop_wake: Condvar,
     /// Folders that are complete but for their names; they get them when everything is on the disk.
     hidden: Mutex<Vec<Arc<Folder>>>,
+    /// What the targets have and the sources have not.
+    pub extras: Mutex<Vec<Extra>>,
+    deleting: Mutex<Deleting>,
     /// Target folders of the roots, whose file systems are synchronised at the end.
     pub synchronised: Mutex<Vec<Arc<Folder>>>,
     /// Directories into which nothing may be copied from above: device and inode of what the roots are put into.
@@ -56,9 +73,6 @@ impl Copy {
     /// # Errors
     /// INVALID_ARGUMENT for a pattern or a number that cannot be used.
     pub fn open(roots: Vec<Root>, options: Options) -> Result<Copy> {
-        if options.delete {
-            return Err(Error::new(Kind::Unsupported, "Cannot delete while copying: not possible yet"));
-        }
         let threads = match options.threads {
             0 => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
             threads => threads,
@@ -98,14 +112,14 @@ impl Copy {
             stop_lock: Mutex::default(),
             stop_wake: Condvar::new(),
             hidden: Mutex::default(),
+            extras: Mutex::default(),
+            deleting: Mutex::default(),
             synchronised: Mutex::default(),
             forbidden: Mutex::default(),
             options,
             roots,
         });
-        for index in (0..run.roots.len()).rev() {
-            run.crew.inject(Job::Root(index));
-        }
+        run.crew.inject_all((0..run.roots.len()).map(Job::Root).collect());
         if run.roots.is_empty() {
             run.report.set_done(true);
         }
@@ -126,9 +140,48 @@ impl Copy {
         self.run.report.next(patience)
     }
 
+    /// Answers [`Copy::deletions`]: deletes what was listed, or ends the copy without.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT when nothing was asked, or it was answered already.
+    pub fn delete(&self, go: bool) -> Result<()> {
+        let mut deleting = self.run.deleting.lock().unwrap();
+        if *deleting != Deleting::Asked {
+            return Err(Error::new(Kind::InvalidArgument, "Cannot delete: the copy does not wait for that"));
+        }
+        *deleting = Deleting::Answered;
+        let mut extras = std::mem::take(&mut *self.run.extras.lock().unwrap());
+        if !go || extras.is_empty() {
+            self.run.report.set_done(true);
+            return Ok(());
+        }
+        let mut jobs = Vec::new();
+        while !extras.is_empty() {
+            let rest = extras.len().saturating_sub(DELETE_BATCH);
+            jobs.push(Job::Delete(extras.split_off(rest)));
+        }
+        self.run.crew.inject_all(jobs);
+        Ok(())
+    }
+
+    /// Entries that the sources do not have, those of them that are directories, and all entries of the targets' folders
+    /// that were there before; once everything else is done.
+    pub fn deletions(&self) -> Option<(u64, u64, u64)> {
+        if *self.run.deleting.lock().unwrap() == Deleting::NotYet {
+            return None;
+        }
+        let total = |count| self.run.report.total(count);
+        Some((total(Count::Extra), total(Count::ExtraDirectories), total(Count::TargetEntries)))
+    }
+
     /// Begins to stop: what is under way is removed, what is complete stays.
     pub fn cancel(&self) {
         self.run.stop();
+        let mut deleting = self.run.deleting.lock().unwrap();
+        if *deleting == Deleting::Asked {
+            *deleting = Deleting::Answered;
+            self.run.report.set_done(true);
+        }
     }
 
     /// Stops and waits until nothing is under way.
@@ -176,20 +229,25 @@ impl Run {
         if self.options.fsync == Fsync::End && !self.options.dry_run {
             self.synchronise();
         }
-        if hidden.is_empty() {
-            self.report.set_done(true);
+        if !hidden.is_empty() {
+            self.crew.inject_all(hidden.into_iter().map(|folder| Job::Reveal { folder }).collect());
             return;
         }
-        for folder in hidden {
-            self.crew.inject(Job::Reveal { folder });
+        let mut deleting = self.deleting.lock().unwrap();
+        let is_stopped = self.stopped.load(Ordering::Acquire);
+        if self.options.delete && *deleting == Deleting::NotYet && !is_stopped {
+            *deleting = Deleting::Asked;
+            self.report.nudge();
+            return;
         }
+        self.report.set_done(true);
     }
 
     /// Forces the targets' file systems to their disks, each once.
     fn synchronise(&self) {
         let mut devices = Vec::new();
         for folder in self.synchronised.lock().unwrap().iter() {
-            let Some(target) = folder.target() else { continue };
+            let Ok(Some(target)) = folder.target() else { continue };
             if devices.contains(&folder.target_id.0) {
                 continue;
             }

@@ -19,7 +19,7 @@ use super::meta::{Meta, noun};
 use super::options::{Method, Preserve};
 use super::report::{Change, Count, Problem, What};
 use super::run::Run;
-use super::{enter, entry};
+use super::{enter, entry, extras};
 use crate::error::{Error, Kind};
 use crate::io::name::quoted;
 use crate::transfer::pool::{Buffer, Pool};
@@ -120,6 +120,14 @@ impl Worker {
                     entry::copy(self, &folder, names, rustix::fs::FileType::RegularFile);
                 }
                 folder
+            }
+            Job::Delete(extras) => {
+                for extra in &extras {
+                    if !self.is_stopped() {
+                        extras::remove(self, extra);
+                    }
+                }
+                return;
             }
             Job::Reveal { folder } => {
                 enter::reveal(self, &folder);

@@ -12,8 +12,13 @@ use crate::copy::report::{Count, name_of};
 use crate::copy::run::Copy;
 use crate::op::{self, Context, Op, OpFuture};
 
-pub const OPERATIONS: &[(&str, Op)] =
-    &[("copy.open", open), ("copy.next", next), ("copy.cancel", cancel), ("copy.close", close)];
+pub const OPERATIONS: &[(&str, Op)] = &[
+    ("copy.open", open),
+    ("copy.next", next),
+    ("copy.delete", delete),
+    ("copy.cancel", cancel),
+    ("copy.close", close),
+];
 
 /// Longest wait of one `copy.next`.
 const MAX_WAIT_MS: u64 = 10_000;
@@ -107,6 +112,12 @@ struct CopyHandle {
 struct NextArgs {
     copy: u32,
     wait_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct DeleteArgs {
+    copy: u32,
+    go: bool,
 }
 
 #[derive(Serialize)]
@@ -238,11 +249,22 @@ fn result(copy: &Copy, news: crate::copy::report::News) -> NextResult {
                 text: problem.error.text,
             })
             .collect(),
-        deletions: None,
+        deletions: (copy.deletions()).map(|(entries, directories, of)| Deletions {
+            entries,
+            directories,
+            of,
+        }),
         done: news.done,
         steals,
         sleeps,
     }
+}
+
+/// Answers the question that `deletions` asks.
+fn delete(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: DeleteArgs| async move {
+        context.objects.get::<Copy>(args.copy)?.delete(args.go)
+    })
 }
 
 /// Begins to stop a copy; `copy.next` says when it has.
