@@ -81,6 +81,8 @@ impl Links {
         let Some(link) = shard.get_mut(&id) else { return Vec::new() };
         let copied = State::Copied { folder: folder.clone(), target: target.to_owned() };
         let State::Copying(waiting) = std::mem::replace(&mut link.state, copied) else { return Vec::new() };
+        // Those that waited are met again.
+        link.left += waiting.len() as u64;
         if link.left == 0 {
             shard.remove(&id);
         }

@@ -19,7 +19,7 @@ pub(crate) mod long_path;
 pub mod name;
 pub mod read;
 pub mod recent;
-mod remove;
+pub(crate) mod remove;
 pub mod space;
 pub mod sparse;
 pub mod stage;
