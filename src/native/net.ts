@@ -5,6 +5,7 @@
  * Thin typed functions over `ffi/src/export/net.rs`; `src/transport/` gives them shape. Contract:
  * `docs/design/contracts.md` §3.
  */
+import type { ProxyAddress } from "./proxy.ts";
 import type { CallOptions, NativeQueue } from "./queue.ts";
 
 /** What carries a connection. */
@@ -72,6 +73,8 @@ export interface DialOptions extends CallOptions {
   /** 32 bytes: the key that the machine there must own. */
   peerKey: Uint8Array;
   timeoutMs: number;
+  /** What connects there on this machine's behalf; TCP only. */
+  proxy?: ProxyAddress;
 }
 
 /** Result of {@linkcode connectionStats}. */
@@ -150,9 +153,9 @@ export async function accept(
 export async function dial(
   queue: NativeQueue,
   endpoint: EndpointHandle,
-  { kind, address, peerKey, timeoutMs, signal }: DialOptions,
+  { kind, address, peerKey, timeoutMs, proxy, signal }: DialOptions,
 ): Promise<Connected> {
-  const args = { endpoint, kind, address, peer_key: peerKey, timeout_ms: timeoutMs };
+  const args = { endpoint, kind, address, peer_key: peerKey, timeout_ms: timeoutMs, ...proxy && { proxy } };
   const orphaned = (result: unknown) => {
     const { connection } = result as Connected;
     // Nobody has it, so how its end goes matters to nobody.

@@ -20,6 +20,7 @@ pub mod mdns;
 pub mod net;
 pub mod pack;
 pub mod pairing;
+pub mod proxy;
 pub mod queue;
 pub mod receive;
 pub mod reuse;
@@ -40,6 +41,7 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     net::OPERATIONS,
     pack::OPERATIONS,
     mdns::OPERATIONS,
+    proxy::OPERATIONS,
     send::OPERATIONS,
     receive::OPERATIONS,
     reuse::OPERATIONS,

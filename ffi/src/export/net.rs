@@ -14,6 +14,8 @@ use crate::net::quic_config::Congestion;
 use crate::net::{Connection, PeerKey, TransportKind, address, memory};
 use crate::op::{self, Context, Op, OpFuture};
 
+use super::proxy::ProxyArgs;
+
 pub const OPERATIONS: &[(&str, Op)] = &[
     ("net.endpoint", endpoint),
     ("net.allow", allow),
@@ -71,6 +73,8 @@ struct DialArgs {
     address: String,
     peer_key: ByteBuf,
     timeout_ms: u64,
+    /// TCP only.
+    proxy: Option<ProxyArgs>,
 }
 
 #[derive(Serialize)]
@@ -192,8 +196,14 @@ fn dial(context: Context, args: &[u8]) -> OpFuture {
         let peer_key = key(&args.peer_key, "peer's")?;
         let address = address::parse(&args.address)?;
         let endpoint = context.objects.get::<Endpoint>(args.endpoint)?;
-        let connection =
-            endpoint.dial(kind, address, peer_key, Duration::from_millis(args.timeout_ms)).await?;
+        let timeout = Duration::from_millis(args.timeout_ms);
+        let connection = match args.proxy {
+            Some(_) if kind != TransportKind::Tcp => {
+                return Err(Error::new(Kind::Unsupported, format!("Cannot use a proxy for {kind}")));
+            }
+            Some(proxy) => endpoint.dial_through(proxy.check()?, address, peer_key, timeout).await?,
+            None => endpoint.dial(kind, address, peer_key, timeout).await?,
+        };
         connected(&context, connection)
     })
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::congestion::LongPaths;
 use super::handshakes::Handshakes;
+use super::proxy::Proxy;
 use super::quic_config::Congestion;
 use super::tls::{AllowedKeys, Identity};
 use super::{Connection, Inner, PeerKey, TransportKind, address, quic, tcp, tls};
@@ -135,25 +136,43 @@ impl Endpoint {
         peer_key: PeerKey,
         timeout: Duration,
     ) -> Result<Connection> {
+        let what = format!("Cannot connect to {address} over {kind}");
         let dial = async {
             match (kind, &self.quic) {
-                (TransportKind::Tcp, _) => {
-                    let config = self.identity.client_config(peer_key)?;
-                    tcp::dial(config, address, peer_key, self.long_paths.clone()).await
-                }
+                (TransportKind::Tcp, _) => self.dial_tcp(tcp::Route::direct(address), peer_key).await,
                 (TransportKind::Quic, Some(endpoint)) => quic::dial(endpoint, address, peer_key).await,
-                (kind, _) => {
-                    let text =
-                        format!("Cannot connect to {address} over {kind}: this endpoint does not use it");
-                    Err(Error::new(Kind::Unsupported, text))
-                }
+                _ => Err(Error::new(Kind::Unsupported, format!("{what}: this endpoint does not use it"))),
             }
         };
+        self.dialled(dial, &what, timeout).await
+    }
+
+    /// Connects as [`Endpoint::dial`] does, over TCP and through `proxy`, further streams included.
+    pub async fn dial_through(
+        &self,
+        proxy: Proxy,
+        address: SocketAddr,
+        peer_key: PeerKey,
+        timeout: Duration,
+    ) -> Result<Connection> {
+        let what = format!("Cannot connect to {address} over tcp through {proxy}");
+        let route = tcp::Route { address, proxy: Some(Arc::new(proxy)) };
+        self.dialled(self.dial_tcp(route, peer_key), &what, timeout).await
+    }
+
+    async fn dial_tcp(&self, route: tcp::Route, peer_key: PeerKey) -> Result<Connection> {
+        let config = self.identity.client_config(peer_key)?;
+        tcp::dial(config, route, peer_key, self.long_paths.clone()).await
+    }
+
+    async fn dialled(
+        &self,
+        dial: impl Future<Output = Result<Connection>>,
+        what: &str,
+        timeout: Duration,
+    ) -> Result<Connection> {
         let connection = tokio::time::timeout(timeout, dial).await.unwrap_or_else(|_| {
-            let text = format!(
-                "Cannot connect to {address} over {kind}: no answer within {} ms",
-                timeout.as_millis()
-            );
+            let text = format!("{what}: no answer within {} ms", timeout.as_millis());
             Err(Error::new(Kind::Timeout, text))
         })?;
         self.connections.add(&connection);

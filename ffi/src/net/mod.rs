@@ -26,6 +26,8 @@ mod life;
 pub mod mdns;
 pub mod memory;
 mod payload;
+pub mod proxy;
+pub mod proxy_door;
 mod quic;
 pub mod quic_config;
 mod record_reader;

@@ -23,6 +23,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use super::congestion::LongPaths;
 use super::control::Control;
 use super::life::{Interrupt, Life};
+use super::proxy::{self, Proxy, Target};
 use super::record_reader::RecordReader;
 use super::tcp_stream::{self, Established, TlsSink, TlsSocket, TlsSource};
 use super::tls_secrets::{self, SecretCatcher};
@@ -50,33 +51,60 @@ type Token = [u8; 32];
 /// The zeros that begin a new connection.
 const NEW_CONNECTION: Token = [0; 32];
 
-/// Connects to `address`, whose machine must own `peer_key`.
+/// How a TCP connection gets to a machine.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub address: SocketAddr,
+    /// What connects on this machine's behalf; none: this machine itself.
+    pub proxy: Option<Arc<Proxy>>,
+}
+
+impl Route {
+    pub fn direct(address: SocketAddr) -> Route {
+        Route { address, proxy: None }
+    }
+
+    async fn connect(&self) -> Result<TcpStream> {
+        let Route { address, proxy } = self;
+        match proxy {
+            Some(proxy) => proxy::connect(proxy, &Target::Address(*address)).await,
+            None => TcpStream::connect(address).await.map_err(|error| connect_error(&self.what(), &error)),
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("Cannot connect to {} over tcp", self.address)
+    }
+}
+
+/// Connects over `route` to the machine that must own `peer_key`.
 pub(super) async fn dial(
     config: Arc<ClientConfig>,
-    address: SocketAddr,
+    route: Route,
     peer_key: PeerKey,
     long: LongPaths,
 ) -> Result<Connection> {
-    let stream = dial_stream(config.clone(), address, &NEW_CONNECTION, &long).await?;
-    let dialler = Dialler { config, address, token: token(&stream)?, long };
+    let stream = dial_stream(config.clone(), &route, &NEW_CONNECTION, &long).await?;
+    let address = route.address;
+    let dialler = Dialler { config, route, token: token(&stream)?, long };
     let bulk = Bulk::new(&stream, peer_key, Some(dialler))?;
     Ok(open(stream, bulk, address))
 }
 
 async fn dial_bulk(dialler: Dialler) -> Result<Established> {
     let (config, secrets) = tls_secrets::for_one_client(&dialler.config);
-    let stream = dial_stream(config, dialler.address, &dialler.token, &dialler.long).await?;
+    let stream = dial_stream(config, &dialler.route, &dialler.token, &dialler.long).await?;
     establish(stream, &secrets)
 }
 
 async fn dial_stream(
     config: Arc<ClientConfig>,
-    address: SocketAddr,
+    route: &Route,
     preface: &Token,
     long: &LongPaths,
 ) -> Result<Stream> {
-    let what = format!("Cannot connect to {address} over tcp");
-    let stream = TcpStream::connect(address).await.map_err(|error| connect_error(&what, &error))?;
+    let what = route.what();
+    let stream = route.connect().await?;
     tune(&stream);
     long.apply(&stream);
     let name = ServerName::try_from("wormhole.invalid").expect("a constant");
@@ -239,7 +267,7 @@ impl Interrupt for ControlSocket {
 #[derive(Clone)]
 struct Dialler {
     config: Arc<ClientConfig>,
-    address: SocketAddr,
+    route: Route,
     token: Token,
     long: LongPaths,
 }
@@ -322,7 +350,7 @@ impl Bulk {
         let mut left = streams;
         loop {
             while left > 0 && dials.len() < PARALLEL_DIALS {
-                let (dialler, address) = (dialler.clone(), dialler.address);
+                let (dialler, address) = (dialler.clone(), dialler.route.address);
                 dials.spawn(async move {
                     let dial = dial_bulk(dialler);
                     tokio::time::timeout(BULK_DIAL_TIMEOUT, dial).await.unwrap_or_else(|_| {
