@@ -66,7 +66,8 @@ function configPage(): string {
     '```toml\n# ~/.config/wormhole/config.toml\nsignal_server = "wss://hub.example"\nmax_streams = 16\n' +
     'bulk_chunk_size = "8MiB"\n```',
     "Other variables: `WORMHOLE_CODE` gives `send` and `recv` the code without showing it to other people on the " +
-    "machine; `NO_COLOR` switches colours off; `XDG_CONFIG_HOME`, `XDG_CACHE_HOME`, `XDG_DATA_HOME`, " +
+    "machine; `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name [proxies](guide.md#proxies); " +
+    "`NO_COLOR` switches colours off; `XDG_CONFIG_HOME`, `XDG_CACHE_HOME`, `XDG_DATA_HOME`, " +
     "`XDG_STATE_HOME` and `XDG_RUNTIME_DIR` move the folders on Linux.",
   ]);
 }

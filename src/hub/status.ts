@@ -1,4 +1,6 @@
-import { WormholeError } from "../base/errors.ts";
+import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { processProxies } from "../config/proxies.ts";
+import { openProxied, proxyState } from "../native/proxy.ts";
 
 /** How a hub says that it is. */
 export interface HubStatus {
@@ -19,7 +21,7 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 const TIMEOUT_MS = 10_000;
 
 /**
- * Asks the hub at `url` (`ws:` or `wss:`) how it is.
+ * Asks the hub at `url` (`ws:` or `wss:`) how it is, through the proxy that the environment names for it.
  *
  * @throws {WormholeError} HUB_UNREACHABLE when nothing answers, PROTOCOL when it is no hub.
  */
@@ -27,16 +29,22 @@ export async function hubStatus(url: URL, { signal }: { signal?: AbortSignal } =
   const health = new URL("/healthz", url);
   health.protocol = url.protocol === "wss:" ? "https:" : "http:";
   const late = AbortSignal.timeout(TIMEOUT_MS);
+  const proxy = processProxies().forUrl(url);
   let text: string;
   try {
+    await using proxied = proxy &&
+      await openProxied(url, { proxy, timeoutMs: TIMEOUT_MS, ...signal && { signal } });
     const response = await fetch(health, {
+      ...proxied && { client: proxied.client },
       redirect: "error",
       signal: signal ? AbortSignal.any([signal, late]) : late,
     });
     text = await bounded(response);
   } catch (cause) {
     signal?.throwIfAborted();
-    const state = late.aborted
+    const state = isWormholeError(cause, "CONNECT_FAILED", "TIMEOUT")
+      ? proxyState(cause)
+      : late.aborted
       ? "it does not answer"
       : "nothing answers there, or its certificate is not trusted";
     throw new WormholeError("HUB_UNREACHABLE", `Cannot reach the hub at ${url.host}: ${state}`, { cause });

@@ -89,13 +89,13 @@ export function maskedFrame(
   return masked;
 }
 
-/** Makes a certificate for this machine with openssl; undefined where there is none. */
-export async function selfSigned(): Promise<{ cert: string; key: string } | undefined> {
+/** Makes a certificate for this machine, and for `name`, with openssl; undefined where there is none. */
+export async function selfSigned(name = "localhost"): Promise<{ cert: string; key: string } | undefined> {
   const folder = await Deno.makeTempDir();
   try {
     const args =
       "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost " +
-      "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:false";
+      `-addext subjectAltName=DNS:${name},IP:127.0.0.1 -addext basicConstraints=critical,CA:false`;
     const { success } = await new Deno.Command("openssl", {
       args: [...args.split(" "), "-keyout", `${folder}/key`, "-out", `${folder}/cert`],
       stderr: "null",

@@ -1,4 +1,6 @@
-import { type ErrorCode, WormholeError } from "../base/errors.ts";
+import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
+import { processProxies, type Proxies } from "../config/proxies.ts";
+import { openProxied, type ProxiedClient, proxyState } from "../native/proxy.ts";
 import { parseServerFrame, type ServerMessage } from "./server_message.ts";
 
 /** How a side says that its use of a mailbox ended. */
@@ -32,7 +34,12 @@ export interface ConnectOptions {
   signal?: AbortSignal;
   /** How long the server may take to answer; 15 s when left out. */
   timeoutMs?: number;
+  /** The proxies to go through; those of this process when left out. */
+  proxies?: Proxies;
 }
+
+/** How long a server may take to answer. */
+const TIMEOUT_MS = 15_000;
 
 /** Most messages and bytes of the other side that wait to be read. */
 const MAX_WAITING_MESSAGES = 200;
@@ -64,6 +71,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   readonly side: string;
   readonly #url: URL;
   readonly #socket: WebSocket;
+  readonly #proxied: ProxiedClient | undefined;
   readonly #timeoutMs: number;
   readonly #inbox: MailboxMessage[] = [];
   readonly #ended = Promise.withResolvers<void>();
@@ -79,9 +87,15 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   #released = false;
   #closed = false;
 
-  private constructor(url: URL, socket: WebSocket, { side, timeoutMs = 15_000 }: ConnectOptions) {
+  private constructor(
+    url: URL,
+    { side, timeoutMs = TIMEOUT_MS }: ConnectOptions,
+    proxied: ProxiedClient | undefined,
+  ) {
+    const socket = new WebSocket(url, proxied && { client: proxied.client });
     this.#url = url;
     this.#socket = socket;
+    this.#proxied = proxied;
     this.#timeoutMs = timeoutMs;
     this.side = side ?? crypto.getRandomValues(new Uint8Array(8)).toHex();
     socket.addEventListener("message", ({ data }) => this.#receive(data));
@@ -102,15 +116,16 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   }
 
   /**
-   * Connects to the mailbox server at `url` and says who this is.
+   * Connects to the mailbox server at `url`, through the proxy that the environment names for it, and says who this is.
    *
    * @throws {WormholeError} HUB_UNREACHABLE when nothing answers, HUB_REFUSED when it refuses, PROTOCOL when
-   * it is no mailbox server.
+   * it is no mailbox server, INVALID_ARGUMENT when the environment names no proper proxy.
    */
   static async connect(url: URL, options: ConnectOptions): Promise<MailboxClient> {
     options.signal?.throwIfAborted();
-    const socket = new WebSocket(url);
-    const client = new MailboxClient(url, socket, options);
+    // Always asked for: it also keeps Deno from using a proxy where none is to be used.
+    const proxies = options.proxies ?? processProxies();
+    const client = new MailboxClient(url, options, await proxiedTo(url, options, proxies));
     try {
       const welcome = await client.#wait(["welcome"], { signal: options.signal });
       if (welcome.type !== "welcome") throw new Error("unreachable");
@@ -249,6 +264,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
     const timer = setTimeout(() => this.#ended.resolve(), CLOSE_MS);
     await this.#ended.promise;
     clearTimeout(timer);
+    await this.#proxied?.[Symbol.asyncDispose]();
   }
 
   async #request<T extends ServerMessage["type"]>(
@@ -367,12 +383,36 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   }
 
   #unreachable(state: string): WormholeError {
-    return new WormholeError("HUB_UNREACHABLE", `Cannot reach the mailbox at ${this.#place()}: ${state}`);
+    return unreachable(this.#url, state);
   }
 
   #place(): string {
     return this.#url.host;
   }
+}
+
+/** Gives the client that leads to `url` through the proxy for it; undefined when there is none to be used. */
+async function proxiedTo(
+  url: URL,
+  { timeoutMs = TIMEOUT_MS, signal }: ConnectOptions,
+  proxies: Proxies,
+): Promise<ProxiedClient | undefined> {
+  const proxy = proxies.forUrl(url);
+  if (proxy === undefined) return undefined;
+  try {
+    return await openProxied(url, { proxy, timeoutMs, ...signal && { signal } });
+  } catch (error) {
+    if (!isWormholeError(error, "CONNECT_FAILED", "TIMEOUT")) throw error;
+    throw unreachable(url, proxyState(error), error);
+  }
+}
+
+function unreachable(url: URL, state: string, cause?: Error): WormholeError {
+  return new WormholeError(
+    "HUB_UNREACHABLE",
+    `Cannot reach the mailbox at ${url.host}: ${state}`,
+    ...cause ? [{ cause }] : [],
+  );
 }
 
 /** Waits for what `listen`'s reader gets, or for the signal. */

@@ -63,9 +63,9 @@ export function acceptFurther(door: Pick<Door, "joined">): NextLink {
   return (options) => door.joined(options);
 }
 
-/** Hints of other transports than the first link's, its own host before others. */
+/** Direct hints of other transports than the first link's, its own host before others. */
 function otherHints(hints: readonly Hint[], first: Link): Hint[] {
-  const others = hints.filter(({ transport }) => transport !== first.kind);
+  const others = hints.filter(({ transport, proxy }) => transport !== first.kind && !proxy);
   const host = (hint: Hint) => first.remote.startsWith(hostPort({ ...hint, port: 0 }).replace(/0$/, ""));
   return [...others.filter(host), ...others.filter((hint) => !host(hint))];
 }

@@ -2,11 +2,12 @@ import { sameBytes } from "../base/bytes.ts";
 import { isIP } from "node:net";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { processProxies } from "../config/proxies.ts";
 import { ed25519Public } from "../native/pairing.ts";
 import type { Link, PeerConnection } from "../transport/connection.ts";
 import { dialFirst } from "../transport/dial.ts";
 import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
-import { type Hint, hintText, orderHints } from "../transport/hints.ts";
+import { addProxied, type Hint, hintText, orderHints } from "../transport/hints.ts";
 import { type Acquainted, metPeer, type OwnSide } from "./acquaintance.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
@@ -147,7 +148,7 @@ function mayYetLetUsIn(error: unknown): boolean {
     isWormholeError(error, "CONNECT_FAILED") && isWormholeError(error.cause, "PEER_UNAUTHENTICATED");
 }
 
-/** Gives what to dial, best first: the given hosts with each of the peer's ports, then the peer's own addresses. */
+/** Gives what to dial, best first: the given hosts with each of the peer's ports, the peer's own addresses, then by proxy. */
 function addresses(
   hints: readonly Hint[],
   { given, own }: { given: readonly string[]; own: readonly string[] },
@@ -156,7 +157,7 @@ function addresses(
     ...given.flatMap((host) => hints.map((hint) => ({ ...hint, host }))),
     ...orderHints(hints, own),
   ];
-  return [...new Map(all.map((hint) => [hintText(hint), hint])).values()];
+  return addProxied([...new Map(all.map((hint) => [hintText(hint), hint])).values()], processProxies());
 }
 
 /** Looks up what the person gave; an address stands for itself. */

@@ -6,11 +6,12 @@ import { isIP } from "node:net";
 import { sameSecret } from "../base/bytes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
+import { processProxies } from "../config/proxies.ts";
 import type { Link, PeerConnection, Renewal } from "../transport/connection.ts";
 import type { PairingCrypto } from "../pairing/crypto.ts";
 import type { LanDiscovery } from "../pairing/lan.ts";
 import { dialFirst } from "../transport/dial.ts";
-import { type Hint, hintText, orderHints } from "../transport/hints.ts";
+import { addProxied, type Hint, hintText, orderHints } from "../transport/hints.ts";
 import { authenticated, type NextLink } from "./authenticated.ts";
 import { discard, type Door } from "./door.ts";
 import { decodeReconnect, encodeReconnect } from "./reconnect_frame.ts";
@@ -101,14 +102,14 @@ abstract class Renewing implements Renewal {
     return authenticated(link, this.options.peerKey, { renewal: this, ...nextLink && { nextLink } });
   }
 
-  /** Where it was found, the hints, best first for the network that this machine is in now, and where the first link went. */
+  /** Where it was found, the hints, best first for the network that this machine is in now, where the first link went, then by proxy. */
   #hints(own: readonly string[]): Hint[] {
     const { hints, remote } = this.options;
     const host = remote.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
     const at = (hosts: readonly string[]) =>
       hosts.flatMap((host) => hints.map((hint) => ({ ...hint, host })));
     const all = [...at(this.#found), ...orderHints(hints, own), ...at(isIP(host) === 0 ? [] : [host])];
-    return [...new Map(all.map((hint) => [hintText(hint), hint])).values()];
+    return addProxied([...new Map(all.map((hint) => [hintText(hint), hint])).values()], processProxies());
   }
 }
 

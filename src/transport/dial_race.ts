@@ -4,6 +4,9 @@ import type { Hint } from "./hints.ts";
 /** Head start of one address before the next is tried too; 100-250 ms is RFC 8305 §5's advice. */
 export const STAGGER_MS = 150;
 
+/** Head start of direct connections before those through a proxy, which are slower for the whole transfer. */
+export const DIRECT_HEAD_START_MS = 1000;
+
 /** What happened to a race. */
 export type RaceEvent =
   /** The hint's dial made a link; `rttMs` is Infinity when it cannot tell. */
@@ -24,7 +27,8 @@ export type RaceAction =
 /**
  * Decides a race between addresses in the manner of Happy Eyeballs (RFC 8305): every transport of an address at
  * once, the next address after {@linkcode STAGGER_MS} or as soon as an attempt fails. The first to link wins,
- * unless the transport that suits the path better links within {@linkcode GRACE_MS}. Pure.
+ * unless the transport that suits the path better links within {@linkcode GRACE_MS}. Hints through a proxy, which
+ * come last, wait {@linkcode DIRECT_HEAD_START_MS} or until every direct attempt has failed. Pure.
  */
 export class DialRace {
   readonly #waiting: Hint[][];
@@ -35,7 +39,7 @@ export class DialRace {
   #over = false;
 
   constructor(hints: readonly Hint[]) {
-    this.#waiting = [...Map.groupBy(hints, (hint) => hint.host).values()];
+    this.#waiting = [...Map.groupBy(hints, ({ host, proxy }) => proxy ? `${host} proxy` : host).values()];
   }
 
   /** Gives the first actions. */
@@ -52,7 +56,10 @@ export class DialRace {
         return this.#first ? this.#win(this.#first.hint) : this.#next();
       case "failed":
         this.#running.delete(event.hint);
-        return this.#first ? this.#settle() : this.#next();
+        if (this.#first) return this.#settle();
+        // The timer that brings the proxies is running.
+        if (this.#running.size > 0 && this.#waiting[0]?.[0]?.proxy) return [];
+        return this.#next();
       case "linked":
         this.#running.delete(event.hint);
         return this.#linked(event.hint, event.rttMs);
@@ -94,7 +101,11 @@ export class DialRace {
       this.#running.add(hint);
       actions.push({ type: "dial", hint });
     }
-    if (this.#waiting.length > 0) actions.push({ type: "timer", timer: ++this.#timer, ms: STAGGER_MS });
+    const next = this.#waiting[0];
+    if (next !== undefined) {
+      const ms = next[0]?.proxy && !group[0]?.proxy ? DIRECT_HEAD_START_MS : STAGGER_MS;
+      actions.push({ type: "timer", timer: ++this.#timer, ms });
+    }
     return actions;
   }
 }

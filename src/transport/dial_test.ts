@@ -199,3 +199,32 @@ Deno.test("dialFirst() closes a link that answers after the race is over", async
   answer(late as unknown as Link);
   await closed.promise;
 });
+
+Deno.test("dialFirst() tries proxies 1 s after the last direct address, or once all have failed", async () => {
+  const proxy = { kind: "socks5", host: "proxy", port: 1080 } as const;
+  const direct = hints("quic 192.0.2.1:1", "tcp 192.0.2.1:1", "tcp 192.0.2.2:1");
+  const all = [...direct, ...hints("tcp 192.0.2.1:1", "tcp 192.0.2.2:1").map((hint) => ({ ...hint, proxy }))];
+  const dials = (simulation: Simulation) => simulation.log.filter((line) => line.includes("dial"));
+  const through = "tcp 192.0.2.1:1 through the proxy at proxy:1080";
+  const silent = new Simulation({ "tcp 192.0.2.2:1": { at: 5, fails: REFUSED }, [through]: { at: 80 } });
+  const link = await silent.run(dialFirst(all, silent));
+  assertEquals([link.remote, silent.now], [through, 1280]);
+  assertEquals(dials(silent), [
+    "0: dial quic 192.0.2.1:1",
+    "0: dial tcp 192.0.2.1:1",
+    "150: dial tcp 192.0.2.2:1",
+    `1150: dial ${through}`,
+  ]);
+  const fails = { at: 10, fails: REFUSED };
+  const refused = new Simulation({
+    "quic 192.0.2.1:1": fails,
+    "tcp 192.0.2.1:1": fails,
+    "tcp 192.0.2.2:1": { at: 30, fails: REFUSED },
+    [through]: { at: 80 },
+  });
+  await refused.run(dialFirst(all, refused));
+  assertEquals(dials(refused).at(3), `40: dial ${through}`);
+  const slow = new Simulation({ "tcp 192.0.2.2:1": { at: 900, rttMs: 300 } });
+  assertEquals((await slow.run(dialFirst(all, slow))).remote, "tcp 192.0.2.2:1");
+  assertEquals(dials(slow).length, 3, "no proxy where a direct address answers within a second");
+});

@@ -118,6 +118,7 @@ export class Endpoint implements AsyncDisposable {
       address: hostPort(hint),
       peerKey,
       timeoutMs,
+      ...hint.proxy && { proxy: hint.proxy },
       signal,
     });
     return new NativeLink(this.#queue, made);

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { WormholeError } from "../base/errors.ts";
+import { type Proxies, type Proxy, proxyPlace } from "../config/proxies.ts";
 
 /** Transports that an address can be dialled with. */
 export type DialTransport = "tcp" | "quic";
@@ -11,6 +12,8 @@ export interface Hint {
   readonly host: string;
   /** 1 to 65535. */
   readonly port: number;
+  /** What connects there on this machine's behalf, with TCP only; a peer never says so. */
+  readonly proxy?: Proxy;
 }
 
 /** Cap on a peer's hints; a machine has a handful of addresses, and each hint costs us a dial. */
@@ -44,7 +47,24 @@ export function hostPort({ host, port }: { host: string; port: number }): string
 
 /** Gives a hint as people read it, such as `quic 192.0.2.1:4433`. */
 export function hintText(hint: Hint): string {
-  return `${hint.transport} ${hostPort(hint)}`;
+  const direct = `${hint.transport} ${hostPort(hint)}`;
+  return hint.proxy ? `${direct} through the proxy at ${proxyPlace(hint.proxy)}` : direct;
+}
+
+/** Adds behind `hints` the same again through a proxy, where there is one for it: TCP at public addresses. */
+export function addProxied(hints: readonly Hint[], proxies: Proxies): Hint[] {
+  const proxied = hints.flatMap((hint): Hint[] => {
+    if (hint.transport !== "tcp") return [];
+    try {
+      const proxy = proxies.for("tcp", hint);
+      return proxy ? [{ ...hint, proxy }] : [];
+    } catch (error) {
+      // A variable that cannot be used is no reason not to connect directly; `doctor` tells of it.
+      if (error instanceof WormholeError) return [];
+      throw error;
+    }
+  });
+  return [...hints, ...proxied];
 }
 
 /**

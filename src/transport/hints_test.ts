@@ -2,7 +2,9 @@ import fc from "fast-check";
 import { isIP } from "node:net";
 import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
 import { isWormholeError } from "../base/errors.ts";
+import { Proxies } from "../config/proxies.ts";
 import {
+  addProxied,
   hintText,
   isLoopback,
   localHints,
@@ -122,4 +124,25 @@ Deno.test("isLoopback() knows every spelling", () => {
     assertTrue(isLoopback(host), host);
   }
   for (const host of ["128.0.0.1", "::2", "1::1"]) assertTrue(!isLoopback(host), host);
+});
+
+Deno.test("addProxied() adds TCP at public addresses, last", () => {
+  const hints = parseHints([
+    { transport: "quic", host: "203.0.113.7", port: 1 },
+    { transport: "tcp", host: "203.0.113.7", port: 2 },
+    { transport: "tcp", host: "192.168.1.7", port: 2 },
+    { transport: "tcp", host: "127.0.0.1", port: 2 },
+    { transport: "tcp", host: "203.0.114.7", port: 2 },
+    { transport: "tcp", host: "2001:db8::7", port: 2 },
+  ]);
+  const env: Record<string, string> = { all_proxy: "socks5://u:secret@p", no_proxy: "203.0.114.0/24" };
+  const texts = addProxied(hints, new Proxies((name) => env[name])).map(hintText);
+  assertEquals(texts, [
+    ...hints.map(hintText),
+    "tcp 203.0.113.7:2 through the proxy at p:1080",
+    "tcp [2001:db8::7]:2 through the proxy at p:1080",
+  ]);
+  assertEquals(addProxied(hints, new Proxies(() => undefined)), hints);
+  const bad: Record<string, string> = { all_proxy: "ftp://p" };
+  assertEquals(addProxied(hints, new Proxies((name) => bad[name])), hints);
 });
