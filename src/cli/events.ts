@@ -19,6 +19,7 @@ export type OutputEvent =
   | HubStatusEvent
   | SettingEvent
   | CheckEvent
+  | NetworkEvent
   | ChecksumEvent
   | UnfinishedEvent
   | KeptEvent
@@ -168,6 +169,34 @@ export interface CheckEvent {
   readonly text: string;
   /** What to do about it; null when nothing. */
   readonly advice: string | null;
+}
+
+/** How this machine can be reached; `wormhole doctor --network`, after the findings. */
+export interface NetworkEvent {
+  readonly event: "network";
+  readonly reach: "direct" | "punching" | "relay" | "unknown" | "local" | "none";
+  /** Whether a transfer will be possible. */
+  readonly possible: boolean;
+  readonly text: string;
+  readonly advice: string | null;
+  readonly addresses: readonly string[];
+  readonly nat: "none" | "endpoint-independent" | "symmetric" | "unknown";
+  /** null: none is set, or it does not answer. */
+  readonly hub: {
+    readonly connect_ms: number;
+    readonly rtt_ms: number | null;
+    /** The hub's clock less this machine's. */
+    readonly skew_ms: number | null;
+    /** `host:port` */
+    readonly proxy: string | null;
+  } | null;
+  /** What the router answered: UPnP, NAT-PMP, PCP. */
+  readonly port_mapping: readonly string[];
+  /** The router's address outside. */
+  readonly external: string | null;
+  /** null: it could not be looked at. */
+  readonly multicast: boolean | null;
+  readonly firewalls: readonly string[];
 }
 
 /** The checksum of one file; `--checksum`. */

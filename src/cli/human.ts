@@ -5,6 +5,7 @@ import type {
   CodeEvent,
   DoneEvent,
   HubStatusEvent,
+  NetworkEvent,
   OfferEvent,
   OutputEvent,
   ReceiversEvent,
@@ -53,6 +54,8 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return `${safe(event.name)} = ${safe(JSON.stringify(event.value))}  # ${event.source}`;
     case "check":
       return checkText(event, styles);
+    case "network":
+      return networkText(event, styles);
     case "checksum":
       return checksumLine(event);
     case "unfinished":
@@ -219,6 +222,12 @@ function verifiedText({ files, bytes, failed, duration_ms: ms }: VerifiedEvent):
   const took = ms < 1000 ? `${Math.round(ms)}ms` : formatDuration(ms);
   const good = `${counted(files, "file")}, ${formatSize(bytes)}: as they should be`;
   return failed === 0 ? `${good} (${took}).` : `${good}; ${failed} not (${took}).`;
+}
+
+function networkText({ possible, text, advice }: NetworkEvent, styles: Styles): string {
+  const mark = possible ? styles.green("so     ") : styles.red("so     ");
+  const sentence = `${safe(text.slice(0, 1).toUpperCase() + text.slice(1))}.`;
+  return `${mark}  ${sentence}${advice === null ? "" : `\n         ${safe(advice)}`}`;
 }
 
 function checkText({ status, name, text, advice }: CheckEvent, styles: Styles): string {

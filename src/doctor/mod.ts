@@ -11,6 +11,11 @@ import { checkFileAccess, checkFuse, checkKernel, checkKernelTls } from "./kerne
 import { checkHub, checkNetwork } from "./network.ts";
 import { checkLibrary, checkProgram } from "./program.ts";
 
+export { conclude, type Conclusion } from "./conclude.ts";
+export { explain } from "./explain.ts";
+export { isUnknown, natKind, type NetworkFacts } from "./facts.ts";
+export { lookAtNetwork } from "./look_at_network.ts";
+
 /** One thing that was looked at. */
 export interface Finding {
   /** What was looked at: "UDP". */

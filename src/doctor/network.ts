@@ -1,6 +1,8 @@
 import { closeEndpoint, openEndpoint } from "../native/net.ts";
 import { NativeQueue } from "../native/queue.ts";
 import { parseHubUrl } from "../pairing/hub_url.ts";
+import { isUnknown } from "./facts.ts";
+import { probeHub } from "./hub_probe.ts";
 import type { Finding, Surroundings } from "./mod.ts";
 
 /** Time that a hub gets to answer. */
@@ -54,35 +56,19 @@ export async function checkHub({ settings, signal }: Surroundings): Promise<Find
       text: "none is set; machines find each other on the local network",
     }];
   }
-  const timeout = AbortSignal.timeout(HUB_TIMEOUT_MS);
-  const state = await connect(
-    parseHubUrl(signalServer),
-    AbortSignal.any(signal ? [timeout, signal] : [timeout]),
-  );
-  signal?.throwIfAborted();
-  if (state === undefined) return [{ name: "hub", status: "ok", text: `${signalServer} answers` }];
+  const facts = await probeHub(parseHubUrl(signalServer), {
+    timeoutMs: HUB_TIMEOUT_MS,
+    name: signalServer,
+    signal: signal ?? new AbortController().signal,
+  });
+  if (!isUnknown(facts)) {
+    const way = facts.proxy === undefined ? "" : ` through the proxy at ${facts.proxy}`;
+    return [{ name: "hub", status: "ok", text: `${signalServer} answers${way}` }];
+  }
   return [{
     name: "hub",
     status: "problem",
-    text: `${signalServer} ${state}`,
+    text: facts.unknown,
     advice: "Check the address (wormhole config set signal_server URL) and that the hub runs.",
   }];
-}
-
-/** Opens a WebSocket and closes it again; gives what went wrong. */
-function connect(url: URL, signal: AbortSignal): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const socket = new WebSocket(url);
-    const end = (state: string | undefined) => {
-      signal.removeEventListener("abort", abort);
-      resolve(state);
-      try {
-        socket.close();
-      } catch { /* it never opened */ }
-    };
-    const abort = () => end(`does not answer within ${HUB_TIMEOUT_MS / 1000} s`);
-    signal.addEventListener("abort", abort, { once: true });
-    socket.onopen = () => end(undefined);
-    socket.onerror = (event) => end(`cannot be reached: ${(event as ErrorEvent).message}`);
-  });
 }

@@ -430,7 +430,7 @@ async function read<T>(listen: (reader: Reader<T>) => void, signal: AbortSignal 
 }
 
 /** Puts the runtime's reason for a failed connection into plain words. */
-function plainReason(reason: string): string {
+export function plainReason(reason: string): string {
   const known: [RegExp, string][] = [
     [/refused|tcp connect/i, "nothing listens there"],
     [/dns|lookup|name or service|resolve/i, "there is no such host"],

@@ -173,5 +173,5 @@ function lastEvents({ events }: Ending): string {
   return events.slice(-4).map((event) => JSON.stringify(event)).join("\n");
 }
 
-export { run, start };
+export { type Ending, run, start };
 export { Sandbox } from "./sandbox.ts";

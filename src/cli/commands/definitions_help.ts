@@ -1,5 +1,6 @@
 import { oneOf, text } from "../../config/values.ts";
-import { any, command, one } from "../definition.ts";
+import { HUB_FLAG } from "../common_flags.ts";
+import { any, command, one, toggle } from "../definition.ts";
 
 /** `wormhole config show`. */
 export const CONFIG_SHOW = command({
@@ -41,10 +42,22 @@ export const CONFIG_PATH = command({
 export const DOCTOR = command({
   name: "doctor",
   summary: "say what works on this machine and what does not",
-  description: "Checks the program, its library, the kernel, the network, the keys, the disk and the hub.",
+  description:
+    "Checks the program, its library, the kernel, the network, the keys, the disk and the hub. With --network it finds out how " +
+    "other machines can reach this one, asking nobody but the hub and this network, for 3 seconds at most; it fails when nothing can " +
+    "be transferred.",
   positionals: {},
-  flags: {},
-  examples: [{ line: "wormhole doctor", help: "Look for trouble" }],
+  flags: {
+    network: toggle({
+      group: "What is looked at",
+      help: "Only the network: addresses, NAT, hub, proxies, firewall.",
+    }),
+    hub: HUB_FLAG,
+  },
+  examples: [
+    { line: "wormhole doctor", help: "Look for trouble" },
+    { line: "wormhole doctor --network --hub hub.example", help: "See who can reach this machine, and how" },
+  ],
 });
 
 /** Shells that `wormhole completions` knows. */

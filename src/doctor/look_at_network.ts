@@ -1,0 +1,126 @@
+/** The probes of `wormhole doctor --network`: all at once, each with its own deadline, none of which fails the others. */
+import type { LoadedConfig } from "../config/config.ts";
+import { processProxies } from "../config/proxies.ts";
+import { announce, browse, nextNeighbour, stopBrowsing, withdraw } from "../native/mdns.ts";
+import { closeEndpoint, openEndpoint, ownAddresses } from "../native/net.ts";
+import { NativeQueue } from "../native/queue.ts";
+import { parseHubUrl } from "../pairing/hub_url.ts";
+import { isIPv4 } from "node:net";
+import { type NetworkFacts, type Unknown } from "./facts.ts";
+import { activeFirewalls } from "./firewall.ts";
+import { probeHub } from "./hub_probe.ts";
+import { defaultGateway, probePortMapping } from "./port_mapping.ts";
+
+/** Longest that any probe takes. */
+export const PROBE_MS = 3_000;
+
+/** How long routers get to answer: UPnP lets them wait for a second first. */
+const ROUTER_MS = 2_000;
+
+/** A name of its own, which no sender or receiver looks for. */
+const MULTICAST_SERVICE = "_wh-doctor._tcp.local.";
+
+/** Looks at everything, within {@linkcode PROBE_MS}. @throws the signal's reason only. */
+export async function lookAtNetwork(
+  { settings, signal = new AbortController().signal }: {
+    settings: Pick<LoadedConfig, "config">;
+    signal?: AbortSignal;
+  },
+): Promise<NetworkFacts> {
+  const { signalServer, forceTcp } = settings.config;
+  await using queue = NativeQueue.open();
+  const within = <T>(probe: (signal: AbortSignal) => Promise<T>) => unlessLate(probe, signal);
+  const addresses = within(() => ownAddresses(queue));
+  const [tcp, udp, hub, portMapping, multicast, firewalls] = await Promise.all([
+    within(() => listens(queue, "tcp")),
+    forceTcp ? "off" as const : within(() => listens(queue, "quic")),
+    signalServer === ""
+      ? "none" as const
+      : within(async (signal) =>
+        await probeHub(parseHubUrl(signalServer), { timeoutMs: PROBE_MS, name: signalServer, signal })
+      ),
+    within(async (signal) => {
+      const gateway = defaultGateway(await routes());
+      const own = await addresses;
+      return await probePortMapping({
+        gateway,
+        own: Array.isArray(own) ? own.find(isIPv4) : undefined,
+        timeoutMs: ROUTER_MS,
+        signal,
+      });
+    }),
+    within((signal) => hearsItself(queue, signal)),
+    activeFirewalls(),
+  ]);
+  return {
+    addresses: await addresses,
+    tcp,
+    udp,
+    hub,
+    hubUrl: signalServer,
+    reflection: "none",
+    portMapping,
+    multicast,
+    proxies: processProxies().list(),
+    firewalls,
+  };
+}
+
+/** Runs one probe to its end or its deadline, and gives what went wrong as a fact. */
+async function unlessLate<T>(
+  probe: (signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T | Unknown> {
+  const late = AbortSignal.timeout(PROBE_MS);
+  const limit = AbortSignal.any([signal, late]);
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  const end = () => reject(limit.reason);
+  limit.addEventListener("abort", end, { once: true });
+  try {
+    return await Promise.race([probe(limit), ended]);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (late.aborted) return { unknown: `no answer within ${PROBE_MS / 1000} s` };
+    return { unknown: error instanceof Error ? error.message : String(error) };
+  } finally {
+    limit.removeEventListener("abort", end);
+  }
+}
+
+async function listens(queue: NativeQueue, kind: "tcp" | "quic"): Promise<string> {
+  const { endpoint, tcp, quic } = await openEndpoint(queue, {
+    secretKey: crypto.getRandomValues(new Uint8Array(32)),
+    bind: ["0.0.0.0:0"],
+    tcp: kind === "tcp",
+    quic: kind === "quic",
+  });
+  await closeEndpoint(queue, endpoint);
+  return (kind === "tcp" ? tcp : quic)[0] ?? "no address";
+}
+
+async function hearsItself(queue: NativeQueue, signal: AbortSignal): Promise<boolean> {
+  const instance = `doctor-${crypto.getRandomValues(new Uint8Array(6)).toHex()}`;
+  const browser = await browse(queue, MULTICAST_SERVICE);
+  try {
+    const announcement = await announce(queue, { service: MULTICAST_SERVICE, instance, port: 9 });
+    try {
+      for (;;) if ((await nextNeighbour(queue, browser, { signal })).instance === instance) return true;
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      return false;
+    } finally {
+      await withdraw(queue, announcement);
+    }
+  } finally {
+    await stopBrowsing(queue, browser);
+  }
+}
+
+/** The kernel's IPv4 routes; nothing where there is no such file. */
+async function routes(): Promise<string> {
+  try {
+    return await Deno.readTextFile("/proc/net/route");
+  } catch {
+    return "";
+  }
+}
