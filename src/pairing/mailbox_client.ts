@@ -82,9 +82,11 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   #host: Reader<string> | undefined;
   #failure: WormholeError | undefined;
   #nameplate: string | undefined;
+  #mailbox: string | undefined;
   #motd: string | undefined;
   #expiresInMs: number | undefined;
   #released = false;
+  #heard = () => {};
   #closed = false;
 
   private constructor(
@@ -106,10 +108,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
     });
     socket.addEventListener("close", () => {
       this.#fail(
-        this.#motd === undefined ? this.#unreachable("it hung up") : new WormholeError(
-          "CONNECTION_LOST",
-          `Cannot use the mailbox at ${this.#place()}: the connection was lost`,
-        ),
+        this.#motd === undefined ? this.#unreachable("it hung up") : this.#lost("the connection was lost"),
       );
       this.#ended.resolve();
     });
@@ -142,6 +141,11 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
       await client[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** Where the server is. */
+  get url(): URL {
+    return this.#url;
   }
 
   /** What the server wants its users to read; "" when nothing. */
@@ -187,6 +191,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
     };
     const reply = await this.#request({ type: "claim", nameplate, ...fields }, "claimed", signal);
     this.#expiresInMs = reply.expiresInMs;
+    this.#mailbox = reply.mailbox;
     this.open(reply.mailbox);
     if (!many || reply.many) return;
     throw new WormholeError(
@@ -194,6 +199,27 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
       `Cannot use one code for several receivers: the hub at ${this.#place()} cannot do that; ` +
         "give the number of receivers, so that each gets a code",
     );
+  }
+
+  /**
+   * Takes the place of `lost`, a connection of the same side, in its mailbox. With `make` a server that has forgotten the
+   * nameplate gets it anew, unless it is somebody else's by now.
+   *
+   * @throws {WormholeError} as {@linkcode MailboxClient.claim}.
+   */
+  async replace(
+    lost: MailboxClient,
+    { make, signal }: { make?: { reuse: boolean }; signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const { nameplate, mailbox } = { nameplate: lost.#nameplate, mailbox: lost.#mailbox };
+    if (nameplate === undefined || mailbox === undefined) throw new TypeError("replace() before a claim");
+    const about = { ...signal && { signal } };
+    if (make && !(await this.list(about)).includes(nameplate)) {
+      return await this.claim(nameplate, { ...make, ...about });
+    }
+    // Not claimed: where the number is somebody else's by now, that would make us the second side.
+    [this.#nameplate, this.#mailbox] = [nameplate, mailbox];
+    this.open(mailbox);
   }
 
   /** Opens the mailbox of somebody who came to a nameplate that serves many. */
@@ -245,6 +271,21 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
     }
   }
 
+  /** Asks whether the server is still there; when it says nothing, the connection counts as lost. */
+  async ask(): Promise<void> {
+    if (this.#failure !== undefined) return;
+    const { promise: heard, resolve } = Promise.withResolvers<void>();
+    this.#heard = resolve;
+    const timer = setTimeout(() => {
+      this.#fail(this.#lost("it does not answer"));
+      this.#socket.close();
+      resolve();
+    }, this.#timeoutMs);
+    this.#send({ type: "ping", ping: 0 });
+    await heard;
+    clearTimeout(timer);
+  }
+
   async close(mood: Mood): Promise<void> {
     if (this.#closed || this.#failure !== undefined) return;
     this.#closed = true;
@@ -260,6 +301,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   /** Hangs up; a mailbox that is still open lives on at the server. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#fail(new WormholeError("CLOSED", "the mailbox connection is closed"));
+    this.#heard();
     if (this.#socket.readyState <= WebSocket.OPEN) this.#socket.close();
     const timer = setTimeout(() => this.#ended.resolve(), CLOSE_MS);
     await this.#ended.promise;
@@ -307,6 +349,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   }
 
   #receive(data: unknown): void {
+    this.#heard();
     if (this.#failure !== undefined) return;
     try {
       this.#handle(parseServerFrame(data));
@@ -357,6 +400,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
 
   #fail(error: WormholeError): void {
     this.#failure ??= error;
+    this.#heard();
     this.#reply?.reject(this.#failure);
     this.#reader?.reject(this.#failure);
     this.#host?.reject(this.#failure);
@@ -380,6 +424,10 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
     const subject = this.#nameplate === undefined ? "the code" : `the code ${this.#nameplate}`;
     if (state !== undefined) return new WormholeError(code, `Cannot use ${subject}: ${state}`);
     return new WormholeError(code, `Cannot use the mailbox at ${this.#place()}: ${text}`);
+  }
+
+  #lost(state: string): WormholeError {
+    return new WormholeError("CONNECTION_LOST", `Cannot use the mailbox at ${this.#place()}: ${state}`);
   }
 
   #unreachable(state: string): WormholeError {

@@ -9,7 +9,8 @@ import { connectFirst } from "../pairing/connect_first.ts";
 import { parseHubUrl, parsePeerAddress } from "../pairing/hub_url.ts";
 import type { LanDiscovery } from "../pairing/lan.ts";
 import type { LocalRegistry } from "../pairing/local_registry.ts";
-import { type Mailbox, MailboxClient } from "../pairing/mailbox_client.ts";
+import { LastingMailbox, TALKING_MS } from "../pairing/lasting_mailbox.ts";
+import { MailboxClient } from "../pairing/mailbox_client.ts";
 import type { Meeting } from "./options.ts";
 import { findOnLan } from "./find_on_lan.ts";
 
@@ -93,7 +94,15 @@ type Route = "peer" | "local" | "hub" | "lan";
  * code's number is in use on this machine; INVALID_ARGUMENT for the hub's address.
  */
 export async function openRendezvous(options: OpenRendezvousOptions): Promise<OpenRendezvous> {
-  return await openPlace(options);
+  const place = await openPlace(options);
+  // A mailbox of one's own goes with this program only.
+  if (!options.hub) return place;
+  const mailbox = new LastingMailbox(place.mailbox, {
+    appId: options.appId,
+    make: { reuse: options.code !== undefined },
+    onLost: ({ message }) => options.onWarning?.(`The hub was lost (${message}); trying again.`),
+  });
+  return { ...place, mailbox, [Symbol.asyncDispose]: () => mailbox[Symbol.asyncDispose]() };
 }
 
 /** Does as {@linkcode openRendezvous}; `many`: everybody who comes gets a mailbox of their own. */
@@ -281,8 +290,11 @@ async function claimed(
     await client[Symbol.asyncDispose]();
     throw error;
   }
-  const mailbox: Mailbox = client;
-  return { mailbox, code, appId, via, [Symbol.asyncDispose]: () => client[Symbol.asyncDispose]() };
+  const mailbox = new LastingMailbox(client, {
+    appId,
+    waitingMs: TALKING_MS,
+  });
+  return { mailbox, code, appId, via, [Symbol.asyncDispose]: () => mailbox[Symbol.asyncDispose]() };
 }
 
 /** Gives a client, or undefined when nothing answers there any more. */

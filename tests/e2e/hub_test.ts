@@ -4,9 +4,12 @@ import { selfSigned } from "../../src/mailbox/testing.ts";
 import { makePassword } from "../../src/pairing/code.ts";
 import { HubClient } from "./faults/hub_client.ts";
 import {
+  accept,
   assertDone,
   assertFailed,
   assertTransfers,
+  freePort,
+  offer,
   run,
   Sandbox,
   start,
@@ -103,6 +106,35 @@ Deno.test("hub --tls-cert speaks TLS, and reads the certificate anew on SIGHUP",
   assertEquals(await health(second.cert), "ok");
   const person = await sandbox.person("operator");
   assertFailed(await run(["hub", "--tls-cert", cert], { person }), 2, /--tls-key/);
+});
+
+Deno.test("a sender that waits at a hub comes back when the hub is killed and started again", async () => {
+  await using sandbox = await Sandbox.create();
+  const person = await sandbox.person("operator", { runtime: "of-hub" });
+  const listen = `127.0.0.1:${freePort()}`;
+  for (const database of [sandbox.path("hub.sqlite"), undefined]) {
+    const args = ["hub", "--json", "--listen", listen, ...database ? ["--database", database] : []];
+    const first = start(args, { person });
+    const { url } = await first.event("listening");
+    const file = await sandbox.file("from/x", "after all");
+    await using offered = await offer(sandbox, [file], { meeting: { hub: url } });
+    first.signal("SIGKILL");
+    await first.ending();
+    await offered.sender.event(
+      "warning",
+      ({ message }) => /^The hub was lost .*; trying again\.$/.test(message),
+    );
+    await using second = start(args, { person });
+    await second.event("listening");
+    const into = await sandbox.folder(database ? "remembered" : "forgotten");
+    // The receiver comes as soon as it likes; without a database the hub does not know the code before the sender is back.
+    let receiver = await accept(offered, into).ending();
+    for (let tries = 0; tries < 20 && receiver.code !== 0 && !database; tries++) {
+      receiver = await accept(offered, into).ending();
+    }
+    assertDone({ sender: await offered.sender.ending(), receiver });
+    assertEquals(await Deno.readTextFile(`${into}/x`), "after all");
+  }
 });
 
 Deno.test("a hub that is told to end makes no new codes and lets those in use finish", async () => {
