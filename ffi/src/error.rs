@@ -60,6 +60,9 @@ kinds! {
     CodeCrowded = "CODE_CROWDED" = 65,
     HubUnreachable = "HUB_UNREACHABLE" = 66,
     HubRefused = "HUB_REFUSED" = 67,
+    Conflicts = "CONFLICTS" = 70,
+    Braked = "BRAKED" = 71,
+    Busy = "BUSY" = 72,
 }
 
 impl Kind {

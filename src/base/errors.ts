@@ -53,6 +53,10 @@ export const ERROR_NUMBERS = {
   CODE_CROWDED: 65,
   HUB_UNREACHABLE: 66,
   HUB_REFUSED: 67,
+  // folders that are kept the same
+  CONFLICTS: 70,
+  BRAKED: 71,
+  BUSY: 72,
 } as const;
 
 /** Name of one failure; see {@linkcode ERROR_NUMBERS}. */

@@ -12,6 +12,10 @@ export const EXIT_CODES = {
   7: "Some entries failed, or differ from their checksums, or some receivers did not get everything, and were " +
     "named; the rest is done.",
   8: "The other side broke the protocol or sent damaged or dangerous data; nothing of that was kept.",
+  9: "The folders are the same, but there were conflicts; both versions are kept (sync).",
+  10:
+    "Stopped before anything was changed: too much would be deleted, a folder is not the one that it was, or another " +
+    "run is at work on it (sync).",
   130: "Interrupted with Ctrl-C (128 + signal number; 143 for a termination, 141 for a closed pipe).",
 } as const;
 
@@ -113,6 +117,13 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
     advice: "Check the hub's address and the network, or leave out --hub on a local network.",
   },
   HUB_REFUSED: { exit: 4, advice: "Wait a minute and try again, or use another hub." },
+  CONFLICTS: { exit: 9, advice: "Look at both versions; wormhole sync conflicts lists and settles them." },
+  BRAKED: {
+    exit: 10,
+    advice:
+      "If that is what you want, say so with --max-delete 100%, or begin anew with --forget, which deletes nothing.",
+  },
+  BUSY: { exit: 10, advice: "Wait for it to end; a later run sees to everything." },
 };
 
 /** Number of each signal that ends the program in an orderly way (POSIX). */

@@ -14,7 +14,18 @@ export interface WalkOptions {
   exclude?: readonly string[];
   /** Obey `.gitignore`, `.ignore` and `.wormholeignore` below each root. */
   ignoreFiles?: boolean;
+  /**
+   * What is left out, or cannot be read, is an entry of kind {@linkcode LEFT_OUT}, so that nobody takes it for missing; only
+   * `.wormholeignore` files count; every entry has a stamp.
+   */
+  marks?: {
+    /** Leave out folders on other file systems than their parent's. */
+    readonly oneFileSystem: boolean;
+  };
 }
+
+/** Kind of what a walk with marks leaves out. */
+export const LEFT_OUT = 5;
 
 /** A page of entries as columns of little-endian numbers; `docs/design/contracts.md` §1. */
 export interface ColumnsPage {
@@ -43,6 +54,8 @@ export interface WalkProblem {
 export interface WalkPage {
   columns: ColumnsPage;
   problems: WalkProblem[];
+  /** With marks: 40 bytes for each entry. */
+  stamps: Uint8Array;
 }
 
 /** What {@linkcode countWalk} finds; streams count as files of no bytes. */
@@ -85,12 +98,16 @@ export class Walk implements AsyncDisposable {
   /** Gives at most `maxEntries` entries, and at most what fits one control frame; `columns.last` ends it. */
   async next({ maxEntries = 8192, signal }: CallOptions & { maxEntries?: number } = {}): Promise<WalkPage> {
     const page = await this.#queue.call<
-      { columns: ColumnsPage; problems: { path: Uint8Array; kind: number; text: string }[] }
+      {
+        columns: ColumnsPage;
+        problems: { path: Uint8Array; kind: number; text: string }[];
+        stamps: Uint8Array;
+      }
     >("walk.next", { walk: this.#handle, max_entries: maxEntries }, { signal });
     const problems = page.problems.map(({ path, kind, text }) => (
       { path: decodeName(path), code: errorCode(kind), message: text }
     ));
-    return { columns: page.columns, problems };
+    return { columns: page.columns, problems, stamps: page.stamps };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -125,10 +142,14 @@ export async function countWalk(
   };
 }
 
-function walkArgs(roots: readonly WalkRoot[], { exclude = [], ignoreFiles = false }: WalkOptions): object {
+function walkArgs(
+  roots: readonly WalkRoot[],
+  { exclude = [], ignoreFiles = false, marks }: WalkOptions,
+): object {
   return {
     roots: roots.map(({ path, name }) => ({ path: encodeName(path), name: encodeName(name) })),
     exclude: [...exclude],
     ignore_files: ignoreFiles,
+    ...marks && { marks: { one_file_system: marks.oneFileSystem } },
   };
 }

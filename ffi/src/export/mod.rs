@@ -25,6 +25,7 @@ pub mod queue;
 pub mod receive;
 pub mod reuse;
 pub mod send;
+pub mod sync;
 pub mod walk;
 
 /// Operations by name, one table per module.
@@ -45,6 +46,7 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     send::OPERATIONS,
     receive::OPERATIONS,
     reuse::OPERATIONS,
+    sync::OPERATIONS,
 ];
 
 /// Size of the caller's error buffer; longer texts are cut.

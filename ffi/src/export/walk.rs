@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 
 use super::LocalPath;
 use crate::io::columns::Columns;
-use crate::io::walk::{Root, WalkOptions, Walker, count};
+use crate::io::walk::{Marks, Root, WalkOptions, Walker, count};
 use crate::op::{self, Context, Op, OpFuture};
 
 pub const OPERATIONS: &[(&str, Op)] =
@@ -27,6 +27,12 @@ struct WalkArgs {
     exclude: Vec<String>,
     #[serde(default)]
     ignore_files: bool,
+    marks: Option<MarksArgs>,
+}
+
+#[derive(Deserialize)]
+struct MarksArgs {
+    one_file_system: bool,
 }
 
 impl WalkArgs {
@@ -52,6 +58,8 @@ struct NextArgs {
 struct PageResult {
     columns: Columns,
     problems: Vec<ProblemResult>,
+    /// With marks: 40 bytes per entry.
+    stamps: ByteBuf,
 }
 
 #[derive(Serialize)]
@@ -64,8 +72,9 @@ struct ProblemResult {
 /// Begins a walk.
 fn open(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: WalkArgs| async move {
+        let marks = args.marks.as_ref().map(|marks| Marks { one_file_system: marks.one_file_system });
         let (roots, options) = args.split();
-        let walker = op::blocking(move || Walker::open(roots, options)).await?;
+        let walker = op::blocking(move || Walker::open_with(roots, options, marks)).await?;
         Ok(WalkHandle { walk: context.objects.insert(Arc::new(Mutex::new(walker)))? })
     })
 }
@@ -80,7 +89,8 @@ fn next(context: Context, args: &[u8]) -> OpFuture {
             kind: problem.error.kind as u16,
             text: problem.error.text,
         });
-        Ok(PageResult { columns: page.columns, problems: problems.collect() })
+        let (problems, stamps) = (problems.collect(), ByteBuf::from(page.stamps));
+        Ok(PageResult { columns: page.columns, problems, stamps })
     })
 }
 

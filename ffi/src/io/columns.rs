@@ -10,6 +10,8 @@ pub const KIND_DIRECTORY: u8 = 2;
 pub const KIND_SYMLINK: u8 = 3;
 /// A file of unknown size: standard input.
 pub const KIND_STREAM: u8 = 4;
+/// Something that a walk with marks leaves out; never on the wire.
+pub const KIND_LEFT_OUT: u8 = 5;
 /// `parents` of a root.
 pub const NO_PARENT: u32 = u32::MAX;
 /// `sizes` of a stream.

@@ -258,7 +258,7 @@ fn count_tree(tree: BorrowedFd<'_>, path: &[u8], counted: &mut Committed) -> Res
 }
 
 /// Renames to where nothing is, EEXIST otherwise.
-fn rename_new(
+pub(super) fn rename_new(
     from: BorrowedFd<'_>,
     from_name: &[u8],
     to: BorrowedFd<'_>,

@@ -16,7 +16,10 @@ use super::name::{quoted, quoted_path};
 use crate::error::{Error, Kind, Result};
 
 /// Names of ignore files; rules of a later one override those of an earlier one.
-const IGNORE_FILES: [&str; 3] = [".gitignore", ".ignore", ".wormholeignore"];
+pub const IGNORE_FILES: &[&str] = &[".gitignore", ".ignore", ".wormholeignore"];
+
+/// The only ignore file that a walk with marks obeys: what git leaves out is not what sync leaves out.
+pub const OWN_IGNORE_FILE: &[&str] = &[".wormholeignore"];
 
 /// Longest ignore file that is read.
 const MAX_IGNORE_BYTES: u64 = 1 << 20;
@@ -49,15 +52,16 @@ impl Rules {
         Ok(Some(Rules(rules)))
     }
 
-    /// Reads the ignore files that `listing` shows in `directory`; faults go to `problem`.
+    /// Reads those ignore files of `names` that `listing` shows in `directory`; faults go to `problem`.
     pub fn from_files(
+        names: &[&str],
         directory: &OwnedFd,
         listing: &Listing,
         path: &Path,
         mut problem: impl FnMut(std::path::PathBuf, Error),
     ) -> Option<Rules> {
         let mut builder = GitignoreBuilder::new("");
-        for name in IGNORE_FILES.into_iter().filter(|name| listing.contains(name.as_bytes())) {
+        for name in names.iter().filter(|name| listing.contains(name.as_bytes())) {
             match read(directory, name) {
                 Ok(bytes) => add_lines(&mut builder, &bytes, |line, error| {
                     problem(path.join(name), bad_glob(line, &error));

@@ -8,6 +8,7 @@
 
 pub mod backend;
 pub mod beneath;
+pub mod change;
 pub mod columns;
 mod commit;
 pub(crate) mod ignores;

@@ -15,10 +15,11 @@ use serde::Serialize;
 
 use super::backend::Seen;
 use super::columns::*;
-use super::ignores::{Rules, Verdict};
+use super::ignores::{IGNORE_FILES, OWN_IGNORE_FILE, Rules, Verdict};
 use super::listing::Listing;
 use super::long_path;
 use super::name::quoted_path;
+use super::stamp::{STAMP_BYTES, Stamp};
 use crate::error::{Error, Kind, Result};
 
 /// Size of a page on the wire, so that it fits one control frame (1 MiB) with room for its keys.
@@ -84,6 +85,16 @@ pub struct Page {
     /// Bytes of these files that lie on the disk: less than their sizes where they have holes.
     pub allocated: u64,
     pub problems: Vec<Problem>,
+    /// With marks: a stamp per entry, zeros for what is left out.
+    pub stamps: Vec<u8>,
+}
+
+/// A walk that must not take what it leaves out for missing: each such name is an entry of kind LEFT_OUT, only
+/// `.wormholeignore` files count, and every entry has a stamp.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks {
+    /// Leave out folders on other file systems than their parent's.
+    pub one_file_system: bool,
 }
 
 /// Unit of `st_blocks`, whatever the file system's own blocks are (stat(2)).
@@ -107,7 +118,8 @@ pub struct Walker {
     roots: std::vec::IntoIter<Root>,
     stack: Vec<Frame>,
     exclude: Option<Rules>,
-    ignore_files: bool,
+    ignore_files: &'static [&'static str],
+    marks: Option<Marks>,
     /// Path of the entry at hand, relative to its root.
     relative: Vec<u8>,
     next_id: u32,
@@ -132,6 +144,14 @@ impl Walker {
     /// # Errors
     /// When a root is missing or of a kind that cannot be sent, or a glob is wrong.
     pub fn open(roots: Vec<Root>, options: WalkOptions) -> Result<Walker> {
+        Walker::open_with(roots, options, None)
+    }
+
+    /// As [`Walker::open`], with marks.
+    ///
+    /// # Errors
+    /// As [`Walker::open`].
+    pub fn open_with(roots: Vec<Root>, options: WalkOptions, marks: Option<Marks>) -> Result<Walker> {
         for root in roots.iter().filter(|root| !is_stdin(root)) {
             let what = || format!("Cannot open {}", quoted_path(&root.path));
             let metadata = std::fs::metadata(&root.path).map_err(|error| Error::io(what(), &error))?;
@@ -148,7 +168,12 @@ impl Walker {
             roots: roots.into_iter(),
             stack: Vec::new(),
             exclude: Rules::from_globs(&options.exclude)?,
-            ignore_files: options.ignore_files,
+            ignore_files: match (marks, options.ignore_files) {
+                (Some(_), _) => OWN_IGNORE_FILE,
+                (None, true) => IGNORE_FILES,
+                (None, false) => &[],
+            },
+            marks,
             relative: Vec::new(),
             next_id: 0,
         })
@@ -229,10 +254,11 @@ impl Walker {
         };
         self.relative.extend_from_slice(name);
         let name = name.to_vec();
-        let path = || frame.path.join(OsStr::from_bytes(&name));
         if frame.directory.is_none() {
             match reopen(frame) {
                 Ok(directory) => frame.directory = Some(directory),
+                // The rest of its names would look as if they were gone.
+                Err(error) if self.marks.is_some() => return Err(error),
                 Err(error) => {
                     let path = frame.path.to_path_buf();
                     self.stack.pop();
@@ -241,6 +267,23 @@ impl Walker {
                 }
             }
         }
+        let (id, parent) = (self.next_id, frame.id);
+        self.entry(&name, depth, page)?;
+        if self.marks.is_some() && self.next_id == id {
+            let kind = KIND_LEFT_OUT;
+            self.push(
+                &Entry { id, kind, parent, name: &name, mode: 0, size: 0, mtime: 0, target: b"" },
+                page,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Adds what `name` is in the directory at `depth`, unless it is left out.
+    fn entry(&mut self, name: &[u8], depth: usize, page: &mut Page) -> Result<()> {
+        let name = name.to_vec();
+        let frame = &self.stack[depth];
+        let path = || frame.path.join(OsStr::from_bytes(&name));
         let directory = frame.directory.as_ref().unwrap();
         let stat = match statat(directory, &name[..], AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
@@ -251,6 +294,12 @@ impl Walker {
             return Ok(());
         }
         let frame = &self.stack[depth];
+        if kind == FileType::Directory
+            && self.marks.is_some_and(|marks| marks.one_file_system)
+            && stat.st_dev as u64 != frame.dev
+        {
+            return Ok(());
+        }
         let (directory, parent) = (frame.directory.as_ref().unwrap(), frame.id);
         let path = || frame.path.join(OsStr::from_bytes(&name));
         match kind {
@@ -278,6 +327,7 @@ impl Walker {
                         &Entry { id: 0, kind: KIND_SYMLINK, parent, name: &name, mode, size, mtime, target },
                         page,
                     )?;
+                    self.stamp(&stat, page);
                     Ok(())
                 }
                 Err(errno) => report(page, &path(), "read", &errno.into()),
@@ -307,11 +357,12 @@ impl Walker {
             &Entry { id: 0, kind: KIND_DIRECTORY, parent, name, mode, size: 0, mtime, target: b"" },
             page,
         )?;
+        self.stamp(&stat, page);
         let rules = match self.ignore_files {
-            true => Rules::from_files(&directory, &listing, &path, |path, error| {
+            [] => None,
+            names => Rules::from_files(names, &directory, &listing, &path, |path, error| {
                 page.problems.push(Problem { path, error });
             }),
-            false => None,
         };
         if !self.relative.is_empty() {
             self.relative.push(b'/');
@@ -345,6 +396,7 @@ impl Walker {
         let mode = stat.st_mode as u32 & 0o7777;
         let id =
             self.push(&Entry { id: 0, kind: KIND_FILE, parent, name, mode, size, mtime, target: b"" }, page)?;
+        self.stamp(stat, page);
         page.allocated += size.min((stat.st_blocks as u64).saturating_mul(BLOCK_BYTES));
         page.files.push(FileRef {
             id,
@@ -369,7 +421,18 @@ impl Walker {
         }
         self.next_id += 1;
         page.columns.push(entry);
+        if self.marks.is_some() {
+            page.stamps.extend_from_slice(&[0; STAMP_BYTES]);
+        }
         Ok(id)
+    }
+
+    /// Says in what state the entry was that was pushed last.
+    fn stamp(&self, stat: &Stat, page: &mut Page) {
+        if self.marks.is_some() {
+            let at = page.stamps.len() - STAMP_BYTES;
+            page.stamps[at..].copy_from_slice(&Stamp::from(stat).encode());
+        }
     }
 
     /// Judges `self.relative`: the person's globs first, then the innermost ignore file that says anything.
