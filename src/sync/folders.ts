@@ -1,0 +1,213 @@
+/** Two folders of this machine are made the same: one run with everything that it needs. */
+import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { join } from "../base/paths.ts";
+import { hashBuffer } from "../native/hash.ts";
+import { NativeQueue } from "../native/queue.ts";
+import { FileIndex } from "../store/mod.ts";
+import type { MaxDelete } from "./brakes.ts";
+import { LocalEnd } from "./local_end.ts";
+import { emptyTrash, openOwnFolder, type OwnFolder, probe } from "./own_folder.ts";
+import { conflictName, OWN_FOLDER } from "./places.ts";
+import { type Abilities, ALL_ABILITIES, type Mode, type Permissions, type Preference } from "./policy.ts";
+import { Snapshot } from "./snapshot.ts";
+import { SyncState } from "./state.ts";
+import { type Outcome, type SyncEvent, synchronize } from "./synchronize.ts";
+
+/** A day, in ms. */
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** What {@linkcode syncFolders} needs. */
+export interface FoldersOptions {
+  readonly alpha: string;
+  readonly beta: string;
+  readonly mode: Mode;
+  readonly prefer: Preference;
+  readonly permissions: Permissions;
+  /** Symlinks are left alone. */
+  readonly skipSymlinks: boolean;
+  readonly exclude: readonly string[];
+  readonly oneFileSystem: boolean;
+  readonly maxDelete: MaxDelete;
+  /** Days for which displaced files stay in the trash. */
+  readonly trashDays: number;
+  readonly dryRun: boolean;
+  /** Begin as if these folders had never been synchronized; nothing is deleted then. */
+  readonly forget: boolean;
+  /** Where what is known of pairs is kept. */
+  readonly stateDir: string;
+  /** Where the index of known content is. */
+  readonly cacheDir: string;
+  /** Most chunks that the index remembers. */
+  readonly maxChunks: number;
+  /** What this machine is called in names of conflict copies. */
+  readonly machine: string;
+  /** Asks whether to go on although a brake says this. */
+  confirm?(reason: string): Promise<boolean>;
+  onEvent?(event: SyncEvent): void;
+  onWarning?(sentence: string): void;
+  /** ms since 1970. */
+  readonly now: () => number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Makes two folders the same.
+ *
+ * @throws {WormholeError} BRAKED, BUSY, NO_SPACE before anything is changed; INVALID_ARGUMENT when one folder is in the
+ * other; NOT_FOUND and its kin; what the disk says.
+ */
+export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
+  const { dryRun, onWarning, now, signal } = options;
+  const roots = await rootsOf(options);
+  const folder = join(options.stateDir, "sync");
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  const isFlipped = roots[0] > roots[1];
+  const path = join(folder, `${pairName(isFlipped ? [roots[1], roots[0]] : roots)}.db`);
+  using state = SyncState.open(path, {
+    flipped: isFlipped,
+    onWarning: (sentence) => onWarning?.call(options, sentence),
+  });
+  if (options.forget && !dryRun) state.forget();
+  mustBeTheOnes(roots, state);
+  using stack = new DisposableStack();
+  const own: (OwnFolder | undefined)[] = [];
+  for (const root of roots) {
+    // A dry run leaves nothing behind, not even a folder of its own.
+    const mayOpen = !dryRun || await isFolder(join(root, OWN_FOLDER));
+    own.push(mayOpen ? stack.use(await openOwnFolder(root)) : undefined);
+  }
+  const identities: [string, string] = [own[0]?.identity ?? "", own[1]?.identity ?? ""];
+  const ancestor = options.forget ? undefined : state.ancestor(identities);
+  await using queue = NativeQueue.open();
+  using index = await openIndex(options);
+  const ends = await Promise.all(roots.map(async (root, side) =>
+    new LocalEnd(root, {
+      queue,
+      exclude: options.exclude,
+      oneFileSystem: options.oneFileSystem,
+      abilities: await abilitiesOf(root, own[side] && { identity: identities[side]!, state }, options),
+      index,
+      now,
+      ...signal && { signal },
+    })
+  ));
+  const outcome = await synchronize({
+    ends: [ends[0]!, ends[1]!],
+    names: [options.alpha, options.beta],
+    policy: {
+      mode: options.mode,
+      prefer: options.prefer,
+      permissions: options.permissions,
+      conflictName: (path) => conflictName(path, { machine: options.machine, ms: now() }),
+    },
+    maxDelete: options.maxDelete,
+    ancestor: ancestor ?? Snapshot.empty(2),
+    dryRun,
+    save: (agreed) => state.save(agreed, identities),
+    confirm: (reason) => options.confirm?.(reason) ?? Promise.resolve(false),
+    onEvent: (event) => options.onEvent?.(event),
+    now,
+    ...signal && { signal },
+  });
+  if (!dryRun) {
+    for (const root of roots) await emptyTrash(root, { keepMs: options.trashDays * DAY_MS, now: now() });
+  }
+  return outcome;
+}
+
+/** Gives where the folders really are. Beta is made when it is missing and its parent is there. */
+async function rootsOf({ alpha, beta, dryRun }: FoldersOptions): Promise<[string, string]> {
+  const a = await realFolder(alpha);
+  if (a === undefined) {
+    throw new WormholeError("NOT_FOUND", `Cannot synchronize "${alpha}": there is no such folder`);
+  }
+  let b = await realFolder(beta);
+  if (b === undefined && dryRun) {
+    throw new WormholeError("NOT_FOUND", `Cannot synchronize "${beta}": there is no such folder`);
+  }
+  if (b === undefined) {
+    try {
+      await Deno.mkdir(beta);
+    } catch (cause) {
+      throw new WormholeError("NOT_FOUND", `Cannot synchronize "${beta}": there is no such folder`, {
+        cause,
+      });
+    }
+    b = (await realFolder(beta))!;
+  }
+  if (a === b) throw new WormholeError("INVALID_ARGUMENT", `Cannot synchronize "${alpha}" with itself`);
+  if (`${b}/`.startsWith(`${a}/`) || `${a}/`.startsWith(`${b}/`)) {
+    throw new WormholeError(
+      "INVALID_ARGUMENT",
+      `Cannot synchronize "${alpha}" and "${beta}": one is in the other`,
+    );
+  }
+  return [a, b];
+}
+
+async function realFolder(path: string): Promise<string | undefined> {
+  try {
+    const real = await Deno.realPath(path);
+    if ((await Deno.stat(real)).isDirectory) return real;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    const code = error instanceof Deno.errors.PermissionDenied ? "PERMISSION_DENIED" : "IO";
+    const state = error instanceof Error ? error.message : String(error);
+    throw new WormholeError(code, `Cannot synchronize "${path}": ${state}`, { cause: error });
+  }
+  throw new WormholeError("NOT_DIRECTORY", `Cannot synchronize "${path}": it is no folder`);
+}
+
+/** A root that was synchronized has sync's own folder; one without it is another one, such as the place of a disk that is not mounted. */
+function mustBeTheOnes(roots: readonly [string, string], state: SyncState): void {
+  if (!state.isKnown) return;
+  for (const root of roots) {
+    try {
+      if (Deno.statSync(join(root, OWN_FOLDER, "root")).isFile) continue;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    const state = "it is not the folder that was synchronized before; is its disk mounted?";
+    throw new WormholeError("BRAKED", `Cannot synchronize "${root}": ${state}`);
+  }
+}
+
+function pairName([first, second]: readonly [string, string]): string {
+  return hashBuffer(new TextEncoder().encode(`${first}\0${second}`)).toHex().slice(0, 32);
+}
+
+async function abilitiesOf(
+  root: string,
+  known: { identity: string; state: SyncState } | undefined,
+  { skipSymlinks }: FoldersOptions,
+): Promise<Abilities> {
+  let abilities = ALL_ABILITIES;
+  if (known !== undefined) {
+    const { identity, state } = known;
+    abilities = state.abilities(identity) ?? await probe(root);
+    if (state.abilities(identity) === undefined) state.keepAbilities(identity, abilities);
+  }
+  return skipSymlinks ? { ...abilities, symlinks: false } : abilities;
+}
+
+/** The index only saves work: without it everything is hashed. */
+async function openIndex({ cacheDir, maxChunks, onWarning }: FoldersOptions): Promise<FileIndex> {
+  try {
+    await Deno.mkdir(cacheDir, { recursive: true, mode: 0o700 });
+    return FileIndex.open(join(cacheDir, "index.db"), { maxChunks });
+  } catch (error) {
+    if (error instanceof Error && !isWormholeError(error)) return FileIndex.open(":memory:", { maxChunks });
+    if (!isWormholeError(error)) throw error;
+    onWarning?.(error.message);
+    return FileIndex.open(":memory:", { maxChunks });
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,115 @@
+/** A folder of this machine as one end. */
+import { WormholeError } from "../base/errors.ts";
+import { join } from "../base/paths.ts";
+import { diskSpace } from "../native/files.ts";
+import type { NativeQueue } from "../native/queue.ts";
+import { changeFolder, flushFolder, type NativeStep, stageFiles } from "../native/sync.ts";
+import type { Done, End, Failure, Known, Scanned, Staged, Step } from "./end.ts";
+import { STAGING, TRASH, trashName } from "./places.ts";
+import type { Abilities } from "./policy.ts";
+import { scanFolder, type ScanOptions } from "./scan.ts";
+import { STAMP_BYTES } from "./snapshot.ts";
+
+const IGNORE_FILE = ".wormholeignore";
+
+/** As a walk reads of an ignore file (`ffi/src/io/ignores.rs`). */
+const MAX_IGNORE_BYTES = 1024 * 1024;
+
+/** Options of {@linkcode LocalEnd}. */
+export interface LocalEndOptions extends ScanOptions {
+  /** What its file system can do (`probe.ts`). */
+  readonly abilities: Abilities;
+}
+
+/** See `End`. The folder has to be locked and prepared (`own_folder.ts`). */
+export class LocalEnd implements End {
+  readonly root: string;
+  readonly #options: LocalEndOptions;
+  readonly #queue: NativeQueue;
+  readonly #trash: string;
+  #round = 0;
+
+  /** `root` is absolute. */
+  constructor(root: string, options: LocalEndOptions) {
+    this.root = root;
+    this.#options = options;
+    this.#queue = options.queue;
+    this.#trash = `${TRASH}/${trashName(options.now())}`;
+  }
+
+  abilities(): Promise<Abilities> {
+    return Promise.resolve(this.#options.abilities);
+  }
+
+  async ignored(): Promise<string[]> {
+    try {
+      const path = join(this.root, IGNORE_FILE);
+      // Through a link, or of a device, nothing is read; the walk reports what is wrong with it.
+      const { isFile, size } = await Deno.lstat(path);
+      if (!isFile || size > MAX_IGNORE_BYTES) return [];
+      const lines = (await Deno.readTextFile(path)).replace(/^\ufeff/, "").split(/\r?\n/);
+      return lines.filter((line) => line.trim() !== "" && !line.startsWith("#"));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return [];
+      throw error;
+    }
+  }
+
+  async scan(known: Known): Promise<Scanned> {
+    this.#round++;
+    return await scanFolder(this.root, known, this.#options);
+  }
+
+  async space(): Promise<number> {
+    return (await diskSpace(this.#queue, this.root)).available;
+  }
+
+  async stage(files: readonly Staged[], from: End): Promise<Map<number, Failure>> {
+    if (!(from instanceof LocalEnd)) {
+      throw new WormholeError(
+        "UNSUPPORTED",
+        `Cannot copy into "${this.root}": the other end is no local folder`,
+      );
+    }
+    const failed = await stageFiles(this.#queue, {
+      source: from.root,
+      root: this.root,
+      files: files.map(({ slot, path, isSymlink, size, content, mode, mtime }) => (
+        { path, to: this.#slot(slot), symlink: isSymlink, size, content, mode, mtime }
+      )),
+    }, { ...this.#options.signal && { signal: this.#options.signal } });
+    return new Map(failed.map(({ index, code, message }) => [files[index]!.slot, { code, message }]));
+  }
+
+  async change(steps: readonly Step[]): Promise<Done[]> {
+    const native = steps.map((step) => this.#native(step));
+    const { stamps, failed } = await changeFolder(this.#queue, { root: this.root, steps: native });
+    const done: Done[] = steps.map((_, i) => {
+      const stamp = stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1));
+      return stamp.some((byte) => byte !== 0) ? { stamp } : {};
+    });
+    for (const { index, code, message } of failed) done[index] = { code, message };
+    return done;
+  }
+
+  async flush(): Promise<void> {
+    await flushFolder(this.#queue, this.root);
+  }
+
+  #native(step: Step): NativeStep {
+    switch (step.do) {
+      case "put": {
+        const { path, slot, was, keep = join(this.#trash, path) } = step;
+        return { do: "put", path, from: this.#slot(slot), ...was && { was, keep } };
+      }
+      case "take":
+        return { ...step, keep: join(this.#trash, step.path) };
+      default:
+        return step;
+    }
+  }
+
+  #slot(slot: number): string {
+    return `${STAGING}/${this.#round}-${slot}`;
+  }
+}

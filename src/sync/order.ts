@@ -1,0 +1,75 @@
+/** Brings the changes of one end into an order that works, and makes steps of them. */
+import type { Staged, Step } from "./end.ts";
+import type { Change } from "./plan.ts";
+import { type Snapshot, SYMLINK } from "./snapshot.ts";
+
+/** Owner's bits without which nothing can be put into a folder. */
+const OWNER = 0o700;
+
+/** What has to be done at one end. */
+export interface Ordered {
+  readonly staged: readonly Staged[];
+  /** In order; each with the place of its change in the list. */
+  readonly steps: readonly { readonly index: number; readonly step: Step }[];
+}
+
+/**
+ * Gives the steps of `changes`: what steps aside first, then folders that nothing is in the way of, then moves, then what
+ * goes, then what comes, last the permissions.
+ */
+export function order(changes: readonly Change[], here: Snapshot, there: Snapshot): Ordered {
+  const phases: { index: number; step: Step }[][] = Array.from({ length: 8 }, () => []);
+  const staged: Staged[] = [];
+  const busy = new Set<string>();
+  for (const change of changes) if (change.do === "take" || change.do === "drop") busy.add(change.path);
+  for (const [index, change] of changes.entries()) {
+    const { path } = change;
+    const add = (phase: number, step: Step) => void phases[phase]!.push({ index, step });
+    switch (change.do) {
+      case "move":
+        add(change.source < 0 ? 0 : 2, { do: "move", path, from: change.from, was: here.stamp(change.was) });
+        break;
+      case "make":
+        add(isBelow(path, busy) ? 5 : 1, { do: "make", path, mode: change.mode | OWNER });
+        break;
+      case "take":
+        add(3, { do: "take", path, was: here.stamp(change.was) });
+        break;
+      case "drop":
+        add(4, { do: "drop", path });
+        break;
+      case "put": {
+        const was = change.was < 0 ? {} : { was: here.stamp(change.was) };
+        const keep = change.keep === undefined ? {} : { keep: change.keep };
+        add(6, { do: "put", path, slot: index, ...was, ...keep });
+        staged.push({
+          slot: index,
+          path,
+          isSymlink: there.kind(change.source) === SYMLINK,
+          size: there.size(change.source),
+          mtime: there.mtime(change.source),
+          mode: change.mode,
+          content: there.content(change.source),
+        });
+        break;
+      }
+      case "mode":
+        add(7, { do: "mode", path, was: here.stamp(change.was), mode: change.mode });
+    }
+  }
+  for (const phase of [1, 5]) phases[phase]!.sort((a, b) => byPath(a.step, b.step));
+  for (const phase of [4, 7]) phases[phase]!.sort((a, b) => byPath(b.step, a.step));
+  return { staged, steps: phases.flat() };
+}
+
+function byPath(a: Step, b: Step): number {
+  return a.path < b.path ? -1 : a.path > b.path ? 1 : 0;
+}
+
+/** Tells whether one of `busy`, the paths that something must leave first, is `path` or above it. */
+export function isBelow(path: string, busy: ReadonlySet<string>): boolean {
+  for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
+    if (busy.has(path.slice(0, end))) return true;
+  }
+  return false;
+}

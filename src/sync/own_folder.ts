@@ -1,0 +1,114 @@
+/** Sync's own folder below a root: whose root it is, a lock, what the file system can do, old trash. */
+import { WormholeError } from "../base/errors.ts";
+import { join } from "../base/paths.ts";
+import { OWN_FOLDER, STAGING, TRASH, trashTime } from "./places.ts";
+import type { Abilities } from "./policy.ts";
+
+/** Name of the file that says which root this is. */
+const IDENTITY = "root";
+
+/** A locked own folder; dispose it to let others in. */
+export interface OwnFolder extends Disposable {
+  /** 32 hex digits, made at random when the folder was first synchronized. */
+  readonly identity: string;
+  /** It was made just now: this root was never synchronized, or it is not the one that it was. */
+  readonly isNew: boolean;
+}
+
+/**
+ * Opens and locks the own folder of `root`, makes it where there is none, and empties its staging.
+ *
+ * @throws {WormholeError} BUSY when another run has it; what the disk says.
+ */
+export async function openOwnFolder(root: string): Promise<OwnFolder> {
+  const own = join(root, OWN_FOLDER);
+  const verb = `Cannot synchronize "${root}"`;
+  try {
+    await Deno.mkdir(own, { mode: 0o700 }).catch((error) => {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    });
+    const lock = await Deno.open(join(own, "lock"), { read: true, write: true, create: true, mode: 0o600 });
+    if (!lock.tryLockSync(true)) {
+      lock.close();
+      throw new WormholeError("BUSY", `${verb}: another run is at work on it`);
+    }
+    try {
+      await Deno.remove(join(root, STAGING), { recursive: true }).catch(ignoreMissing);
+      for (const folder of [STAGING, TRASH]) {
+        await Deno.mkdir(join(root, folder), { recursive: true, mode: 0o700 });
+      }
+      const { identity, isNew } = await identityOf(own);
+      return { identity, isNew, [Symbol.dispose]: () => lock.close() };
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
+  } catch (error) {
+    throw asFailure(error, verb);
+  }
+}
+
+/** Finds out what the file system of a root can do, in its own folder. */
+export async function probe(root: string): Promise<Abilities> {
+  const folder = await Deno.makeTempDir({ dir: join(root, STAGING) });
+  try {
+    const file = join(folder, "probe-\u00e9");
+    await Deno.writeFile(file, new Uint8Array(1), { mode: 0o640 });
+    const isThere = (name: string) => Deno.lstat(join(folder, name)).then(() => true, () => false);
+    await Deno.chmod(file, 0o604).catch(() => {});
+    const symlinks = await Deno.symlink("nowhere", join(folder, "link")).then(() => true, () => false);
+    return {
+      foldsCase: await isThere("PROBE-\u00e9"),
+      normalizes: await isThere("probe-e\u0301"),
+      permissions: ((await Deno.lstat(file)).mode ?? 0) % 0o1000 === 0o604,
+      symlinks,
+    };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Removes what is in the trash for longer than `keepMs`. */
+export async function emptyTrash(
+  root: string,
+  { keepMs, now }: { keepMs: number; now: number },
+): Promise<void> {
+  const trash = join(root, TRASH);
+  for await (const { name } of Deno.readDir(trash)) {
+    const time = trashTime(name);
+    if (time !== undefined && time < now - keepMs) await Deno.remove(join(trash, name), { recursive: true });
+  }
+}
+
+async function identityOf(own: string): Promise<{ identity: string; isNew: boolean }> {
+  const path = join(own, IDENTITY);
+  try {
+    const identity = (await Deno.readTextFile(path)).trim();
+    if (/^[0-9a-f]{32}$/.test(identity)) return { identity, isNew: false };
+  } catch (error) {
+    ignoreMissing(error);
+  }
+  const identity = crypto.getRandomValues(new Uint8Array(16)).toHex();
+  // Half a file would be another root.
+  await Deno.writeTextFile(`${path}.new`, `${identity}\n`);
+  await Deno.rename(`${path}.new`, path);
+  return { identity, isNew: true };
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+function asFailure(error: unknown, verb: string): unknown {
+  if (error instanceof WormholeError || !(error instanceof Error)) return error;
+  const [code, state] = error instanceof Deno.errors.PermissionDenied
+    ? ["PERMISSION_DENIED", "its folder cannot be written"] as const
+    : error instanceof Deno.errors.NotADirectory
+    ? ["NOT_DIRECTORY", "it is no folder"] as const
+    : (error as { code?: string }).code === "EROFS"
+    ? ["READ_ONLY", "its disk is read-only"] as const
+    : (error as { code?: string }).code === "ENOSPC"
+    ? ["NO_SPACE", "its disk is full"] as const
+    : ["IO", error.message] as const;
+  return new WormholeError(code, `${verb}: ${state}`, { cause: error });
+}

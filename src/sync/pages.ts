@@ -1,0 +1,160 @@
+/**
+ * An ancestor as pages for its database: each a part of the columns that is named by its hash, cut where the names say so
+ * that a change rewrites one page, not all that follow.
+ */
+import { concat } from "../base/bytes.ts";
+import { hashBuffer } from "../native/hash.ts";
+import { CONTENT_BYTES, Snapshot, type SnapshotColumns, STAMP_BYTES } from "./snapshot.ts";
+
+/** Bytes of a page's id: its BLAKE3-256. */
+export const PAGE_ID_BYTES = 32;
+
+/** A page ends at a name whose sum has this many zero bits: 1024 rows on average. */
+const CUT_MASK = 1023;
+
+/** Fewest and most rows of a page. */
+const MIN_ROWS = 128, MAX_ROWS = 8192;
+
+/** Bytes of a row beside its name: kind, settled, depth, mode, name length, size, mtime, content, two stamps. */
+const ROW_BYTES = 1 + 1 + 2 + 2 + 2 + 8 + 8 + CONTENT_BYTES + 2 * STAMP_BYTES;
+
+/** Ends that an ancestor has stamps of. */
+const ENDS = 2;
+
+/** Gives the pages of an ancestor with their ids. */
+export function* pagesOf(
+  snapshot: Snapshot,
+): Generator<{ id: Uint8Array<ArrayBuffer>; bytes: Uint8Array<ArrayBuffer> }> {
+  for (let from = 0; from < snapshot.count;) {
+    const to = pageEnd(snapshot, from);
+    const bytes = encodePage(snapshot, from, to);
+    yield { id: hashBuffer(bytes), bytes };
+    from = to;
+  }
+}
+
+/** Gives the ancestor of whole pages; undefined when they do not fit together. */
+export function snapshotOf(pages: readonly Uint8Array[]): Snapshot | undefined {
+  const parts = pages.map(decodePage);
+  if (parts.some((part) => part === undefined)) return undefined;
+  const whole = parts as SnapshotColumns[];
+  const count = whole.reduce((sum, { kinds }) => sum + kinds.length, 0);
+  const nameStarts = new Uint32Array(count + 1);
+  let row = 0, nameBytes = 0;
+  for (const part of whole) {
+    for (let i = 0; i < part.kinds.length; i++) nameStarts[++row] = nameBytes + part.nameStarts[i + 1]!;
+    nameBytes += part.names.length;
+  }
+  const depths = joined(Uint16Array, whole.map((part) => part.depths));
+  // A row without a folder above it would be nobody's.
+  for (let i = 0, above = -1; i < count; above = depths[i++]!) if (depths[i]! > above + 1) return undefined;
+  return new Snapshot(count, {
+    kinds: concat(...whole.map((part) => part.kinds)),
+    settled: concat(...whole.map((part) => part.settled)),
+    depths,
+    modes: joined(Uint16Array, whole.map((part) => part.modes)),
+    nameStarts,
+    names: concat(...whole.map((part) => part.names)),
+    sizes: joined(Float64Array, whole.map((part) => part.sizes)),
+    mtimes: joined(BigInt64Array, whole.map((part) => part.mtimes)),
+    contents: concat(...whole.map((part) => part.contents)),
+    stamps: Array.from({ length: ENDS }, (_, end) => concat(...whole.map((part) => part.stamps[end]!))),
+  });
+}
+
+/** Gives the same ancestor as the other end's first. */
+export function flipped(snapshot: Snapshot): Snapshot {
+  const { columns, count } = snapshot;
+  return new Snapshot(count, {
+    ...columns,
+    stamps: [columns.stamps[1]!, columns.stamps[0]!],
+    settled: columns.settled.map((bits) => bits >> 1 | (bits & 1) << 1),
+  });
+}
+
+function pageEnd(snapshot: Snapshot, from: number): number {
+  const { names, nameStarts } = snapshot.columns;
+  const last = Math.min(from + MAX_ROWS, snapshot.count);
+  for (let row = from + MIN_ROWS; row < last; row++) {
+    let sum = snapshot.depth(row);
+    for (let at = nameStarts[row]!; at < nameStarts[row + 1]!; at++) {
+      sum = Math.imul(sum ^ names[at]!, 0x01000193);
+    }
+    if (((sum ^ sum >>> 16) & CUT_MASK) === 0) return row;
+  }
+  return last;
+}
+
+/** Count u32, then the columns one after the other, widest first, the names last; little endian. */
+function encodePage({ columns }: Snapshot, from: number, to: number): Uint8Array<ArrayBuffer> {
+  const rows = to - from;
+  const [namesFrom, namesTo] = [columns.nameStarts[from]!, columns.nameStarts[to]!];
+  const bytes = new Uint8Array(8 + ROW_BYTES * rows + namesTo - namesFrom);
+  new DataView(bytes.buffer).setUint32(0, rows, true);
+  let at = 8;
+  const put = (part: ArrayBufferView) => {
+    bytes.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), at);
+    at += part.byteLength;
+  };
+  put(columns.sizes.subarray(from, to));
+  put(columns.mtimes.subarray(from, to));
+  put(columns.contents.subarray(CONTENT_BYTES * from, CONTENT_BYTES * to));
+  for (const stamps of columns.stamps) put(stamps.subarray(STAMP_BYTES * from, STAMP_BYTES * to));
+  put(columns.depths.subarray(from, to));
+  put(columns.modes.subarray(from, to));
+  const lengths = new Uint16Array(rows);
+  for (let i = 0; i < rows; i++) {
+    lengths[i] = columns.nameStarts[from + i + 1]! - columns.nameStarts[from + i]!;
+  }
+  put(lengths);
+  put(columns.kinds.subarray(from, to));
+  put(columns.settled.subarray(from, to));
+  put(columns.names.subarray(namesFrom, namesTo));
+  return bytes;
+}
+
+function decodePage(page: Uint8Array): SnapshotColumns | undefined {
+  // Columns are read where they lie, so they must lie where their numbers may.
+  const bytes = page.slice();
+  if (bytes.length < 8) return undefined;
+  const rows = new DataView(bytes.buffer).getUint32(0, true);
+  if (rows > MAX_ROWS || bytes.length < 8 + ROW_BYTES * rows) return undefined;
+  let at = 8;
+  const next = (byteLength: number) => (at += byteLength) - byteLength;
+  const sizes = new Float64Array(bytes.buffer, next(8 * rows), rows);
+  const mtimes = new BigInt64Array(bytes.buffer, next(8 * rows), rows);
+  const contents = bytes.subarray(next(CONTENT_BYTES * rows), at);
+  const stamps = Array.from({ length: ENDS }, () => bytes.subarray(next(STAMP_BYTES * rows), at));
+  const depths = new Uint16Array(bytes.buffer, next(2 * rows), rows);
+  const modes = new Uint16Array(bytes.buffer, next(2 * rows), rows);
+  const lengths = new Uint16Array(bytes.buffer, next(2 * rows), rows);
+  const kinds = bytes.subarray(next(rows), at), settled = bytes.subarray(next(rows), at);
+  const nameStarts = new Uint32Array(rows + 1);
+  for (let i = 0; i < rows; i++) nameStarts[i + 1] = nameStarts[i]! + lengths[i]!;
+  if (nameStarts[rows] !== bytes.length - at) return undefined;
+  return {
+    kinds,
+    settled,
+    depths,
+    modes,
+    nameStarts,
+    names: bytes.subarray(at),
+    sizes,
+    mtimes,
+    contents,
+    stamps,
+  };
+}
+
+function joined<T extends Uint16Array | Float64Array | BigInt64Array>(
+  kind: new (length: number) => T,
+  parts: readonly T[],
+): T {
+  const whole = new kind(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    (whole as Float64Array).set(part as Float64Array, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,319 @@
+/** Looks at a folder of this machine: a native walk, and hashes of what is not known to be as it was. */
+import { isWormholeError } from "../base/errors.ts";
+import { encodeName } from "../base/names.ts";
+import { join } from "../base/paths.ts";
+import { hashBuffer, hashChunks, hashFiles } from "../native/hash.ts";
+import type { NativeQueue } from "../native/queue.ts";
+import { fileStamps } from "../native/reuse.ts";
+import { LEFT_OUT, Walk } from "../native/walk.ts";
+import { type FileIndex, type KnownFile, wasSettledWhenRead } from "../store/mod.ts";
+import type { Known, Problem, Scanned } from "./end.ts";
+import { OWN_EXCLUDES, OWN_FOLDER } from "./places.ts";
+import {
+  CONTENT_BYTES,
+  DIRECTORY,
+  FILE,
+  OPAQUE,
+  type Snapshot,
+  SnapshotBuilder,
+  STAMP_BYTES,
+  SYMLINK,
+} from "./snapshot.ts";
+
+/** Files up to this many bytes are one chunk, whose id is their content; ffi/src/io/change.rs has the same. */
+const CHUNK_BYTES = 4 * 1024 * 1024;
+
+/** Files hashed by one call. */
+const BATCH_FILES = 512;
+
+/** Large files hashed at once: one for each of the processors that read and hash. */
+const LARGE_AT_ONCE = 2;
+
+/** From this size on the index of known content is asked, and told: hashing less is as fast. */
+const INDEX_BYTES = 1024 * 1024;
+
+/** Options of {@linkcode scanFolder}. */
+export interface ScanOptions {
+  readonly queue: NativeQueue;
+  readonly exclude: readonly string[];
+  readonly oneFileSystem: boolean;
+  /** Hash nothing: contents are zeros. */
+  readonly namesOnly?: boolean;
+  /** What is known of large files on this machine. */
+  readonly index?: FileIndex;
+  /** ms since 1970. */
+  readonly now: () => number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Gives everything below `root`. What cannot be read, is of no kind that can be copied, or changes while it is hashed is
+ * opaque.
+ *
+ * @throws {WormholeError} NOT_FOUND and its kin when the root cannot be read; INVALID_ARGUMENT for a glob.
+ */
+export async function scanFolder(root: string, known: Known, options: ScanOptions): Promise<Scanned> {
+  const { queue, exclude, oneFileSystem, signal } = options;
+  const cancel = signal === undefined ? {} : { signal };
+  const walking = new Walking(known);
+  {
+    await using walk = await Walk.open(queue, [{ path: root, name: "." }], {
+      exclude: [...known.exclude ?? [], ...exclude, ...OWN_EXCLUDES],
+      marks: { oneFileSystem },
+      ...cancel,
+    });
+    for (let last = false; !last;) {
+      const page = await walk.next({ maxEntries: 16_384, ...cancel });
+      walking.take(page);
+      last = page.columns.last;
+    }
+  }
+  const { snapshot, problems, unknown, isEmpty } = walking.finish(root);
+  if (!options.namesOnly) await hashUnknown(root, { snapshot, unknown, problems }, options);
+  return { snapshot, problems, isEmpty };
+}
+
+/** Follows a walk and the ancestor side by side. */
+class Walking {
+  readonly #known: Known;
+  readonly #builder: SnapshotBuilder;
+  readonly #problems: Problem[] = [];
+  readonly #unknown: number[] = [];
+  /** By number of the walk's directories. */
+  readonly #depths = new Map<number, number>();
+  /** For each depth, where in the ancestor the names of the directory at hand are. */
+  readonly #cursors: ({ at: number; end: number } | undefined)[];
+
+  constructor(known: Known) {
+    this.#known = known;
+    this.#builder = new SnapshotBuilder({ ends: 1, capacity: Math.max(known.snapshot.count + 64, 1024) });
+    this.#cursors = [{ at: 0, end: known.snapshot.count }];
+  }
+
+  take({ columns, problems, stamps }: Awaited<ReturnType<Walk["next"]>>): void {
+    for (const { path, code, message } of problems) {
+      // Somebody removed it in the middle of the walk.
+      if (code === "NOT_FOUND") continue;
+      this.#problems.push({ path, code, message: message.replace(/^Cannot send /, "Cannot synchronize ") });
+    }
+    const { count, first, kinds, names, targets } = columns;
+    const [parents, lengths] = [viewOf(columns.parents), viewOf(columns.name_lengths)];
+    const [modes, sizes, mtimes] = [viewOf(columns.modes), viewOf(columns.sizes), viewOf(columns.mtimes)];
+    for (let i = 0, nameAt = 0, targetAt = 0; i < count; i++) {
+      const name = names.subarray(nameAt, nameAt += lengths.getUint16(2 * i, true));
+      const kind = kinds[i]!;
+      const size = Number(sizes.getBigUint64(8 * i, true));
+      const target = kind === SYMLINK ? targets.subarray(targetAt, targetAt += size) : undefined;
+      const parent = parents.getUint32(4 * i, true);
+      if (parent === NO_PARENT) {
+        this.#depths.set(first + i, 0);
+        continue;
+      }
+      const depth = this.#depths.get(parent)!;
+      if (kind === DIRECTORY) this.#depths.set(first + i, depth + 1);
+      if (depth === 0 && isOwn(name)) continue;
+      this.#add({
+        kind: kind === LEFT_OUT ? OPAQUE : kind,
+        depth,
+        name,
+        mode: modes.getUint32(4 * i, true) & 0o777,
+        size: kind === DIRECTORY ? 0 : size,
+        mtime: mtimes.getBigInt64(8 * i, true),
+        stamp: stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1)),
+        target,
+      });
+    }
+  }
+
+  finish(root: string): { snapshot: Snapshot; problems: Problem[]; unknown: number[]; isEmpty: boolean } {
+    const snapshot = this.#builder.finish();
+    const problems = this.#problems.map(({ path, ...problem }) => ({
+      ...problem,
+      path: path.startsWith(`${root}/`) ? path.slice(root.length + 1) : path,
+    }));
+    return { snapshot, problems, unknown: this.#unknown, isEmpty: snapshot.count === 0 };
+  }
+
+  #add(
+    { depth, name, kind, stamp, target, ...entry }: {
+      kind: number;
+      depth: number;
+      name: Uint8Array;
+      mode: number;
+      size: number;
+      mtime: bigint;
+      stamp: Uint8Array;
+      target: Uint8Array | undefined;
+    },
+  ): void {
+    const { snapshot, side } = this.#known;
+    const known = this.#find(depth, name);
+    if (kind === DIRECTORY) {
+      const isKnown = known >= 0 && snapshot.kind(known) === DIRECTORY;
+      this.#cursors[depth + 1] = isKnown ? { at: known + 1, end: snapshot.ends[known]! } : undefined;
+    }
+    let content = target === undefined ? undefined : hashBuffer(target);
+    const isAsBefore = kind === FILE && known >= 0 && snapshot.kind(known) === FILE &&
+      snapshot.isSettled(known, side) && same(snapshot.stamp(known, side), stamp);
+    if (isAsBefore) content = snapshot.content(known) as Uint8Array<ArrayBuffer>;
+    const row = this.#builder.add({
+      ...entry,
+      kind,
+      depth,
+      name,
+      stamps: [stamp],
+      settled: isAsBefore ? 1 : 0,
+      ...content && { content },
+    });
+    if (kind === FILE && !isAsBefore) this.#unknown.push(row);
+  }
+
+  /** Gives the ancestor's row for the name at hand, -1 when there is none. */
+  #find(depth: number, name: Uint8Array): number {
+    const cursor = this.#cursors[depth];
+    if (cursor === undefined) return -1;
+    const { snapshot } = this.#known;
+    while (cursor.at < cursor.end) {
+      const order = compare(snapshot.nameBytes(cursor.at), name);
+      if (order > 0) return -1;
+      const row = cursor.at;
+      cursor.at = snapshot.ends[row]!;
+      if (order === 0) return row;
+    }
+    return -1;
+  }
+}
+
+interface Unknown {
+  readonly snapshot: Snapshot;
+  readonly unknown: readonly number[];
+  readonly problems: Problem[];
+}
+
+/** Fills in the contents of rows; those that turn out to be in flux become opaque. */
+async function hashUnknown(
+  root: string,
+  { snapshot, unknown, problems }: Unknown,
+  options: ScanOptions,
+): Promise<void> {
+  if (unknown.length === 0) return;
+  const wanted = new Set(unknown);
+  const small: Row[] = [], large: Row[] = [];
+  const { index } = options;
+  for (const { row, path } of snapshot.paths()) {
+    if (!wanted.has(row)) continue;
+    const stamp = snapshot.stamp(row).slice() as Uint8Array<ArrayBuffer>;
+    if (index !== undefined && snapshot.size(row) >= INDEX_BYTES) {
+      const ids = index.find(stamp, CHUNK_BYTES)?.ids;
+      if (ids !== undefined) {
+        fill(snapshot, row, contentOfChunks(ids), true);
+        continue;
+      }
+    }
+    (snapshot.size(row) <= CHUNK_BYTES ? small : large).push({ row, path, stamp });
+  }
+  const fail = (row: Row, failure?: Omit<Problem, "path">) => {
+    snapshot.columns.kinds[row.row] = OPAQUE;
+    if (failure !== undefined && failure.code !== "NOT_FOUND" && failure.code !== "SOURCE_CHANGED") {
+      problems.push({ path: row.path, ...failure });
+    }
+  };
+  const remembered: KnownFile[] = [];
+  for (let at = 0; at < small.length; at += BATCH_FILES) {
+    options.signal?.throwIfAborted();
+    await hashSmall(root, small.slice(at, at + BATCH_FILES), { snapshot, fail, ...options });
+  }
+  let next = 0;
+  await Promise.all(Array.from({ length: LARGE_AT_ONCE }, async () => {
+    while (next < large.length) {
+      await hashLarge(root, large[next++]!, { snapshot, fail, remembered, ...options });
+    }
+  }));
+  index?.remember(remembered);
+}
+
+interface Row {
+  readonly row: number;
+  readonly path: string;
+  readonly stamp: Uint8Array<ArrayBuffer>;
+}
+
+interface Hashing extends ScanOptions {
+  readonly snapshot: Snapshot;
+  fail(row: Row, failure?: Omit<Problem, "path">): void;
+}
+
+async function hashSmall(
+  root: string,
+  rows: readonly Row[],
+  { queue, snapshot, fail, now, signal }: Hashing,
+): Promise<void> {
+  const paths = rows.map(({ path }) => join(root, path));
+  const readMs = now();
+  const sums = await hashFiles(queue, paths, { ...signal && { signal } });
+  const stamps = await fileStamps(queue, paths.map(encodeName), { ...signal && { signal } });
+  for (const [i, row] of rows.entries()) {
+    const sum = sums[i]!;
+    if ("code" in sum) fail(row, sum);
+    else if (!same(stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1)), row.stamp)) fail(row);
+    else fill(snapshot, row.row, Uint8Array.fromHex(sum.hash), wasSettledWhenRead(row.stamp, readMs));
+  }
+}
+
+async function hashLarge(
+  root: string,
+  row: Row,
+  { queue, snapshot, fail, now, signal, index, remembered }: Hashing & { remembered: KnownFile[] },
+): Promise<void> {
+  const path = join(root, row.path);
+  const readMs = now();
+  try {
+    const { hashes, size, stamp } = await hashChunks(queue, path, {
+      chunkBytes: CHUNK_BYTES,
+      ...signal && { signal },
+    });
+    if (!same(stamp, row.stamp)) return fail(row);
+    const settled = wasSettledWhenRead(stamp, readMs);
+    fill(snapshot, row.row, contentOfChunks(hashes), settled);
+    if (index === undefined) return;
+    const chunks = { chunking: CHUNK_BYTES, size, ids: hashes } as const;
+    remembered.push({ path: encodeName(path), stamp: row.stamp, settled, chunks });
+  } catch (error) {
+    if (!isWormholeError(error) || signal?.aborted) throw error;
+    fail(row, { code: error.code, message: error.message });
+  }
+}
+
+function fill(snapshot: Snapshot, row: number, content: Uint8Array, settled: boolean): void {
+  snapshot.columns.contents.set(content, CONTENT_BYTES * row);
+  snapshot.columns.settled[row] = settled ? 1 : 0;
+}
+
+function contentOfChunks(ids: Uint8Array): Uint8Array {
+  return ids.length === CONTENT_BYTES ? ids : hashBuffer(ids);
+}
+
+const OWN_NAME = new TextEncoder().encode(OWN_FOLDER);
+
+/** `parents` of a root. */
+const NO_PARENT = 0xffffffff;
+
+function isOwn(name: Uint8Array): boolean {
+  return same(name, OWN_NAME);
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
+}
+
+function compare(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) if (a[at] !== b[at]) return a[at]! - b[at]!;
+  return a.length - b.length;
+}

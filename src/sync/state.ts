@@ -1,0 +1,168 @@
+/**
+ * What is remembered of a pair of folders: the ancestor, which roots it is of, and what their file systems can do. One
+ * SQLite file for each pair.
+ *
+ * It can always be done without: whatever is damaged, missing or not understood counts as nothing known, and of what is not
+ * known nothing is ever deleted.
+ */
+import { sameBytes } from "../base/bytes.ts";
+import { isWormholeError } from "../base/errors.ts";
+import { hashBuffer } from "../native/hash.ts";
+import { Database } from "../store/database.ts";
+import { rowSum } from "../store/row_sum.ts";
+import { flipped, PAGE_ID_BYTES, pagesOf, snapshotOf } from "./pages.ts";
+import type { Abilities } from "./policy.ts";
+import { Snapshot } from "./snapshot.ts";
+
+const MIGRATIONS = [`
+  CREATE TABLE pages (id BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+`];
+
+/** Options of {@linkcode SyncState.open}. */
+export interface SyncStateOptions {
+  /** Alpha and beta are the other way round than when it was made. */
+  readonly flipped: boolean;
+  onWarning?(sentence: string): void;
+}
+
+/** See the top of this file. */
+export class SyncState implements Disposable {
+  readonly #database: Database;
+  readonly #options: SyncStateOptions;
+  readonly #path: string;
+
+  private constructor(database: Database, path: string, options: SyncStateOptions) {
+    this.#database = database;
+    this.#path = path;
+    this.#options = options;
+  }
+
+  /**
+   * Opens or makes the state at `path`.
+   *
+   * @throws {WormholeError} NO_SPACE, PERMISSION_DENIED, TIMEOUT or IO when it cannot be opened.
+   */
+  static open(path: string, options: SyncStateOptions): SyncState {
+    const open = () =>
+      Database.open(path, {
+        what: "what is known of these folders",
+        migrations: MIGRATIONS,
+        expendable: true,
+        onReplaced: (sentence) => options.onWarning?.(`${sentence}; nothing is deleted in this run`),
+      });
+    try {
+      return new SyncState(open(), path, options);
+    } catch (error) {
+      if (!isWormholeError(error, "VERSION_UNSUPPORTED")) throw error;
+      setAside(path);
+      options.onWarning?.(
+        `A newer version of wormhole made "${path}"; it is set aside as "${path}.newer", and nothing is deleted in this run`,
+      );
+      return new SyncState(open(), path, options);
+    }
+  }
+
+  /** Gives what both had in common, if it is that of these roots and whole. */
+  ancestor(roots: readonly [string, string]): Snapshot | undefined {
+    const known = this.#fact("roots"), ids = this.#fact("ancestor");
+    if (known === undefined || ids === undefined) return undefined;
+    const written = this.#options.flipped ? [roots[1], roots[0]] : roots;
+    if (new TextDecoder().decode(known) !== written.join(" ")) return undefined;
+    const pages: Uint8Array[] = [];
+    for (let at = 0; at < ids.length; at += PAGE_ID_BYTES) {
+      const id = ids.slice(at, at + PAGE_ID_BYTES);
+      const bytes = this.#database.get<{ bytes: Uint8Array }>("SELECT bytes FROM pages WHERE id = ?", id)
+        ?.bytes;
+      if (bytes === undefined || !sameBytes(hashBuffer(bytes), id)) return this.#damaged();
+      pages.push(bytes);
+    }
+    const snapshot = snapshotOf(pages);
+    if (snapshot === undefined) return this.#damaged();
+    return this.#options.flipped ? flipped(snapshot) : snapshot;
+  }
+
+  /** Tells whether an ancestor is known, of whichever roots. */
+  get isKnown(): boolean {
+    return (this.#fact("ancestor")?.length ?? 0) > 0;
+  }
+
+  /** Writes down what both have in common; it is on the disk when this returns. */
+  save(agreed: Snapshot, roots: readonly [string, string]): void {
+    const snapshot = this.#options.flipped ? flipped(agreed) : agreed;
+    const written = this.#options.flipped ? [roots[1], roots[0]] : roots;
+    const pages = [...pagesOf(snapshot)];
+    const ids = new Uint8Array(PAGE_ID_BYTES * pages.length);
+    for (const [i, { id }] of pages.entries()) ids.set(id, PAGE_ID_BYTES * i);
+    this.#database.barrier(() => {
+      const wanted = new Set(pages.map(({ id }) => id.toHex()));
+      const there = this.#database.all<{ id: Uint8Array<ArrayBuffer> }>("SELECT id FROM pages");
+      for (const { id } of there) {
+        // A page that is there under its name is not written again, unless it is damaged.
+        if (!wanted.delete(id.toHex())) this.#database.run("DELETE FROM pages WHERE id = ?", id);
+      }
+      for (const { id, bytes } of pages) {
+        if (wanted.has(id.toHex())) {
+          this.#database.run("INSERT OR REPLACE INTO pages VALUES (?, ?)", id, bytes);
+        }
+      }
+      this.#put("roots", new TextEncoder().encode(written.join(" ")));
+      this.#put("ancestor", ids);
+    });
+  }
+
+  /** Forgets what both had in common. */
+  forget(): void {
+    this.#database.transaction(() => {
+      this.#database.run("DELETE FROM pages");
+      this.#database.run("DELETE FROM facts");
+    });
+  }
+
+  /** Gives what the file system of the root with that identity can do, as it was found out before. */
+  abilities(identity: string): Abilities | undefined {
+    const fact = this.#fact(`abilities ${identity}`);
+    return fact && JSON.parse(new TextDecoder().decode(fact)) as Abilities;
+  }
+
+  /** Remembers {@linkcode SyncState.abilities}. */
+  keepAbilities(identity: string, abilities: Abilities): void {
+    this.#put(`abilities ${identity}`, new TextEncoder().encode(JSON.stringify(abilities)));
+  }
+
+  [Symbol.dispose](): void {
+    this.#database[Symbol.dispose]();
+  }
+
+  #damaged(): undefined {
+    this.#options.onWarning?.(
+      `What is known of these folders ("${this.#path}") is damaged; nothing is deleted in this run`,
+    );
+    this.forget();
+    return undefined;
+  }
+
+  #fact(name: string): Uint8Array<ArrayBuffer> | undefined {
+    const row = this.#database.get<{ value: Uint8Array<ArrayBuffer>; sum: number }>(
+      "SELECT value, sum FROM facts WHERE name = ?",
+      name,
+    );
+    return row !== undefined && row.sum === rowSum(name, row.value) ? row.value : undefined;
+  }
+
+  #put(name: string, value: Uint8Array<ArrayBuffer>): void {
+    this.#database.run("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", name, value, rowSum(name, value));
+  }
+}
+
+/** The log goes first: a new database must not find an old one's. */
+function setAside(path: string): void {
+  for (const log of [`${path}-wal`, `${path}-shm`]) {
+    try {
+      Deno.removeSync(log);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  Deno.renameSync(path, `${path}.newer`);
+}
