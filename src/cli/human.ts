@@ -15,6 +15,7 @@ import type {
 } from "./events.ts";
 import { storeCleanedText, storeText, storeVerifiedText } from "./human_store.ts";
 import { knownPeerText, pairedText } from "./human_peers.ts";
+import { conflictCopyText, syncChangeText, syncConflictText, syncedText, versionText } from "./human_sync.ts";
 import { counted, formatDuration, formatRate, formatSize } from "./format.ts";
 import { safe } from "./safe.ts";
 import type { Styles } from "./terminal.ts";
@@ -89,6 +90,16 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return pairedText(event, styles);
     case "peer_forgotten":
       return `Forgotten: ${safe(event.name)}.`;
+    case "sync_change":
+      return syncChangeText(event);
+    case "sync_conflict":
+      return syncConflictText(event, styles);
+    case "synced":
+      return syncedText(event);
+    case "conflict_copy":
+      return conflictCopyText(event);
+    case "version":
+      return versionText(event);
     case "warning":
       return `${styles.yellow("warning:")} ${safe(event.message)}`;
     case "done":

@@ -5,9 +5,11 @@ import { endFuzzedHub, HUB_FRAMES } from "./hub_frames.ts";
 import { HUB_KILL } from "./hub_kill.ts";
 import { KILL } from "./kill.ts";
 import { POWER } from "./power.ts";
+import { SYNC_KILL } from "./sync_kill.ts";
+import { SYNC_MODEL } from "./sync_model.ts";
 import { type Results, runScenario, type Scenario } from "./scenario.ts";
 
-const SCENARIOS: readonly Scenario[] = [KILL, DISK, POWER, FLIP, HUB_KILL, HUB_FRAMES];
+const SCENARIOS: readonly Scenario[] = [KILL, DISK, POWER, FLIP, HUB_KILL, HUB_FRAMES, SYNC_MODEL, SYNC_KILL];
 
 /** How often progress is printed, in ms. */
 const EVERY_MS = 10_000;

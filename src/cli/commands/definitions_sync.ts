@@ -1,0 +1,142 @@
+import { path, text, type ValueType, wholeNumber } from "../../config/values.ts";
+import { oneOf } from "../../config/values.ts";
+import { type MaxDelete, MODES, PERMISSIONS, PREFERENCES } from "../../sync/mod.ts";
+import { any, command, list, one, option, toggle } from "../definition.ts";
+
+const WHAT = "What is synchronized";
+const HOW = "How";
+const SAFETY = "Safety";
+
+/** A number of files, or a share of them. */
+const maxDelete: ValueType<MaxDelete> = {
+  placeholder: "N|N%",
+  wanted: "give a number of files, or a share such as 50%",
+  parse(given) {
+    const share = /^(\d{1,3})%$/.exec(given.trim());
+    if (share !== null) return Number(share[1]) <= 100 ? { share: Number(share[1]) / 100 } : undefined;
+    const files = wholeNumber(0, 1e12).parse(given);
+    return files === undefined ? undefined : { files };
+  },
+  format: (value) => "files" in value ? String(value.files) : `${Math.round(value.share * 100)}%`,
+};
+
+/** `wormhole sync`. */
+export const SYNC = command({
+  name: "sync",
+  summary: "make two folders the same, both ways",
+  description:
+    "Changes of each folder since the last run are made in the other one: what is new, changed, moved or deleted. Where " +
+    "both have changed the same file, ALPHA's keeps the name and BETA's stays beside it as " +
+    "name.conflict-MACHINE-TIME; nothing that somebody wrote is ever lost. What is deleted or replaced goes to the trash of " +
+    "its folder (.wormhole-sync/trash); wormhole sync restore brings it back.\n\n" +
+    "The first run joins both folders and deletes nothing. A run in which nothing happened prints nothing when nobody is at " +
+    "a terminal: made for cron. Two runs never work on one folder at the same time.\n\n" +
+    "Exit codes: 0 the folders are the same, 7 something could not be done, 9 there were conflicts, 10 stopped before " +
+    "anything was changed.\n\n" +
+    "What .wormholeignore files name (in gitignore syntax, in either folder) is left alone in both.",
+  positionals: {
+    alpha: one(path("ALPHA", "directory"), { help: "One folder." }),
+    beta: one(path("BETA", "directory"), { help: "The other one; made if its parent is there." }),
+  },
+  flags: {
+    mode: option(oneOf(MODES, "MODE"), {
+      group: HOW,
+      help:
+        "two-way-safe, two-way-resolved (--prefer decides conflicts), one-way-safe (from ALPHA to BETA, what only BETA has " +
+        "stays) or one-way-replica (BETA becomes what ALPHA is).",
+      fallback: "two-way-safe",
+    }),
+    prefer: option(oneOf(PREFERENCES, "WHO"), {
+      group: HOW,
+      help:
+        "Who wins a conflict in two-way-resolved: alpha, beta, newer or larger; the other version goes to the trash.",
+      fallback: "alpha",
+    }),
+    dryRun: toggle({ short: "n", group: HOW, help: "Say what would be done, and change nothing." }),
+    exclude: list(text("GLOB"), {
+      group: WHAT,
+      help: "Leave alone what matches GLOB in both; may be given many times.",
+    }),
+    oneFileSystem: toggle({ short: "x", group: WHAT, help: "Leave alone folders on other file systems." }),
+    skipSymlinks: toggle({
+      group: WHAT,
+      help: "Leave symbolic links alone; otherwise they are copied as links.",
+    }),
+    permissions: option(oneOf(PERMISSIONS, "WHICH"), {
+      group: WHAT,
+      help: "Permissions that are kept the same: all, executable, or none.",
+      fallback: "all",
+    }),
+    maxDelete: option(maxDelete, {
+      group: SAFETY,
+      help: "Stop before more files than this would be deleted in one folder; 100% never stops.",
+      fallback: { share: 0.5 },
+    }),
+    trashDays: option(wholeNumber(0, 36_500, "DAYS"), {
+      group: SAFETY,
+      help: "Days for which deleted and replaced files stay in the trash.",
+      fallback: 30,
+    }),
+    forget: toggle({
+      group: SAFETY,
+      help: "Begin as if the folders had never been synchronized: both are joined, nothing is deleted.",
+    }),
+    yes: toggle({
+      short: "y",
+      group: SAFETY,
+      help: "Go on where it would stop because much would be deleted.",
+    }),
+  },
+  examples: [
+    { line: "wormhole sync ~/notes /media/stick/notes", help: "Make both the same" },
+    { line: "wormhole sync --dry-run ~/notes /media/stick/notes", help: "See first what would happen" },
+    { line: "wormhole sync --mode one-way-replica ~/photos /backup/photos", help: "Keep an exact copy" },
+  ],
+});
+
+/** `wormhole sync conflicts`. */
+export const SYNC_CONFLICTS = command({
+  name: "sync conflicts",
+  summary: "list and settle conflicts in a synchronized folder",
+  description:
+    "Lists the other versions (name.conflict-MACHINE-TIME) in FOLDER. With --keep they are settled: current puts them into the " +
+    "trash, copy puts each in place and the current version into the trash, both gives them a name of their own. The next " +
+    "run of wormhole sync does the same in the other folder.",
+  positionals: {
+    folder: one(path("FOLDER", "directory"), { help: "A folder that is synchronized." }),
+    path: any(path("PATH"), { help: "Only these, relative to FOLDER: the name or the copy's." }),
+  },
+  flags: {
+    keep: option(oneOf(["current", "copy", "both"], "WHICH"), {
+      group: "What is done",
+      help: "Settle them: keep the current version, the copy, or both.",
+    }),
+  },
+  examples: [
+    { line: "wormhole sync conflicts ~/notes", help: "See what there is" },
+    {
+      line: "wormhole sync conflicts ~/notes todo.txt --keep copy",
+      help: "Take the other version of one file",
+    },
+  ],
+});
+
+/** `wormhole sync restore`. */
+export const SYNC_RESTORE = command({
+  name: "sync restore",
+  summary: "bring back what sync deleted or replaced",
+  description:
+    "Takes the last version of PATH from the trash of its folder, or with @TIME (ISO 8601, such as 2026-11-21T14:00) the one " +
+    "that was in place then. What is in place now goes to the trash. A folder comes back with everything that went with it.",
+  positionals: {
+    path: one(path("PATH[@TIME]"), { help: "What to bring back." }),
+  },
+  flags: {
+    list: toggle({ group: "What is done", help: "List the versions in the trash instead." }),
+  },
+  examples: [
+    { line: "wormhole sync restore --list ~/notes/todo.txt", help: "See which versions there are" },
+    { line: "wormhole sync restore ~/notes/todo.txt", help: "Bring back the last one" },
+    { line: "wormhole sync restore ~/notes/todo.txt@2026-11-20", help: "Bring back how it was then" },
+  ],
+});

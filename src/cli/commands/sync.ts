@@ -1,0 +1,114 @@
+import { WormholeError } from "../../base/errors.ts";
+import { ALPHA, type Change, type SyncEvent, syncFolders } from "../../sync/mod.ts";
+import type { Context } from "../context.ts";
+import type { SyncChangeEvent, SyncedSide } from "../events.ts";
+import { counted } from "../format.ts";
+import { askYesNo } from "../prompt.ts";
+import type { SyncArgs } from "../table.ts";
+
+/**
+ * Runs `wormhole sync`.
+ *
+ * @throws {WormholeError} BRAKED or BUSY before anything is changed; PARTIAL when something could not be done; CONFLICTS
+ * when both versions of something had to be kept; what the folders throw.
+ */
+export async function run(context: Context<SyncArgs>): Promise<void> {
+  const { args, config, settings, output, clock, signal, terminal, log } = context;
+  const started = clock.monotonic();
+  // A person wants a summary; the changes of a first run would be thousands of lines.
+  const tellsChanges = args.json || args.dryRun || args.verbose > 0;
+  const outcome = await syncFolders({
+    ...args,
+    mode: args.mode,
+    stateDir: settings.folders.stateDir,
+    cacheDir: config.cacheDir,
+    maxChunks: config.dedupIndexSize,
+    machine: Deno.hostname(),
+    confirm: (reason) => confirm(reason, context),
+    onEvent(event: SyncEvent) {
+      const side = "side" in event ? sideName(event.side) : undefined;
+      if (event.kind === "problem") {
+        output.emit({ event: "file_failed", name: event.path, code: event.code, message: event.message });
+      } else if (event.kind === "skipped") log.info(event.message);
+      else if (event.kind === "conflict") {
+        const { path: name, kind, winner, copy = null } = event.conflict;
+        output.emit({
+          event: "sync_conflict",
+          name,
+          kind,
+          winner: winner === undefined ? null : sideName(winner),
+          copy,
+        });
+      } else if (tellsChanges) output.emit(changeEvent(side!, event.change));
+    },
+    onWarning: (message) => output.emit({ event: "warning", message }),
+    now: () => clock.now(),
+    signal,
+  });
+  const { changes, removed, bytes, conflicts, problems: failed, skipped, postponed, entries } = outcome;
+  const side = (at: 0 | 1): SyncedSide => ({ changes: changes[at], trashed: removed[at], bytes: bytes[at] });
+  const isQuiet = changes[0] + changes[1] + conflicts + failed + postponed === 0;
+  if (!isQuiet || args.json || args.dryRun || terminal.interactive) {
+    output.emit({
+      event: "synced",
+      alpha: side(0),
+      beta: side(1),
+      conflicts,
+      failed,
+      skipped,
+      postponed,
+      entries,
+      dry_run: args.dryRun,
+      duration_ms: Math.round(clock.monotonic() - started),
+    });
+  }
+  if (args.dryRun) return;
+  if (failed + postponed > 0) {
+    const what = counted(failed + postponed, "entry is", "entries are");
+    throw new WormholeError("PARTIAL", `Cannot synchronize everything: ${what} left`);
+  }
+  if (conflicts > 0) {
+    throw new WormholeError(
+      "CONFLICTS",
+      `Cannot decide ${counted(conflicts, "conflict")}: both versions are kept`,
+    );
+  }
+}
+
+async function confirm(
+  reason: string,
+  { args, output, terminal, signal }: Context<SyncArgs>,
+): Promise<boolean> {
+  if (args.yes) return true;
+  if (!terminal.interactive || args.json) return false;
+  output.pause();
+  try {
+    return await askYesNo(`${reason}. Go on?`, { terminal, signal, fallback: false });
+  } finally {
+    output.resume();
+  }
+}
+
+function sideName(side: 0 | 1): "alpha" | "beta" {
+  return side === ALPHA ? "alpha" : "beta";
+}
+
+function changeEvent(side: "alpha" | "beta", change: Change): SyncChangeEvent {
+  const from = change.do === "move" ? change.from : null;
+  return { event: "sync_change", side, action: actionOf(change), name: change.path, from };
+}
+
+function actionOf(change: Change): SyncChangeEvent["action"] {
+  switch (change.do) {
+    case "make":
+      return "create";
+    case "put":
+      return change.was < 0 ? "create" : "replace";
+    case "move":
+      return "move";
+    case "mode":
+      return "permissions";
+    default:
+      return "trash";
+  }
+}
