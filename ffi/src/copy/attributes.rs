@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::folder::Folder;
 use super::meta::Meta;
 use super::worker::Worker;
-use super::xattrs;
+use super::{flags, xattrs};
 
 /// What a file is made with, and what is to be set afterwards.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,7 @@ pub fn set(
         set_mode(worker, to, mode);
     }
     set_times(worker, to, meta);
+    flags::copy(worker, from, to);
 }
 
 pub fn set_owner(worker: &mut Worker, to: BorrowedFd<'_>, meta: &Meta) {

@@ -1,5 +1,6 @@
 //! The bytes of one file: which method, which parts of it, and whether the copy has them.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{
@@ -9,6 +10,7 @@ use rustix::io::{Errno, pread, pwrite};
 
 use super::entry::Place;
 use super::failure::{Failure, Outcome, source, target};
+use super::journal::source_of;
 use super::meta::Meta;
 use super::methods;
 use super::options::{Method, Sparse};
@@ -21,14 +23,24 @@ pub const DEFAULT_BUFFER_BYTES: usize = 256 * 1024;
 /// Files up to that are read and written even where they could share their storage: cheaper than asking.
 const MIN_REFLINK_BYTES: u64 = 64 * 1024;
 
-/// Copies everything from one open file to a new, empty one; `written` counts what was reported as copied.
+/// What of a file is to be copied.
+pub struct Job<'a> {
+    pub meta: &'a Meta,
+    /// Where to begin: an earlier run has copied what precedes.
+    pub start: u64,
+    /// The hidden name under which progress is noted in the journal.
+    pub part: Option<CString>,
+}
+
+/// Copies everything from one open file to a new one; `written` counts what was reported as copied.
 pub fn copy(
     worker: &mut Worker,
     files: (&OwnedFd, &OwnedFd),
-    meta: &Meta,
+    Job { meta, start, part }: Job<'_>,
     written: &mut u64,
 ) -> Outcome<Method> {
-    let mut job = Bytes { worker, from: files.0, to: files.1, meta, written };
+    let mut job = Bytes { worker, from: files.0, to: files.1, meta, start, part, written };
+    job.tell(start);
     match job.worker.run.options.method {
         Method::Auto => job.automatic(),
         Method::Reflink => job.reflink().map(|()| Method::Reflink),
@@ -42,6 +54,8 @@ pub struct Bytes<'a> {
     pub from: &'a OwnedFd,
     pub to: &'a OwnedFd,
     pub meta: &'a Meta,
+    start: u64,
+    pub part: Option<CString>,
     pub written: &'a mut u64,
 }
 
@@ -54,7 +68,11 @@ impl Bytes<'_> {
             self.whole()?;
             return Ok(Method::ReadWrite);
         }
-        if size >= MIN_REFLINK_BYTES && sparse == Sparse::Keep && !self.is_refused(Method::Reflink) {
+        if self.start == 0
+            && size >= MIN_REFLINK_BYTES
+            && sparse == Sparse::Keep
+            && !self.is_refused(Method::Reflink)
+        {
             match self.reflink() {
                 Ok(()) => return Ok(Method::Reflink),
                 Err(Failure::Target(_, errno)) if methods::is_refusal(errno) => self.refuse(Method::Reflink),
@@ -64,7 +82,7 @@ impl Bytes<'_> {
         if self.worker.run.options.direct_io && !self.is_refused(Method::Direct) {
             match self.by(Method::Direct) {
                 Err(Failure::Source(_, errno) | Failure::Target(_, errno))
-                    if methods::is_refusal(errno) && *self.written == 0 =>
+                    if methods::is_refusal(errno) && *self.written == self.start =>
                 {
                     self.refuse(Method::Direct);
                 }
@@ -73,7 +91,9 @@ impl Bytes<'_> {
         }
         if sparse == Sparse::Keep && !self.is_refused(Method::CopyFileRange) {
             match self.by(Method::CopyFileRange) {
-                Err(Failure::Target(_, errno)) if methods::is_refusal(errno) && *self.written == 0 => {
+                Err(Failure::Target(_, errno))
+                    if methods::is_refusal(errno) && *self.written == self.start =>
+                {
                     self.refuse(Method::CopyFileRange);
                 }
                 result => return result,
@@ -93,6 +113,9 @@ impl Bytes<'_> {
     /// A small file: one read that also sees its end, one write.
     fn whole(&mut self) -> Outcome<()> {
         let size = self.meta.size as usize;
+        if size == 0 {
+            return self.until_it_ends();
+        }
         let buffer = self.worker.buffer.as_mut();
         let mut filled = 0;
         // A regular file's read is short only at its end; what grew is seen by its size afterwards.
@@ -115,6 +138,24 @@ impl Bytes<'_> {
         Ok(())
     }
 
+    /// An empty file; or one of procfs, whose size nobody knows before it is read.
+    fn until_it_ends(&mut self) -> Outcome<()> {
+        let mut at = 0;
+        loop {
+            self.go_on()?;
+            match pread(self.from, self.worker.buffer.as_mut(), at) {
+                Ok(0) => return Ok(()),
+                Ok(read) => {
+                    write_all(self.to, &self.worker.buffer.as_ref()[..read], at)?;
+                    at += read as u64;
+                    self.tell(read as u64);
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(source("read")(errno)),
+            }
+        }
+    }
+
     fn reflink(&mut self) -> Outcome<()> {
         rustix::fs::ioctl_ficlone(self.to, self.from)
             .map_err(target("share the storage of its source with"))?;
@@ -129,7 +170,7 @@ impl Bytes<'_> {
         if self.worker.run.options.preallocate && !keeps_holes {
             self.preallocate()?;
         }
-        let mut at = 0;
+        let mut at = self.start;
         while at < size {
             let (start, end) = match keeps_holes {
                 true => data_from(self.from, at, size)?,
@@ -143,7 +184,7 @@ impl Bytes<'_> {
             }
             at = end.max(start);
         }
-        if (keeps_holes || self.worker.run.options.sparse == Sparse::Make) && size > 0 {
+        if (keeps_holes || self.start > 0 || self.worker.run.options.sparse == Sparse::Make) && size > 0 {
             ftruncate(self.to, size).map_err(target("write"))?;
         }
         Ok(if self.worker.run.options.sparse == Sparse::Make { Method::ReadWrite } else { method })
@@ -166,6 +207,13 @@ impl Bytes<'_> {
     pub fn tell(&mut self, bytes: u64) {
         *self.written += bytes;
         self.worker.count(Count::Bytes, bytes);
+    }
+
+    /// Notes that everything up to `done` is on the disk, once it is.
+    pub fn note(&self, done: u64) -> Outcome<()> {
+        let (Some(name), Some(journal)) = (&self.part, &self.worker.run.journal) else { return Ok(()) };
+        fdatasync(self.to).map_err(target("write"))?;
+        journal.note_part(&source_of(self.meta), name, done).map_err(Failure::Other)
     }
 
     /// Fails when the copy is cancelled.

@@ -18,12 +18,13 @@ use super::crew::Job;
 use super::entry::{self, look};
 use super::failure::{Failure, Outcome, source, target};
 use super::folder::{Folder, Opened};
+use super::journal::HIDDEN;
 use super::listing::Listing;
 use super::meta::{KIND_DIRECTORY, Meta};
 use super::options::{Existing, Fsync};
 use super::report::{Count, Problem, What};
 use super::worker::{Worker, in_the_way, system};
-use super::{extras, xattrs};
+use super::{extras, flags, xattrs};
 use crate::error::{Error, Kind, Result};
 use crate::io::long_path;
 use crate::io::name::quoted;
@@ -226,17 +227,7 @@ fn open_target(
         Some(there) if there.kind() == KIND_DIRECTORY => {
             let to =
                 openat(&*directory, names.1, directory_flags(), Mode::empty()).map_err(target("open"))?;
-            let there = Meta::from(fstat(&to).map_err(target("open"))?);
-            return Ok(Some(Opened {
-                keeps_modes: xattrs::keeps_modes(worker, &to, false),
-                source: from,
-                target: Some(to),
-                meta,
-                target_id: there.id(),
-                is_new: false,
-                staged_as: None,
-                owner_of_new: None,
-            }));
+            return existing_target(worker, from, to, meta, None).map(Some);
         }
         Some(_) if existing == Existing::Skip => {
             worker.count(Count::Unchanged, 1);
@@ -250,8 +241,16 @@ fn open_target(
     if is_dry {
         return Ok(Some(opened_without(from, meta)));
     }
+    if !parent.in_stage
+        && let Some((to, staged_as)) = open_staged(worker, parent, directory.as_fd(), names.1)
+    {
+        return existing_target(worker, from, to, meta, Some(staged_as)).map(Some);
+    }
     let staged_as = (!parent.in_stage).then(|| worker.temporary_name());
     let name = staged_as.as_deref().unwrap_or(names.1);
+    if let (Some(journal), Some(hidden)) = (&worker.run.journal, &staged_as) {
+        journal.note_staged(&parent.target_path(names.1), hidden).map_err(Failure::Other)?;
+    }
     mkdirat(&*directory, name, Mode::RWXU).map_err(target("create"))?;
     let to = openat(&*directory, name, directory_flags(), Mode::empty()).map_err(target("open"))?;
     let made = Meta::from(fstat(&to).map_err(target("open"))?);
@@ -265,6 +264,56 @@ fn open_target(
         staged_as,
         owner_of_new: Some((made.uid, made.gid)),
     }))
+}
+
+fn existing_target(
+    worker: &Worker,
+    from: OwnedFd,
+    to: OwnedFd,
+    meta: Meta,
+    staged_as: Option<CString>,
+) -> Outcome<Opened> {
+    let there = Meta::from(fstat(&to).map_err(target("open"))?);
+    if worker.run.journal.as_ref().is_some_and(|journal| journal.is_resumed()) {
+        remove_leftovers(worker, &to)?;
+    }
+    Ok(Opened {
+        keeps_modes: xattrs::keeps_modes(worker, &to, false),
+        source: from,
+        target: Some(to),
+        meta,
+        target_id: there.id(),
+        is_new: false,
+        staged_as,
+        owner_of_new: None,
+    })
+}
+
+/// The hidden directory that a stopped run left for the folder `name`, when it still is what that run made.
+fn open_staged(
+    worker: &Worker,
+    parent: &Folder,
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+) -> Option<(OwnedFd, CString)> {
+    let hidden = worker.run.journal.as_ref()?.staged(&parent.target_path(name))?;
+    let opened = openat(directory, &*hidden, directory_flags(), Mode::empty()).ok()?;
+    let is_ours = fstat(&opened).is_ok_and(|stat| stat.st_uid == rustix::process::geteuid().as_raw());
+    is_ours.then_some((opened, hidden))
+}
+
+/// Removes from a folder what a stopped run left half done, but for parts of large files, which are gone on with.
+fn remove_leftovers(worker: &Worker, directory: &OwnedFd) -> Outcome<()> {
+    let Some(journal) = &worker.run.journal else { return Ok(()) };
+    let listing = Listing::read(directory).map_err(target("read"))?;
+    for name in (0..listing.before_directories()).map(|index| listing.name(index)) {
+        if name.to_bytes().starts_with(HIDDEN) && !journal.is_part(name) && !worker.run.is_own(name) {
+            let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
+        }
+    }
+    // What was listed moves the position that a later listing begins at.
+    rustix::fs::seek(directory, rustix::fs::SeekFrom::Start(0)).map_err(target("read"))?;
+    Ok(())
 }
 
 fn opened_without(from: OwnedFd, meta: Meta) -> Opened {
@@ -328,11 +377,13 @@ fn set_attributes(worker: &mut Worker, folder: &Folder, from: BorrowedFd<'_>, to
     let preserve = worker.preserve();
     let Ok(stat) = fstat(to) else { return };
     let difference = difference(meta, &Meta::from(stat));
-    if xattrs::read_names(worker, from) {
-        xattrs::copy(worker, from, to);
-    }
     if preserve.owner && difference.owner {
         attributes::set_owner(worker, to, meta);
+    }
+    if !folder.is_new && worker.run.options.existing == Existing::Update {
+        xattrs::align(worker, (from, c"."), (to, c"."), true);
+    } else if xattrs::read_names(worker, from) {
+        xattrs::copy(worker, from, to);
     }
     let wanted = match preserve.mode {
         true => Some(meta.permissions()),
@@ -347,6 +398,7 @@ fn set_attributes(worker: &mut Worker, folder: &Folder, from: BorrowedFd<'_>, to
     if difference.mtime {
         attributes::set_times(worker, to, meta);
     }
+    flags::copy(worker, from, to);
 }
 
 /// Gives a folder that is complete its own name.

@@ -32,6 +32,16 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// What is there and the same stays. In a hidden folder of an earlier run that goes without saying.
+    pub fn is_update(&self, worker: &Worker) -> bool {
+        self.folder.in_stage || worker.run.options.existing == Existing::Update
+    }
+
+    /// What is made may have its name at once: its folder has a hidden one, and nothing is there.
+    pub fn is_hidden(&self) -> bool {
+        self.folder.in_stage && self.there.is_none()
+    }
+
     /// What this entry's copying is, as a change.
     pub fn what(&self, meta: &Meta) -> What {
         match self.there {
@@ -117,7 +127,9 @@ pub fn judge(worker: &mut Worker, place: &Place<'_>, meta: &Meta) -> Outcome<Way
         let text = format!("Cannot copy {} to {}: they are the same file", quoted(&from), quoted(&to));
         return Err(Failure::Other(Error::new(Kind::InvalidArgument, text)));
     }
-    match worker.run.options.existing {
+    // What an earlier run left in a hidden folder may be incomplete, whatever is said about what is there.
+    let existing = if place.folder.in_stage { Existing::Update } else { worker.run.options.existing };
+    match existing {
         Existing::Skip => {
             worker.count(Count::Unchanged, 1);
             Ok(Way::Kept)

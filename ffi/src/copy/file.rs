@@ -6,16 +6,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, linkat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::attributes::{self, creation};
+use super::attributes::{self, Creation, creation};
 use super::compare::difference;
 use super::crew::Job;
 use super::data;
 use super::entry::{Place, Way, judge, look};
 use super::failure::{Failure, Outcome, source, target};
 use super::folder::Folder;
+use super::journal::{PART_BYTES, Part, source_of};
 use super::links::{Claim, Name};
 use super::meta::{KIND_FILE, Meta};
-use super::options::{Compare, Existing, Fsync, Method};
+use super::options::{Compare, Fsync, Method};
 use super::report::{Count, What, count_of};
 use super::worker::Worker;
 use super::xattrs;
@@ -23,7 +24,7 @@ use super::xattrs;
 /// Copies a file unless the target has it already.
 pub fn copy(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
     let options = &worker.run.options;
-    let (is_update, is_dry) = (options.existing == Existing::Update, options.dry_run);
+    let (is_update, is_dry) = (place.is_update(worker), options.dry_run);
     if place.there.is_some() || is_dry {
         let stat = statat(place.source, place.source_name, AtFlags::SYMLINK_NOFOLLOW);
         let meta = Meta::from(stat.map_err(source("look at"))?);
@@ -31,7 +32,7 @@ pub fn copy(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
             return Ok(());
         }
         let has_links = worker.preserve().hardlinks && meta.links > 1;
-        if is_update && !has_links && stays(worker, &place, &meta)? {
+        if is_update && (is_dry || !has_links) && stays(worker, &place, &meta)? {
             return Ok(());
         }
         if is_dry {
@@ -68,11 +69,16 @@ fn stays(worker: &mut Worker, place: &Place<'_>, meta: &Meta) -> Outcome<bool> {
     if there.mtime > meta.mtime && worker.run.options.compare == Compare::Newer {
         return Ok(true);
     }
-    if difference.of_attributes(&worker.preserve()) {
+    let Some(directory) = place.target else { return Ok(true) };
+    let apply = !worker.run.options.dry_run;
+    let (from, to) = ((place.source, place.source_name), (directory, place.target_name));
+    // The owner before capabilities, which changing it takes away.
+    let differs = difference.of_attributes(&worker.preserve());
+    if differs && apply {
+        set_attributes(worker, place, meta)?;
+    }
+    if xattrs::align(worker, from, to, apply) || differs {
         worker.change(place.folder, place.target_name, What::Attributes, meta);
-        if !worker.run.options.dry_run {
-            set_attributes(worker, place, meta)?;
-        }
     }
     Ok(true)
 }
@@ -116,7 +122,7 @@ fn copy_linked(worker: &mut Worker, place: &Place<'_>, from: &OwnedFd, meta: &Me
             result => result,
         },
         Claim::Copy => {
-            let is_update = worker.run.options.existing == Existing::Update && place.there.is_some();
+            let is_update = place.is_update(worker) && place.there.is_some();
             let result = match is_update && stays(worker, place, meta)? {
                 true => Ok(()),
                 false => write(worker, place, from, meta),
@@ -147,7 +153,7 @@ fn link(worker: &mut Worker, first: (&Folder, &CStr), place: &Place<'_>, meta: &
     let make = |name: &CStr| {
         linkat(&*from, first.1, directory, name, AtFlags::empty()).map_err(target("create the hard link"))
     };
-    if place.folder.in_stage {
+    if place.is_hidden() {
         make(place.target_name)?;
     } else {
         let temporary = worker.temporary_name();
@@ -161,58 +167,124 @@ fn link(worker: &mut Worker, first: (&Folder, &CStr), place: &Place<'_>, meta: &
     Ok(())
 }
 
+/// The file that is being written.
+struct Made {
+    file: OwnedFd,
+    /// Its hidden name; None where its folder has one.
+    temporary: Option<CString>,
+    creation: Creation,
+    /// What an earlier run has written of it.
+    done: u64,
+}
+
 /// Copies an open file under a hidden name and puts it in its place.
 fn write(worker: &mut Worker, place: &Place<'_>, from: &OwnedFd, meta: &Meta) -> Outcome<()> {
     let Some(directory) = place.target else { return Err(Failure::Cancelled) };
     let has_xattrs = xattrs::read_names(worker, from.as_fd());
-    let creation = creation(worker, place.folder, meta, has_xattrs);
-    let temporary: Option<CString> = (!place.folder.in_stage).then(|| worker.temporary_name());
-    let name = temporary.as_deref().unwrap_or(place.target_name);
-    // Only what reads back what it wrote needs more than writing.
-    let access = match worker.run.options.method {
-        Method::Auto | Method::ReadWrite | Method::CopyFileRange if !worker.run.options.verify => {
-            OFlags::WRONLY
-        }
-        _ => OFlags::RDWR,
-    };
-    let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let to = openat(directory, name, flags, Mode::from_raw_mode(creation.mode)).map_err(target("create"))?;
+    let made = make(worker, place, directory, meta, has_xattrs)?;
+    let part = is_noted(worker, meta).then(|| made.temporary.clone()).flatten();
     worker.count(Count::TotalBytes, meta.size);
     let mut written = 0;
-    let result = data::copy(worker, (from, &to), meta, &mut written).and_then(|method| {
-        if !place.folder.keeps_modes && !has_xattrs {
-            xattrs::remove_inherited(worker, to.as_fd());
-        }
-        attributes::set(worker, (from.as_fd(), to.as_fd()), meta, creation);
-        let after = Meta::from(fstat(from).map_err(source("look at"))?);
-        if !after.is_as(meta) {
-            return Err(Failure::Changed);
-        }
-        if worker.run.options.verify {
-            data::verify(worker, (from, &to), meta)?;
-        }
-        if worker.run.options.fsync == Fsync::Each {
-            rustix::fs::fsync(&to).map_err(target("write"))?;
-        }
-        if let Some(temporary) = &temporary {
-            rename(directory, temporary, place.target_name)?;
-        }
-        Ok(method)
-    });
-    drop(to);
+    let job = data::Job { meta, start: made.done, part };
+    let result = data::copy(worker, (from, &made.file), job, &mut written)
+        .and_then(|method| complete(worker, place, (from, &made), meta).map(|()| method));
     match result {
         Ok(method) => {
+            if let (Some(name), Some(journal)) = (&made.temporary, &worker.run.journal)
+                && is_noted(worker, meta)
+            {
+                journal.forget_part(&source_of(meta), name).map_err(Failure::Other)?;
+            }
             worker.count(Count::Files, 1);
             worker.count(count_of(method), 1);
             worker.change_by(place.folder, place.target_name, place.what(meta), meta, method);
             Ok(())
         }
         Err(failure) => {
-            let _ = unlinkat(directory, name, AtFlags::empty());
+            let is_gone_on_with = matches!(failure, Failure::Cancelled) && is_noted(worker, meta);
+            if !is_gone_on_with {
+                let name = made.temporary.as_deref().unwrap_or(place.target_name);
+                let _ = unlinkat(directory, name, AtFlags::empty());
+            }
             worker.uncount(Count::Bytes, written);
             worker.uncount(Count::TotalBytes, meta.size);
             Err(failure)
         }
+    }
+}
+
+/// How far a file is will be noted: a run that is stopped in the middle of it goes on there.
+fn is_noted(worker: &Worker, meta: &Meta) -> bool {
+    worker.run.journal.is_some() && meta.size >= PART_BYTES
+}
+
+/// Makes the file, or opens what an earlier run has of it.
+fn make(
+    worker: &mut Worker,
+    place: &Place<'_>,
+    directory: BorrowedFd<'_>,
+    meta: &Meta,
+    has_xattrs: bool,
+) -> Outcome<Made> {
+    let creation = creation(worker, place.folder, meta, has_xattrs);
+    let options = &worker.run.options;
+    let is_noted = is_noted(worker, meta);
+    // Only what reads back what it wrote needs more than writing.
+    let access = match options.method {
+        Method::Auto | Method::ReadWrite | Method::CopyFileRange if !options.verify && !is_noted => {
+            OFlags::WRONLY
+        }
+        _ => OFlags::RDWR,
+    };
+    let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if is_noted
+        && let Some(Part { name, done }) =
+            worker.run.journal.as_ref().and_then(|known| known.part(&source_of(meta)))
+        && let Ok(file) = openat(directory, &*name, flags | OFlags::NONBLOCK, Mode::empty())
+        && fstat(&file).is_ok_and(|stat| is_part(&Meta::from(stat), done.min(meta.size)))
+    {
+        let chmod = creation.chmod.or(worker.preserve().mode.then(|| meta.permissions()));
+        let creation = Creation { chmod, ..creation };
+        return Ok(Made { file, temporary: Some(name), creation, done: done.min(meta.size) });
+    }
+    let temporary = (is_noted || !place.is_hidden()).then(|| worker.temporary_name());
+    let name = temporary.as_deref().unwrap_or(place.target_name);
+    let flags = flags | OFlags::CREATE | OFlags::EXCL;
+    let file =
+        openat(directory, name, flags, Mode::from_raw_mode(creation.mode)).map_err(target("create"))?;
+    Ok(Made { file, temporary, creation, done: 0 })
+}
+
+/// Whether a file can be what an earlier run has written of one: a file of this user under one name, long enough.
+fn is_part(there: &Meta, done: u64) -> bool {
+    let is_ours = there.uid == rustix::process::geteuid().as_raw() || rustix::process::geteuid().is_root();
+    there.file_type() == FileType::RegularFile && there.links == 1 && there.size >= done && is_ours
+}
+
+/// All bytes are there: attributes, checks, and the name.
+fn complete(
+    worker: &mut Worker,
+    place: &Place<'_>,
+    (from, made): (&OwnedFd, &Made),
+    meta: &Meta,
+) -> Outcome<()> {
+    if !place.folder.keeps_modes {
+        xattrs::remove_inherited(worker, made.file.as_fd());
+    }
+    attributes::set(worker, (from.as_fd(), made.file.as_fd()), meta, made.creation);
+    let after = Meta::from(fstat(from).map_err(source("look at"))?);
+    if !after.is_as(meta) {
+        return Err(Failure::Changed);
+    }
+    if worker.run.options.verify {
+        data::verify(worker, (from, &made.file), meta)?;
+    }
+    if worker.run.options.fsync == Fsync::Each {
+        rustix::fs::fsync(&made.file).map_err(target("write"))?;
+    }
+    match (&made.temporary, place.target) {
+        (Some(temporary), Some(directory)) => rename(directory, temporary, place.target_name),
+        _ => Ok(()),
     }
 }
 

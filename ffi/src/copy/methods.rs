@@ -9,6 +9,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 
 use super::data::{Bytes, expect_sequential, write_all};
 use super::failure::{Failure, Outcome, source, target};
+use super::journal::PART_BYTES;
 use super::options::Method;
 use super::ring;
 
@@ -43,8 +44,19 @@ pub fn is_refusal(errno: Errno) -> bool {
     )
 }
 
-/// Copies `start..end`; a source that ends before has changed.
+/// Copies `start..end`; a source that ends before has changed. Notes in the journal how far it is, where there is one.
 pub fn copy_range(bytes: &mut Bytes<'_>, method: Method, start: u64, end: u64) -> Outcome<()> {
+    let mut at = start;
+    while at < end {
+        let next = if bytes.part.is_some() { end.min(at + PART_BYTES) } else { end };
+        copy_part(bytes, method, at, next)?;
+        bytes.note(next)?;
+        at = next;
+    }
+    Ok(())
+}
+
+fn copy_part(bytes: &mut Bytes<'_>, method: Method, start: u64, end: u64) -> Outcome<()> {
     match method {
         Method::CopyFileRange => copy_file_range(bytes, start, end),
         Method::Splice => through_pipe(bytes, start, end),

@@ -16,7 +16,9 @@ mod entry;
 mod extras;
 mod failure;
 mod file;
+mod flags;
 mod folder;
+mod journal;
 mod links;
 mod listing;
 mod meta;
@@ -28,3 +30,10 @@ pub mod run;
 mod special;
 mod worker;
 mod xattrs;
+
+#[cfg(test)]
+mod safety_tests;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! One copy from its first thread to its last.
 
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -9,6 +10,7 @@ use super::crew::{Crew, Job};
 use super::data::DEFAULT_BUFFER_BYTES;
 use super::extras::Extra;
 use super::folder::Folder;
+use super::journal::{HIDDEN, Journal};
 use super::links::Links;
 use super::options::{Fsync, Options, Root};
 use super::report::{Count, News, Problem, Report};
@@ -41,6 +43,8 @@ pub struct Run {
     pub options: Options,
     pub roots: Vec<Root>,
     pub rules: Option<Rules>,
+    /// Of a copy that may be stopped and gone on with.
+    pub journal: Option<Journal>,
     pub report: Report,
     pub crew: Crew,
     pub links: Links,
@@ -103,6 +107,7 @@ impl Copy {
         let (crew, stacks) = Crew::new(threads);
         let run = Arc::new(Run {
             rules: Rules::from_globs(&options.exclude)?,
+            journal: options.resume.as_deref().map(Journal::open).transpose()?,
             report: Report::new(threads),
             crew,
             links: Links::default(),
@@ -208,6 +213,11 @@ impl Run {
         let _guard = self.stop_lock.lock().unwrap();
         self.stop_wake.notify_all();
         was_stopped
+    }
+
+    /// Whether a hidden name is one of this run.
+    pub fn is_own(&self, name: &CStr) -> bool {
+        name.to_bytes().strip_prefix(HIDDEN).is_some_and(|rest| rest.starts_with(self.tag.as_bytes()))
     }
 
     /// Waits; true when the copy is stopped.

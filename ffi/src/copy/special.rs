@@ -12,9 +12,9 @@ use super::entry::{Place, Way, judge};
 use super::failure::{Failure, Outcome, source, target};
 use super::file::rename;
 use super::meta::{KIND_SYMLINK, Meta};
-use super::options::Existing;
 use super::report::{Count, What};
 use super::worker::Worker;
+use super::xattrs;
 
 pub fn copy_symlink(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
     let meta = look(&place)?;
@@ -29,7 +29,7 @@ pub fn copy_symlink(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
         place.there.is_some_and(|there| there.kind() == KIND_SYMLINK)
             && readlinkat(directory, place.target_name, Vec::new()).is_ok_and(|there| there == text)
     };
-    if worker.run.options.existing == Existing::Update && place.target.is_some_and(is_same) {
+    if place.is_update(worker) && place.target.is_some_and(is_same) {
         return stays(worker, &place, &meta, None);
     }
     if make(worker, &place, &meta, None, |directory, name| symlinkat(&text, directory, name))? {
@@ -55,7 +55,7 @@ pub fn copy_special(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
         false => meta.permissions() & 0o777 & !worker.umask,
     };
     let is_same = |there: Meta| there.kind() == meta.kind() && there.rdev == meta.rdev;
-    if worker.run.options.existing == Existing::Update && place.there.is_some_and(is_same) {
+    if place.is_update(worker) && place.there.is_some_and(is_same) {
         return stays(worker, &place, &meta, Some(wanted));
     }
     let is_made = make(worker, &place, &meta, Some(wanted), |directory, name| {
@@ -85,10 +85,11 @@ fn make(
         return Ok(true);
     }
     let Some(directory) = place.target else { return Err(Failure::Cancelled) };
-    let temporary: Option<CString> = (!place.folder.in_stage).then(|| worker.temporary_name());
+    let temporary: Option<CString> = (!place.is_hidden()).then(|| worker.temporary_name());
     let name = temporary.as_deref().unwrap_or(place.target_name);
     how(directory, name).map_err(target("create"))?;
     set_by_name(worker, directory, name, meta, mode);
+    xattrs::align(worker, (place.source, place.source_name), (directory, name), true);
     if let Some(temporary) = &temporary
         && let Err(failure) = rename(directory, temporary, place.target_name)
     {
@@ -106,11 +107,14 @@ fn stays(worker: &mut Worker, place: &Place<'_>, meta: &Meta, mode: Option<u32>)
     let mut difference = difference(meta, there);
     // A symlink has no mode of its own.
     difference.mode &= mode.is_some();
-    if difference.of_attributes(&worker.preserve()) {
+    let apply = !worker.run.options.dry_run;
+    let differs = difference.of_attributes(&worker.preserve());
+    if differs && apply {
+        set_by_name(worker, directory, place.target_name, meta, mode);
+    }
+    let (from, to) = ((place.source, place.source_name), (directory, place.target_name));
+    if xattrs::align(worker, from, to, apply) || differs {
         worker.change(place.folder, place.target_name, What::Attributes, meta);
-        if !worker.run.options.dry_run {
-            set_by_name(worker, directory, place.target_name, meta, mode);
-        }
     }
     Ok(())
 }

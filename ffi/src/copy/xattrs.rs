@@ -1,9 +1,14 @@
 //! Extended attributes: the person's own, trusted and security ones, and POSIX ACLs, which are attributes as well.
 
-use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use rustix::fs::{XattrFlags, fgetxattr, fgetxattr_query, flistxattr, fremovexattr, fsetxattr};
+use rustix::fs::{
+    XattrFlags, fgetxattr, fgetxattr_query, flistxattr, fremovexattr, fsetxattr, lgetxattr, llistxattr,
+    lremovexattr, lsetxattr,
+};
 use rustix::io::Errno;
 
 use super::attributes::note;
@@ -81,11 +86,98 @@ pub fn keeps_modes(worker: &Worker, directory: impl AsFd, is_new: bool) -> bool 
     }
 }
 
-/// Takes from a new file the ACL that it inherited from a directory that was there before.
+/// Takes from a new file the ACL that it inherited from a directory that was there before, unless it gets one of its own.
 pub fn remove_inherited(worker: &Worker, file: BorrowedFd<'_>) {
-    if worker.preserve().acl {
+    if worker.preserve().acl && !names_of(&worker.names).any(|name| name == ACL_ACCESS) {
         let _ = fremovexattr(file, ACL_ACCESS);
     }
+}
+
+/// The attributes that are carried over, by name.
+type Attributes = BTreeMap<CString, Vec<u8>>;
+
+/// Gives `to` the attributes of `from` where they differ, and takes from it those that `from` has not; tells whether any
+/// differed. Works for every kind of entry, as nothing is opened. With `apply` false it only tells.
+pub fn align(
+    worker: &mut Worker,
+    from: (BorrowedFd<'_>, &CStr),
+    to: (BorrowedFd<'_>, &CStr),
+    apply: bool,
+) -> bool {
+    let preserve = worker.preserve();
+    if !preserve.xattrs && !preserve.acl {
+        return false;
+    }
+    let (wanted, there) = (read_all(worker, from), read_all(worker, to));
+    let (wanted, there) = match (wanted, there) {
+        (Ok(wanted), Ok(there)) => (wanted, there),
+        (Err(errno), _) => {
+            if worker.is_worth_telling(errno) {
+                worker.noted.get_or_insert(Failure::Source("read the extended attributes of", errno));
+            }
+            return false;
+        }
+        (_, Err(errno)) => {
+            note(worker, errno, "read the extended attributes of");
+            return false;
+        }
+    };
+    let set = wanted.iter().filter(|(name, value)| there.get(*name) != Some(value));
+    let removed = there.keys().filter(|name| !wanted.contains_key(*name) && is_removed(name));
+    let (set, removed): (Vec<_>, Vec<_>) = (set.collect(), removed.collect());
+    if apply && (!set.is_empty() || !removed.is_empty()) {
+        let path = reach(worker, to.0, to.1);
+        for (name, value) in &set {
+            if let Err(errno) = lsetxattr(&*path, &***name, value, XattrFlags::empty()) {
+                note(worker, errno, "set an extended attribute of");
+            }
+        }
+        for name in &removed {
+            if let Err(errno) = lremovexattr(&*path, &***name) {
+                note(worker, errno, "remove an extended attribute of");
+            }
+        }
+    }
+    !set.is_empty() || !removed.is_empty()
+}
+
+fn read_all(worker: &mut Worker, at: (BorrowedFd<'_>, &CStr)) -> Result<Attributes, Errno> {
+    let path = reach(worker, at.0, at.1);
+    worker.names.clear();
+    worker.names.reserve(MAX_BYTES);
+    match llistxattr(&*path, rustix::buffer::spare_capacity(&mut worker.names)) {
+        Ok(_) => {}
+        Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(Attributes::new()),
+        Err(errno) => return Err(errno),
+    }
+    let preserve = worker.preserve();
+    let mut attributes = Attributes::new();
+    for name in names_of(&worker.names).filter(|name| is_wanted(name, &preserve)) {
+        worker.value.clear();
+        worker.value.reserve(MAX_BYTES);
+        match lgetxattr(&*path, name, rustix::buffer::spare_capacity(&mut worker.value)) {
+            Ok(_) => drop(attributes.insert(name.to_owned(), worker.value.clone())),
+            Err(Errno::NODATA) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(attributes)
+}
+
+/// A path to `name` of an open directory: there are no calls for attributes that take both before Linux 6.13. This thread's
+/// own working directory becomes that directory where it has one of its own.
+fn reach<'a>(worker: &Worker, directory: BorrowedFd<'_>, name: &'a CStr) -> Cow<'a, CStr> {
+    if worker.has_own_umask && rustix::process::fchdir(directory).is_ok() {
+        return Cow::Borrowed(name);
+    }
+    let path = [format!("/proc/self/fd/{}/", directory.as_raw_fd()).as_bytes(), name.to_bytes()].concat();
+    Cow::Owned(CString::new(path).expect("no NUL in either"))
+}
+
+/// Attributes that the system gives by itself stay where they are.
+fn is_removed(name: &CStr) -> bool {
+    let name = name.to_bytes();
+    !name.starts_with(b"security.") || name == b"security.capability"
 }
 
 fn names_of(list: &[u8]) -> impl Iterator<Item = &CStr> {
