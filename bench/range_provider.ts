@@ -2,9 +2,9 @@
 import { NativeQueue } from "../src/native/queue.ts";
 import { authenticated } from "../src/session/authenticated.ts";
 import { runProvider, SendSource } from "../src/transfer/mod.ts";
-import { type DialTransport, Endpoint } from "../src/transport/mod.ts";
+import { type DirectTransport, Endpoint } from "../src/transport/mod.ts";
 
-const [transport, peer, path] = Deno.args as [DialTransport, string, string];
+const [transport, peer, path] = Deno.args as [DirectTransport, string, string];
 const CHUNK_BYTES = 4 * 2 ** 20;
 
 const peerKey = Uint8Array.fromHex(peer);

@@ -6,7 +6,7 @@ import { encodeName } from "../src/base/names.ts";
 import { NativeQueue } from "../src/native/queue.ts";
 import { NativeReceive } from "../src/native/receive.ts";
 import { makeHello } from "../src/transfer/handshake.ts";
-import { type DialTransport, Endpoint, type Link } from "../src/transport/mod.ts";
+import { type DirectTransport, Endpoint, type Link } from "../src/transport/mod.ts";
 import {
   columnsOf,
   decodeMessage,
@@ -23,7 +23,7 @@ const RANGE_BYTES = 4096;
 
 /** What {@linkcode rangeReads} needs. */
 export interface RangeReads {
-  readonly transport: DialTransport;
+  readonly transport: DirectTransport;
   /** Folder of files, each of which is read from once: the engine gives a file out once per transfer. */
   readonly source: Input;
   readonly into: string;

@@ -22,6 +22,7 @@ const COMMON = {
   hub: "",
   transport,
   forceTcp: false,
+  portMapping: false,
   maxStreams: 64,
   poolBytes: 256 * MIB,
   signal: new AbortController().signal,

@@ -32,9 +32,9 @@ export const HUB_FLAG = option(hubUrl, {
 });
 
 /** The flag that picks how bytes travel. */
-export const TRANSPORT_FLAG = option(oneOf(["auto", "tcp", "quic"], "KIND"), {
+export const TRANSPORT_FLAG = option(oneOf(["auto", "tcp", "quic", "relay"], "KIND"), {
   group: "Connection",
-  help: "How bytes travel: tcp, quic, or auto for whichever is faster.",
+  help: "How bytes travel: tcp, quic, only over the hub's relay, or auto for whatever is best.",
   fallback: "auto",
 });
 

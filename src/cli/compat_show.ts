@@ -9,7 +9,7 @@ export function compatConnected(
   { show, context }: { show: ProgressShow; context: Context<unknown> },
 ): void {
   const path = relayed ? "relay" : "direct";
-  show.connected({ kind: "tcp", path });
+  show.connected({ kind: "tcp", direct: !relayed });
   context.output.emit({ event: "peer", transport: "tcp", path, remote });
 }
 

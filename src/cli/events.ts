@@ -80,7 +80,7 @@ export interface PeerEvent extends OfReceiver {
   readonly event: "peer";
   readonly transport: "quic" | "tcp" | "memory";
   readonly path: "direct" | "relay";
-  /** `ip:port`. */
+  /** `ip:port`, or `relay host:port`. */
   readonly remote: string;
 }
 

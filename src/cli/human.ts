@@ -8,6 +8,7 @@ import type {
   NetworkEvent,
   OfferEvent,
   OutputEvent,
+  PeerEvent,
   ReceiversEvent,
   ReconnectingEvent,
   UnfinishedEvent,
@@ -30,6 +31,14 @@ export function humanText(event: OutputEvent, styles: Styles): string {
   return receiver === undefined || text === "" ? text : `Receiver ${receiver}: ${text}`;
 }
 
+function peerText({ transport, path, remote }: PeerEvent): string {
+  // A magic-wormhole relay is left to nobody.
+  if (path === "direct" || transport === "tcp") {
+    return `Connected over ${transport}, ${path}, to ${safe(remote)}.`;
+  }
+  return `Connected over ${safe(remote)}: it forwards what is sealed.`;
+}
+
 function plainText(event: OutputEvent, styles: Styles): string {
   switch (event.event) {
     case "code":
@@ -37,7 +46,7 @@ function plainText(event: OutputEvent, styles: Styles): string {
     case "verifier":
       return `Verifier: ${styles.bold(safe(event.verifier))}\nBoth people must see the same.`;
     case "peer":
-      return styles.dim(`Connected over ${event.transport}, ${event.path}, to ${safe(event.remote)}.`);
+      return styles.dim(peerText(event));
     case "reconnecting":
       return reconnectingText(event, event);
     case "offer":

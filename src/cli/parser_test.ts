@@ -56,7 +56,7 @@ Deno.test("parseArguments() says what is wrong and what was probably meant", () 
     [RECV, ["--no-output"], "there is no such flag"],
     [RECV, ["--output"], "its value is missing: give the path of a folder"],
     [RECV, ["--output="], "give the path of a folder"],
-    [RECV, ["--transport", "udp"], 'it is "udp": give auto, tcp or quic'],
+    [RECV, ["--transport", "udp"], 'it is "udp": give auto, tcp, quic or relay'],
     [RECV, ["--transport", "qic"], 'did you mean "quic"?'],
     [RECV, ["--timeout", "soon"], 'it is "soon": give a time from 1s to 7d, such as 10m'],
     [SEND, ["--words", "99"], "give a whole number from 1 to 8"],

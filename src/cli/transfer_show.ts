@@ -24,7 +24,11 @@ const RECEIPT_STATES = {
 /** Gives the event for a session event that people and scripts want to know of. */
 export function peerEvent(event: SessionEvent): PeerEvent | undefined {
   if (event.type !== "connected") return undefined;
-  return { event: "peer", transport: event.kind, path: "direct", remote: event.remote };
+  return { event: "peer", transport: event.kind, path: pathOf(event), remote: event.remote };
+}
+
+function pathOf({ direct }: { readonly direct: boolean }): PeerEvent["path"] {
+  return direct ? "direct" : "relay";
 }
 
 /** Turns a transfer's progress into events, once it is connected. */
@@ -39,11 +43,9 @@ export class ProgressShow {
     this.#meter = new ProgressMeter(clock);
   }
 
-  connected(
-    { kind, path = "direct" }: { kind: ProgressEvent["transport"]; path?: ProgressEvent["path"] },
-  ): void {
-    this.#transport = kind;
-    this.#path = path;
+  connected(event: { readonly kind: ProgressEvent["transport"]; readonly direct: boolean }): void {
+    this.#transport = event.kind;
+    this.#path = pathOf(event);
   }
 
   progress(progress: Progress): void {
@@ -62,14 +64,14 @@ export class ProgressShow {
     if (event) this.#output.emit(event);
   }
 
-  /** Tells of a lost connection, and of the one that follows it. */
+  /** Tells of a lost connection, of the one that follows it, and of another path. */
   reconnect(event: ReconnectEvent): void {
     if (event.type === "connected") {
       this.connected(event);
       this.#output.emit({
         event: "peer",
         transport: event.kind,
-        path: "direct",
+        path: pathOf(event),
         remote: event.remote,
       });
       return;

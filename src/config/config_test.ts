@@ -37,6 +37,7 @@ Deno.test("loadConfig() gives the defaults without a file", () =>
       keepChunks: false,
       storeQuota: 10 * 1024 ** 3,
       forceTcp: false,
+      portMapping: true,
       debugIo: "auto",
     });
     assertTrue(Object.values(sources).every((source) => source === "default"));

@@ -39,6 +39,7 @@ export interface Config {
   readonly storeQuota: number;
   /** Use TCP only. */
   readonly forceTcp: boolean;
+  readonly portMapping: boolean;
   readonly debugIo: IoBackend;
 }
 
@@ -128,7 +129,13 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
     10 * GIB,
     "Most that the store keeps besides your files; what was longest out of use goes first.",
   ),
-  forceTcp: setting("force_tcp", boolean, false, "Use TCP only, never QUIC (UDP)."),
+  forceTcp: setting("force_tcp", boolean, false, "Use TCP only, never UDP; a relay is reached over TCP."),
+  portMapping: setting(
+    "port_mapping",
+    boolean,
+    true,
+    "Ask the router for a UDP port (UPnP, NAT-PMP, PCP) where a hub's relay is used.",
+  ),
   debugIo: setting(
     "debug_io",
     oneOf(IO_BACKENDS, "BACKEND"),

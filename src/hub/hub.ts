@@ -10,6 +10,7 @@ import type { ServerReport } from "../mailbox/server_action.ts";
 import type { MailboxStore } from "../mailbox/store.ts";
 import { parseListen } from "./listen.ts";
 import { HubMetrics, METRICS_TYPE } from "./metrics.ts";
+import { HubRelay, type HubRelayOptions } from "./relay.ts";
 import { serveMetrics } from "./metrics_service.ts";
 
 /** How often the log says how much is going on. */
@@ -17,6 +18,12 @@ const SUMMARY_MS = 10 * 60_000;
 
 /** How often a draining hub looks whether it is done. */
 const DRAIN_LOOK_MS = 100;
+
+/** What a relayed transfer may pause before it counts as over. */
+const RELAY_PAUSE_MS = 1000;
+
+/** What keeps connections alive stays below this. */
+const IDLE_BYTES_PER_SECOND = 16 * 1024;
 
 /** Pause between two lines of the log about a store that fails: a full disk fails at every request. */
 const FAILURE_PAUSE_MS = 60_000;
@@ -43,6 +50,11 @@ export interface HubOptions {
   readonly metrics?: boolean;
   /** Gives `/metrics` and `/healthz` on this address, as in `listen`. */
   readonly metricsListen?: string;
+  /** A relay for machines that cannot reach each other; none when left out. */
+  readonly relay?: Pick<
+    HubRelayOptions,
+    "listen" | "url" | "discoveryListen" | "maxClients" | "clientBytesPerSecond"
+  >;
   /** How long an ending hub waits for those who have a code, in ms; not at all when left out. */
   readonly drainMs?: number;
   readonly log: Logger;
@@ -70,6 +82,13 @@ export async function runHub(options: HubOptions): Promise<void> {
   if (signal.aborted) return;
   const tls = options.tls && await readIdentity(options.tls);
   using store = await openStore(database);
+  await using relay = options.relay && await HubRelay.open({
+    ...options.relay,
+    hub: { hostname, port },
+    behindProxy: options.trustForwarded === true,
+    ...tls && { tls },
+    log,
+  });
   const metrics = new HubMetrics(() => clock.monotonic());
   const logReport = reportLogger(log, clock);
   await using service: MailboxService = serveMailbox({
@@ -81,7 +100,8 @@ export async function runHub(options: HubOptions): Promise<void> {
     motd: options.motd,
     trustForwarded: options.trustForwarded,
     allowOrigins: options.allowOrigins,
-    answer: (request) => answer(request, { service, metrics, withMetrics: options.metrics === true }),
+    ...relay && { forward: (request) => relay.forward(request), welcome: () => relay.welcome() },
+    answer: (request) => answer(request, { service, metrics, relay, withMetrics: options.metrics === true }),
     report: (report) => {
       metrics.count(report);
       logReport(report);
@@ -91,15 +111,20 @@ export async function runHub(options: HubOptions): Promise<void> {
   await using own = options.metricsListen === undefined
     ? undefined
     : serveMetrics(options.metricsListen, (request) =>
-      answer(request, { service, metrics, withMetrics: true }));
-  using _renewal = options.tls && options.onRenewal?.(() => renew(service, options));
-  const about = { database: database === undefined ? "memory" : "file", tls: tls !== undefined };
+      answer(request, { service, metrics, relay, withMetrics: true }));
+  using _renewal = options.tls && options.onRenewal?.(() => renew(service, relay, options));
+  const about = {
+    database: database === undefined ? "memory" : "file",
+    tls: tls !== undefined,
+    relay: relay === undefined ? "none" : options.relay?.listen === undefined ? "here" : relay.address,
+    discovery: relay?.discoveryPort ?? "none",
+  };
   log.info("hub listens", { url: service.url, ...about, ...service.counts });
   options.onListening?.({ url: service.url, port: service.port, ...own && { metricsUrl: own.url } });
   const summary = setInterval(() => log.info("hub in use", { ...service.counts }), SUMMARY_MS);
   try {
     await untilEnd(service, signal);
-    await drained(service, options);
+    await drained(service, relay, options);
   } finally {
     clearInterval(summary);
   }
@@ -107,10 +132,16 @@ export async function runHub(options: HubOptions): Promise<void> {
 }
 
 /** Answers what is neither a WebSocket nor unknown. */
-function answer(
+async function answer(
   { path }: Pick<HttpRequest, "path">,
-  { service, metrics, withMetrics }: { service: MailboxService; metrics: HubMetrics; withMetrics: boolean },
-): HttpAnswer | undefined {
+  { service, metrics, relay, withMetrics }: {
+    service: MailboxService;
+    metrics: HubMetrics;
+    relay: HubRelay | undefined;
+    withMetrics: boolean;
+  },
+): Promise<HttpAnswer | undefined> {
+  if (relay?.isProbe(path)) return { status: 200, body: "" };
   if (path === "/healthz") {
     const { draining } = service;
     return jsonAnswer(draining ? 503 : 200, {
@@ -120,7 +151,11 @@ function answer(
     });
   }
   if (path !== "/metrics" || !withMetrics) return undefined;
-  return { status: 200, body: metrics.text(service), headers: { "content-type": METRICS_TYPE } };
+  return {
+    status: 200,
+    body: metrics.text(service, await relay?.seen()),
+    headers: { "content-type": METRICS_TYPE },
+  };
 }
 
 async function openStore(database: string | undefined): Promise<MailboxStore> {
@@ -147,9 +182,15 @@ async function readIdentity({ cert, key }: { cert: string; key: string }): Promi
 }
 
 /** Takes the certificate anew; a bad one is said in the log, and the old one stays. */
-async function renew(service: MailboxService, { tls, log }: HubOptions): Promise<void> {
+async function renew(
+  service: MailboxService,
+  relay: HubRelay | undefined,
+  { tls, log }: HubOptions,
+): Promise<void> {
   try {
-    await service.renew(await readIdentity(tls!));
+    const identity = await readIdentity(tls!);
+    await service.renew(identity);
+    await relay?.renew(identity);
     log.info("certificate renewed");
   } catch (error) {
     log.error("certificate not renewed", { error });
@@ -168,17 +209,45 @@ async function untilEnd(service: MailboxService, signal: AbortSignal): Promise<v
   }
 }
 
-/** Makes no new codes, and waits until nobody has one or the time is up. */
+/** Makes no new codes, and waits until nobody has one and nothing is relayed, or the time is up. */
 async function drained(
   service: MailboxService,
+  relay: HubRelay | undefined,
   { drainMs = 0, clock = systemClock, log, onDraining }: HubOptions,
 ): Promise<void> {
   service.drain();
   const until = clock.monotonic() + drainMs;
-  if (drainMs === 0 || service.engaged === 0) return;
+  const relayed = new Relayed(relay);
+  if (drainMs === 0) return;
+  const isIdle = async () => service.engaged === 0 && !await relayed.carries(clock.monotonic());
+  if (await isIdle()) return;
   log.info("hub drains", { engaged: service.engaged, ms: drainMs });
   onDraining?.({ connections: service.engaged, drainMs });
-  while (service.engaged > 0 && clock.monotonic() < until) await clock.sleep(DRAIN_LOOK_MS);
+  while (!await isIdle() && clock.monotonic() < until) await clock.sleep(DRAIN_LOOK_MS);
+}
+
+/** Whether a relay carries more than what keeps connections alive. */
+class Relayed {
+  readonly #relay: HubRelay | undefined;
+  #before: { bytes: number; ms: number } | undefined;
+  #busyUntilMs = -Infinity;
+
+  constructor(relay: HubRelay | undefined) {
+    this.#relay = relay;
+  }
+
+  /** To be asked again and again: it compares with the time before. */
+  async carries(nowMs: number): Promise<boolean> {
+    const seen = await this.#relay?.seen();
+    if (seen === undefined || seen.clients === 0) return false;
+    const before = this.#before;
+    this.#before = { bytes: seen.bytesIn, ms: nowMs };
+    if (before === undefined) this.#busyUntilMs = nowMs + RELAY_PAUSE_MS;
+    else if ((seen.bytesIn - before.bytes) * 1000 > IDLE_BYTES_PER_SECOND * (nowMs - before.ms)) {
+      this.#busyUntilMs = nowMs + RELAY_PAUSE_MS;
+    }
+    return nowMs < this.#busyUntilMs;
+  }
 }
 
 function reportLogger(log: Logger, clock: Clock): (report: ServerReport) => void {

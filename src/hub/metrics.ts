@@ -1,5 +1,6 @@
 import { RATE_LIMITS, type RefusalReason } from "../mailbox/refusal.ts";
 import type { MailboxService } from "../mailbox/serve.ts";
+import type { RelaySeen } from "../native/relay.ts";
 import type { ServerReport } from "../mailbox/server_action.ts";
 
 /** What of a service the metrics read when they are asked for. */
@@ -54,7 +55,7 @@ export class HubMetrics {
   }
 
   /** Gives everything in Prometheus' text format. */
-  text({ counts, traffic, storedBytes, engaged, draining }: Observed): string {
+  text({ counts, traffic, storedBytes, engaged, draining }: Observed, relay?: RelaySeen): string {
     const of = (rate: boolean) =>
       [...this.#refused].filter(([reason]) => RATE_LIMITS.includes(reason) === rate)
         .map(([reason, count]) => ({ labels: `{reason="${reason.replaceAll(" ", "_")}"}`, value: count }));
@@ -91,8 +92,40 @@ export class HubMetrics {
       metric("counter", "store_failures_total", "Failures of the database.", this.#failed),
       metric("counter", "messages_total", "Messages.", directions(traffic.messagesIn, traffic.messagesOut)),
       metric("counter", "bytes_total", "Bytes on WebSockets.", directions(traffic.bytesIn, traffic.bytesOut)),
+      ...relay === undefined ? [] : relayMetrics(relay, directions),
     ].join("");
   }
+}
+
+function relayMetrics(
+  seen: RelaySeen,
+  directions: (incoming: number, outgoing: number) => { labels: string; value: number }[],
+): string[] {
+  return [
+    metric("gauge", "relay_clients", "Connections at the relay.", seen.clients),
+    metric("counter", "relay_clients_total", "Connections that were let in to the relay.", seen.clientsTotal),
+    metric("counter", "relay_refused_total", "Connections that the relay refused.", seen.refusedTotal),
+    metric(
+      "counter",
+      "relay_bytes_total",
+      "Bytes of sealed packets relayed.",
+      directions(seen.bytesIn, seen.bytesOut),
+    ),
+    metric(
+      "counter",
+      "relay_dropped_packets_total",
+      "Packets for machines that were not there.",
+      seen.packetsDropped,
+    ),
+    metric("counter", "relay_limited_total", "Connections that sent more than they may.", seen.limitedTotal),
+    metric("gauge", "discovery_connections", "Machines that are told their address.", seen.discoveries),
+    metric(
+      "counter",
+      "discovery_refused_total",
+      "Machines that were not, for want of room.",
+      seen.discoveriesRefused,
+    ),
+  ];
 }
 
 function metric(

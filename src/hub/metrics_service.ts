@@ -15,13 +15,14 @@ export interface MetricsService extends AsyncDisposable {
  */
 export function serveMetrics(
   place: string,
-  answer: (request: { path: string }) => HttpAnswer | undefined,
+  answer: (request: { path: string }) => Promise<HttpAnswer | undefined>,
 ): MetricsService {
   const { hostname = "127.0.0.1", port } = parseListen(place);
   let server: Deno.HttpServer<Deno.NetAddr>;
   try {
-    server = Deno.serve({ hostname, port, onListen: () => {} }, (request) => {
-      const given = request.method === "GET" ? answer({ path: new URL(request.url).pathname }) : undefined;
+    server = Deno.serve({ hostname, port, onListen: () => {} }, async (request) => {
+      const { pathname } = new URL(request.url);
+      const given = request.method === "GET" ? await answer({ path: pathname }) : undefined;
       const { status, body, headers = {} } = given ?? { status: 404, body: "not found\n" };
       return new Response(body, { status, headers: { "cache-control": "no-store", ...headers } });
     });

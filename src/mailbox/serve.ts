@@ -1,3 +1,4 @@
+import { concat } from "../base/bytes.ts";
 import { addressKey } from "./address.ts";
 import { type Door, openDoor, type TlsIdentity } from "./door.ts";
 import {
@@ -13,6 +14,7 @@ import {
 import { DEFAULT_LIMITS, type MailboxLimits } from "./limits.ts";
 import { MailboxServer } from "./server.ts";
 import type { ServerAction, ServerCounts, ServerReport } from "./server_action.ts";
+import { splice } from "./splice.ts";
 import type { MailboxStore } from "./store.ts";
 import { hangUp, type Traffic, WebSocketLink } from "./web_socket_link.ts";
 import { acceptKey } from "./websocket.ts";
@@ -51,7 +53,11 @@ export interface ServeMailboxOptions {
   /** Origins of web pages that may connect; every other page is refused, since it acts for somebody who does not know. */
   allowOrigins?: readonly string[];
   /** Answers requests to other paths; undefined where there is nothing. */
-  answer?: (request: HttpRequest) => HttpAnswer | undefined;
+  answer?: (request: HttpRequest) => HttpAnswer | undefined | Promise<HttpAnswer | undefined>;
+  /** Gives the loopback port of another server on this machine that takes the connection over from here, where there is one. */
+  forward?: (request: HttpRequest) => number | undefined;
+  /** What else each client is told in its `welcome`. */
+  welcome?: () => object;
   /** Gets what the operator's log should say. */
   report?: (report: ServerReport) => void;
   nowMs?: () => number;
@@ -142,6 +148,7 @@ class Driver {
       nowMs: options.nowMs ?? Date.now,
       random: options.random ?? ((byteLength) => crypto.getRandomValues(new Uint8Array(byteLength))),
       motd: options.motd,
+      welcome: options.welcome,
     });
   }
 
@@ -195,7 +202,13 @@ class Driver {
       if (read === undefined) return;
       asked = true;
       const request = read.head === undefined ? undefined : parseOrNothing(read.head);
-      const answer = this.#route(request);
+      const port = request && this.#options.forward?.(request);
+      if (port !== undefined && !this.#closing) {
+        clearTimeout(deadline);
+        await splice(conn, { port, first: concat(read.head!, read.rest) });
+        return;
+      }
+      const answer = await this.#route(request);
       if (answer !== undefined || request === undefined) {
         await write(conn, encodeAnswer(answer ?? BAD_REQUEST));
         await conn.closeWrite();
@@ -216,7 +229,7 @@ class Driver {
   }
 
   /** Gives the answer to a request, or undefined for a WebSocket that may be opened. */
-  #route(request: HttpRequest | undefined): HttpAnswer | undefined {
+  async #route(request: HttpRequest | undefined): Promise<HttpAnswer | undefined> {
     if (request === undefined) {
       this.#report({ event: "refused", reason: "bad request" });
       return BAD_REQUEST;
@@ -224,7 +237,7 @@ class Driver {
     const { method, path, headers } = request;
     if (path !== MAILBOX_PATH) {
       if (method !== "GET") return { status: 405, body: "only GET\n", headers: { allow: "GET" } };
-      const own = this.#options.answer?.(request);
+      const own = await this.#options.answer?.(request);
       if (own !== undefined) return own;
       if (path === "/healthz") return jsonAnswer(200, { status: "ok", ...this.machine.counts });
       return { status: 404, body: "not found\n" };

@@ -15,6 +15,8 @@ export interface MailboxServerOptions {
   random: (byteLength: number) => Uint8Array;
   /** Text that clients show to their user. */
   motd?: string;
+  /** What else clients are told at once. */
+  welcome?: () => object;
 }
 
 interface Client {
@@ -99,7 +101,7 @@ export class MailboxServer {
 
   /** A client connected from `address` (an IP address, or a prefix that stands for one household). */
   connect(connection: number, address: string): ServerAction[] {
-    const { limits, motd, nowMs } = this.#options;
+    const { limits, motd, welcome: more, nowMs } = this.#options;
     try {
       if (this.#clients.size >= limits.connections) throw new Refusal("connections", "too many connections");
       this.#guards.connect(address, nowMs());
@@ -118,7 +120,7 @@ export class MailboxServer {
       closed: false,
       mistakes: 0,
     });
-    const welcome = motd === undefined ? {} : { motd };
+    const welcome = { ...more?.(), ...motd !== undefined && { motd } };
     return [{ type: "send", connection, message: { type: "welcome", welcome } }];
   }
 

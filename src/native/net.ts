@@ -61,15 +61,44 @@ export interface Connected {
   kind: TransportKind;
   /** 32 bytes: the key that the peer proved to own. */
   peerKey: Uint8Array;
-  /** The peer's `ip:port`. */
+  /** The peer's `ip:port`, or `relay host:port`. */
   remote: string;
+}
+
+/** Arguments of {@linkcode useRelay}. */
+export interface RelayOptions {
+  /** 16 bytes: what everybody at the relay calls it. */
+  id: Uint8Array;
+  /** `http(s)://host:port/`. */
+  url: string;
+  token: string;
+  /** UDP port at that host that tells a machine its address. */
+  discoveryPort?: number;
+  /** SHA-256 (32 bytes) of certificates to believe there besides those of the public authorities. */
+  pins: readonly Uint8Array[];
+  /** Whether UDP may be used as well, to find a direct path. */
+  direct: boolean;
+  /** Asks the router for a UDP port (UPnP, NAT-PMP, PCP). */
+  portMapping: boolean;
+}
+
+/** A key that a machine uses at a relay, for one endpoint only. */
+export interface RelayKey {
+  /** 16 bytes: the relay. */
+  relay: Uint8Array;
+  /** 32 bytes, Ed25519. */
+  key: Uint8Array;
+  /** 64 bytes: the machine key's signature. wire/spec/pairing.md §6. */
+  proof: Uint8Array;
 }
 
 /** Arguments of {@linkcode dial}. */
 export interface DialOptions extends CallOptions {
   kind: TransportKind;
   /** `ip:port` or `[ip]:port`; names are not resolved. */
-  address: string;
+  address?: string;
+  /** In place of an address: dials at the relay of {@linkcode useRelay}, from where a direct path is looked for. */
+  relayKey?: RelayKey;
   /** 32 bytes: the key that the machine there must own. */
   peerKey: Uint8Array;
   timeoutMs: number;
@@ -86,8 +115,10 @@ export interface ConnectionStats {
   bytesReceived: number;
   /** Bytes of bulk streams that were copied from memory to memory here, both directions; over TCP next to none. */
   bytesCopied: number;
-  /** The peer's `ip:port` now, which QUIC may change. */
+  /** The peer's `ip:port` now, which QUIC may change, or `relay host:port`. */
   remote: string;
+  /** Whether a hub's relay carries the packets now. */
+  relayed: boolean;
   /** QUIC packets lost, TCP segments sent again: those of streams that have ended are not in it. */
   lostPackets?: number;
   /** Bytes that may be under way: of QUIC's path, of all TCP bulk streams that are open. */
@@ -124,12 +155,39 @@ export async function openEndpoint(
   return { ...rest, publicKey: public_key };
 }
 
-/** Lets the machine with `peerKey` (32 bytes) connect to `endpoint` from now on; nobody else gets past the handshake. */
+/**
+ * Makes `endpoint` reachable at a relay, under a key that is made at the first call, and has it find out its own address
+ * there. Resolves before it is there.
+ *
+ * @throws {WormholeError} INVALID_ARGUMENT for the URL.
+ */
+export async function useRelay(
+  queue: NativeQueue,
+  endpoint: EndpointHandle,
+  { id, url, token, discoveryPort, pins, direct, portMapping }: RelayOptions,
+): Promise<RelayKey> {
+  const rest = { discovery_port: discoveryPort ?? null, pins, direct, port_mapping: portMapping };
+  const made = await queue.call<Pick<RelayKey, "key" | "proof">>("net.use_relay", {
+    endpoint,
+    id,
+    url,
+    token,
+    ...rest,
+  });
+  return { relay: id, ...made };
+}
+
+/**
+ * Lets the machine with `peerKey` (32 bytes) connect to `endpoint` from now on, also at the relay where it has `relayKey`;
+ * nobody else gets past the handshake.
+ *
+ * @throws {WormholeError} PEER_UNAUTHENTICATED when the machine key does not vouch for the other.
+ */
 export async function allowPeer(
   queue: NativeQueue,
-  { endpoint, peerKey }: { endpoint: EndpointHandle; peerKey: Uint8Array },
+  { endpoint, peerKey, relayKey }: { endpoint: EndpointHandle; peerKey: Uint8Array; relayKey?: RelayKey },
 ): Promise<void> {
-  await queue.call("net.allow", { endpoint, peer_key: peerKey });
+  await queue.call("net.allow", { endpoint, peer_key: peerKey, relay_key: relayKey ?? null });
 }
 
 /**
@@ -153,9 +211,10 @@ export async function accept(
 export async function dial(
   queue: NativeQueue,
   endpoint: EndpointHandle,
-  { kind, address, peerKey, timeoutMs, proxy, signal }: DialOptions,
+  { kind, address, relayKey, peerKey, timeoutMs, proxy, signal }: DialOptions,
 ): Promise<Connected> {
-  const args = { endpoint, kind, address, peer_key: peerKey, timeout_ms: timeoutMs, ...proxy && { proxy } };
+  const place = { address: address ?? null, relay_key: relayKey ?? null, ...proxy && { proxy } };
+  const args = { endpoint, kind, ...place, peer_key: peerKey, timeout_ms: timeoutMs };
   const orphaned = (result: unknown) => {
     const { connection } = result as Connected;
     // Nobody has it, so how its end goes matters to nobody.
@@ -222,6 +281,7 @@ export async function connectionStats(
     bytes_received: number;
     bytes_copied: number;
     remote: string;
+    relayed: boolean;
     lost_packets: number | null;
     cwnd_bytes: number | null;
     delivery_rate: number | null;
@@ -234,6 +294,7 @@ export async function connectionStats(
     bytesReceived: stats.bytes_received,
     bytesCopied: stats.bytes_copied,
     remote: stats.remote,
+    relayed: stats.relayed,
     lostPackets: stats.lost_packets ?? undefined,
     cwndBytes: stats.cwnd_bytes ?? undefined,
     deliveryRate: stats.delivery_rate ?? undefined,

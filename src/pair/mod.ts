@@ -47,6 +47,7 @@ export interface PairOptions {
   readonly peer?: string;
   readonly port: number;
   readonly forceTcp: boolean;
+  readonly portMapping: boolean;
   /** How long to wait for the other side, in ms; for ever when left out. */
   readonly timeoutMs?: number;
   /** Asks whether the other side shows the same verifier. */
@@ -109,6 +110,7 @@ async function meet(
     crypto,
     agent: options.agent,
     transports: allowedTransports({ choice: "auto", forceTcp: options.forceTcp }),
+    portMapping: options.portMapping,
     abilities: rememberAbilities(options, { only: true }),
     confirm: (verifier: string) => options.confirm(verifier),
     ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },

@@ -1,6 +1,7 @@
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
 import { processProxies, type Proxies } from "../config/proxies.ts";
 import { openProxied, type ProxiedClient, proxyState } from "../native/proxy.ts";
+import { parseRelayOffer, type RelayOffer } from "./relay_offer.ts";
 import { parseServerFrame, type ServerMessage } from "./server_message.ts";
 
 /** How a side says that its use of a mailbox ended. */
@@ -17,6 +18,8 @@ export interface MailboxMessage {
 export interface Mailbox {
   /** This client's own side. */
   readonly side: string;
+  /** The relay of the hub that the mailbox is at. */
+  readonly relay?: RelayOffer | undefined;
   /** Sends `body` under `phase` to the other side, now or when it comes. @throws {WormholeError} when the link is lost. */
   add(phase: string, body: Uint8Array): void;
   /** Gives the next message that is not an echo of this side's own. @throws {WormholeError} when there can be none. */
@@ -84,6 +87,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   #nameplate: string | undefined;
   #mailbox: string | undefined;
   #motd: string | undefined;
+  #relay: RelayOffer | undefined;
   #expiresInMs: number | undefined;
   #released = false;
   #heard = () => {};
@@ -135,6 +139,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
         );
       }
       client.#motd = welcome.motd ?? "";
+      client.#relay = parseRelayOffer(welcome.relay, url);
       client.#send({ type: "bind", appid: options.appId, side: client.side });
       return client;
     } catch (error) {
@@ -151,6 +156,10 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   /** What the server wants its users to read; "" when nothing. */
   get motd(): string {
     return this.#motd ?? "";
+  }
+
+  get relay(): RelayOffer | undefined {
+    return this.#relay;
   }
 
   /** How long the claimed nameplate waits for somebody, from the claim on, in ms; undefined when the server did not say. */

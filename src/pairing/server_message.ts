@@ -11,7 +11,8 @@ const MAX_NAMEPLATES = 10_000;
 
 /** A server's message after its check; `src/wire/spec/mailbox.md` §4. */
 export type ServerMessage =
-  | { type: "welcome"; motd: string | undefined; refusal: string | undefined }
+  /** `relay`: as it came; `parseRelayOffer` reads it. */
+  | { type: "welcome"; motd: string | undefined; refusal: string | undefined; relay?: unknown }
   | { type: "nameplates"; names: string[] }
   | { type: "allocated"; nameplate: string }
   /** `expiresInMs`: how long the nameplate waits for somebody; our server only. */
@@ -95,12 +96,13 @@ export function parseServerFrame(data: unknown): ServerMessage {
 
 function welcome(fields: Record<string, unknown>): ServerMessage {
   if (!isRecord(fields.welcome)) throw malformed("its welcome is empty");
-  const { motd, error, "permission-required": permission } = fields.welcome;
+  const { motd, error, relay, "permission-required": permission } = fields.welcome;
   const locked = isRecord(permission) && !Object.hasOwn(permission, "none");
   return {
     type: "welcome",
     motd: shown(motd),
     refusal: shown(error) ?? (locked ? "it asks for a permission that this program cannot get" : undefined),
+    ...relay !== undefined && { relay },
   };
 }
 

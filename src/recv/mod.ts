@@ -56,6 +56,7 @@ export interface RecvOptions {
   readonly peer?: string;
   readonly transport: TransportChoice;
   readonly forceTcp: boolean;
+  readonly portMapping: boolean;
   readonly maxStreams: number;
   readonly poolBytes: number;
   /** Forces how files are written; see `debug_io`. */
@@ -259,7 +260,7 @@ function byName(
 }
 
 function common(
-  { agent, transport, forceTcp, onEvent }: RecvOptions,
+  { agent, transport, forceTcp, portMapping, onEvent }: RecvOptions,
   { queue, identity, crypto, lan }: Machine,
 ) {
   return {
@@ -269,6 +270,7 @@ function common(
     lan,
     agent,
     transports: allowedTransports({ choice: transport, forceTcp }),
+    portMapping,
     ...onEvent && { onEvent: (event: SessionEvent) => onEvent(event) },
   };
 }

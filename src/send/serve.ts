@@ -52,6 +52,7 @@ export interface SendOptions {
   readonly port: number;
   readonly transport: TransportChoice;
   readonly forceTcp: boolean;
+  readonly portMapping: boolean;
   readonly minStreams: number;
   readonly maxStreams: number;
   readonly poolBytes: number;
@@ -172,6 +173,7 @@ async function host(
     lan,
     agent: options.agent,
     transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
+    portMapping: options.portMapping,
     ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
     onMet: (peer: MetPeer) => void (met = peer),
   };

@@ -1,5 +1,7 @@
 /** What a session begins with: two machines that have learned each other's keys and addresses, by whatever way. */
-import { type Hint, isLoopback } from "../transport/hints.ts";
+import { isIP } from "node:net";
+import type { RelayOffer } from "../pairing/relay_offer.ts";
+import { isLoopback } from "../transport/hints.ts";
 import type { AbilityValue } from "../wire/fields.ts";
 import type { Introduction } from "./introduction.ts";
 
@@ -17,8 +19,8 @@ export type Acquainted = Introduced & AsyncDisposable;
 
 /** What this side tells about itself. */
 export interface OwnSide {
-  /** Where it can be reached, once its endpoint is open. */
-  readonly hints: () => Promise<readonly Hint[]>;
+  /** Where it can be reached, once its endpoint is open: also at the relay of the hub where the two meet, if it has one. */
+  readonly reachable: (relay?: RelayOffer) => Promise<Pick<Introduction, "hints" | "relay">>;
 }
 
 /** The other machine, as this session got to know it. */
@@ -37,7 +39,7 @@ export function metPeer({ peer, pairSecret }: Introduced, remote: string): MetPe
   return {
     key: peer.key,
     // Of use only between two people's programs on one machine.
-    hosts: [...new Set([seen, ...peer.hints.map(({ host }) => host)])]
+    hosts: [...new Set([...isIP(seen) === 0 ? [] : [seen], ...peer.hints.map(({ host }) => host)])]
       .toSorted((a, b) => Number(isLoopback(a)) - Number(isLoopback(b))),
     abilities: peer.abilities,
     ...pairSecret && { pairSecret },

@@ -2,11 +2,11 @@ import { SimulatedClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import { assertEquals, assertTrue } from "../base/testing.ts";
 import type { Link } from "../transport/connection.ts";
-import type { DialTransport, Hint } from "../transport/hints.ts";
+import type { DirectTransport, Hint } from "../transport/hints.ts";
 import { dialFurther } from "./further_links.ts";
 import { KEY, ScriptedLink, STRANGER } from "./testing.ts";
 
-function hint(transport: DialTransport, host = "192.0.2.1"): Hint {
+function hint(transport: DirectTransport, host = "192.0.2.1"): Hint {
   return { transport, host, port: transport === "tcp" ? 4000 : 5000 } as Hint;
 }
 

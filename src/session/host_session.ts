@@ -2,7 +2,7 @@ import { WormholeError } from "../base/errors.ts";
 import { formatCode } from "../pairing/code.ts";
 import type { PeerConnection } from "../transport/connection.ts";
 import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
-import type { Hint } from "../transport/hints.ts";
+import type { DialTarget, RelayHint } from "../transport/hints.ts";
 import { type Acquainted, metPeer, type OwnSide } from "./acquaintance.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
@@ -10,7 +10,9 @@ import { behind, Door } from "./door.ts";
 import { acceptFurther } from "./further_links.ts";
 import { dialledKey } from "./introduction.ts";
 import { introduce } from "./introduce.ts";
+import { connectedEvent } from "./connected_event.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
+import { Reach } from "./reach.ts";
 import { SenderRenewal } from "./renewal.ts";
 import { acceptSelected } from "./selection.ts";
 
@@ -30,12 +32,14 @@ export interface HostSessionOptions extends SessionOptions {
  */
 export async function hostSession({ meet, ...options }: HostSessionOptions): Promise<PeerConnection> {
   const { onEvent, signal } = options;
-  return await hostAcquainted(options, async ({ hints }) => {
+  return await hostAcquainted(options, async ({ reachable }) => {
     await using stack = new AsyncDisposableStack();
     const meeting = stack.use(await meet({ ...signal && { signal } }));
     const { code, port, expiresInMs } = meeting;
+    // Before anybody is told the code: there may be no way at all.
+    const own = await reachable(meeting.mailbox.relay);
     onEvent?.({ type: "code", code: formatCode(code), port, expiresInMs });
-    const introduced = await introduce(meeting, { ...options, role: "sender", hints: await hints() });
+    const introduced = await introduce(meeting, { ...options, role: "sender", own });
     const kept = stack.move();
     return { ...introduced, [Symbol.asyncDispose]: () => kept.disposeAsync() };
   });
@@ -51,20 +55,24 @@ export async function hostAcquainted(
   options: SessionOptions,
   acquaint: (own: OwnSide) => Promise<Acquainted>,
 ): Promise<PeerConnection> {
-  const { queue, identity, transports, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+  const { queue, identity, transports, port, portMapping, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   const { lan, crypto: tools, onEvent, clock, signal } = options;
   // Both take a moment, and neither needs the other.
-  const opening = Endpoint.open(queue, { seed: identity.seed, transports, port, signal });
+  const opening = Endpoint.open(queue, { seed: identity.seed, transports, port, portMapping, signal });
+  const reach = new Reach(transports);
   opening.catch(() => {}); // Its failure is met below, after the meeting is there to be disposed.
   try {
-    await using acquainted = await acquaint({ hints: async () => (await opening).hints() });
+    await using acquainted = await acquaint({
+      reachable: async (offer) => reach.announce(await opening, offer),
+    });
     const { peer, secret } = acquainted;
     const endpoint = await opening;
     const peerKey = dialledKey(peer, identity.publicKey);
-    await endpoint.allow(peerKey);
+    const relay = reach.relay(peer, identity.publicKey);
+    await endpoint.allow(peerKey, relay);
     const link = await withDeadline(
       (signal) => acceptSelected(endpoint, { peerKey, signal }),
-      { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs), clock, signal },
+      { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs, { relay }), clock, signal },
     );
     const door = new Door(endpoint, { peerKey, secret, ...clock && { clock } });
     const nextLink = () => transports.length > 1 ? acceptFurther(door) : undefined;
@@ -72,9 +80,10 @@ export async function hostAcquainted(
       door,
       secret,
       peerKey,
-      hints: peer.hints.filter(({ transport }) => transports.includes(transport)),
+      hints: reach.hints(peer),
+      ...relay && { relay },
       remote: link.remote,
-      dial: (hint: Hint, { signal }) => endpoint.dial(hint, { peerKey, signal }),
+      dial: (hint: DialTarget, { signal }) => endpoint.dial(hint, { peerKey, signal }),
       addresses: () => machineAddresses(queue),
       ...lan && { seek: { lan, crypto: tools, port: async () => (await endpoint.hints())[0]?.port } },
       nextLink,
@@ -86,7 +95,7 @@ export async function hostAcquainted(
       nextLink: nextLink(),
     });
     options.onMet?.(metPeer(acquainted, link.remote));
-    onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
+    onEvent?.(await connectedEvent(link));
     return connection;
   } catch (error) {
     const endpoint = await opening.catch(() => undefined);
@@ -95,14 +104,18 @@ export async function hostAcquainted(
   }
 }
 
-function noConnection(ms: number): (cause: unknown) => WormholeError {
+function noConnection(
+  ms: number,
+  { relay }: { relay: RelayHint | undefined },
+): (cause: unknown) => WormholeError {
+  const tried = relay
+    ? "no connection came about, directly or over the relay,"
+    : "no direct connection came about";
   return (cause) =>
     new WormholeError(
       "CONNECT_FAILED",
-      "Cannot connect to the other machine: the two machines found each other, but no direct connection came " +
-        `about within ${
-          Math.round(ms / 1000)
-        } s; a firewall on this machine may block incoming connections, ` +
+      `Cannot connect to the other machine: the two machines found each other, but ${tried} ` +
+        `within ${Math.round(ms / 1000)} s; a firewall on this machine may block incoming connections, ` +
         "or the two are in networks that do not reach each other",
       { cause },
     );

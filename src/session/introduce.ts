@@ -1,8 +1,12 @@
 import { WormholeError } from "../base/errors.ts";
 import { pair } from "../pairing/pake.ts";
-import type { Hint } from "../transport/hints.ts";
 import type { Introduced } from "./acquaintance.ts";
-import { decodeIntroduction, encodeIntroduction, PROTOCOL_VERSION } from "./introduction.ts";
+import {
+  decodeIntroduction,
+  encodeIntroduction,
+  type Introduction,
+  PROTOCOL_VERSION,
+} from "./introduction.ts";
 import type { Meeting, SessionOptions } from "./options.ts";
 import { SECRET_BYTES } from "./reconnect_frame.ts";
 
@@ -17,9 +21,9 @@ const PAIR_SECRET_BYTES = 32;
  */
 export async function introduce(
   meeting: Meeting,
-  { role, hints, twin, ...options }: SessionOptions & {
+  { role, own, twin, ...options }: SessionOptions & {
     role: "sender" | "receiver";
-    hints: readonly Hint[];
+    own: Pick<Introduction, "hints" | "relay">;
     twin?: Uint8Array;
   },
 ): Promise<Introduced> {
@@ -31,7 +35,7 @@ export async function introduce(
       version: PROTOCOL_VERSION,
       key: identity.publicKey,
       ...twin && { twin },
-      hints,
+      ...own,
       abilities,
       agent,
     }),

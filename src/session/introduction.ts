@@ -1,6 +1,6 @@
 import { sameBytes } from "../base/bytes.ts";
 import { WormholeError } from "../base/errors.ts";
-import { type Hint, parseHints } from "../transport/hints.ts";
+import { type Hint, hintList, parseHints, type RelayHint } from "../transport/hints.ts";
 import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
 import { abilities, type AbilityValue, bytes, isMap, optional, record, text, uint } from "../wire/fields.ts";
 
@@ -34,6 +34,8 @@ export interface Introduction {
   readonly nonce?: Uint8Array;
   /** Addresses to dial, best first; empty from a side that cannot be dialled. */
   readonly hints: readonly Hint[];
+  /** The hub's relay, where the side is as well; on the wire one of the hints. */
+  readonly relay?: RelayHint;
   /** Options by name; a side uses only what both have. */
   readonly abilities: Readonly<Record<string, AbilityValue>>;
   /** Program and version in printable ASCII, for people: `wormhole/0.1.0`. */
@@ -52,11 +54,11 @@ const VERSION = record({ major: uint(0xffff), minor: uint(0xffff) });
 
 /** Encodes an introduction; wire/spec/pairing.md, vectors in tests/vectors/introductions.json. */
 export function encodeIntroduction(introduction: Introduction): Uint8Array {
-  const { version, hints, ...rest } = introduction;
+  const { version, hints, relay, ...rest } = introduction;
   return encodeCbor({
     ...FIELDS.write(rest) as object,
     v: VERSION.write(version),
-    hints: hints.map(({ transport, host, port }) => ({ transport, host, port })),
+    hints: hintList(hints, relay),
   });
 }
 
@@ -86,8 +88,15 @@ export function decodeIntroduction(encoded: Uint8Array): Introduction {
   }
   const { key, twin, nonce, abilities, agent } = FIELDS.read(value, "");
   if (!/^[\x20-\x7e]*$/.test(agent)) throw malformed("its agent is not printable");
-  const hints = parseHints(value.hints);
-  return { version, key, ...twin && { twin }, ...nonce && { nonce }, hints, abilities, agent };
+  return {
+    version,
+    key,
+    ...twin && { twin },
+    ...nonce && { nonce },
+    ...parseHints(value.hints),
+    abilities,
+    agent,
+  };
 }
 
 /** Gives the key that a dialling `peer` proves to a machine with the key `own`. */

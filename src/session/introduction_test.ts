@@ -107,15 +107,21 @@ function anyIntroduction(): fc.Arbitrary<Introduction> {
     key: fc.uint8Array({ minLength: 32, maxLength: 32 }),
     twin: fc.uint8Array({ minLength: 32, maxLength: 32 }),
     nonce: fc.uint8Array({ minLength: 16, maxLength: 16 }),
-    hints: fc.uniqueArray(hint, { maxLength: 32, selector: (hint) => JSON.stringify(hint) }),
+    hints: fc.uniqueArray(hint, { maxLength: 31, selector: (hint) => JSON.stringify(hint) }),
+    relay: fc.record({
+      transport: fc.constant("relay" as const),
+      relay: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+      key: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      proof: fc.uint8Array({ minLength: 64, maxLength: 64 }),
+    }),
     abilities: fc.dictionary(word, fc.oneof(fc.boolean(), fc.nat(), word)),
     agent: fc.stringMatching(/^[ -~]{0,64}$/),
   }, { requiredKeys: ["version", "key", "hints", "abilities", "agent"] });
 }
 
 /** An introduction as JSON has it, so that prototypes and typed arrays do not matter. */
-function plain({ key, twin, nonce, ...rest }: Introduction): unknown {
+function plain(introduction: Introduction): unknown {
   return JSON.parse(
-    JSON.stringify({ ...rest, key: key.toHex(), twin: twin?.toHex(), nonce: nonce?.toHex() }),
+    JSON.stringify(introduction, (_, value) => value instanceof Uint8Array ? value.toHex() : value),
   );
 }

@@ -7,14 +7,16 @@ import { ed25519Public } from "../native/pairing.ts";
 import type { Link, PeerConnection } from "../transport/connection.ts";
 import { dialFirst } from "../transport/dial.ts";
 import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
-import { addProxied, type Hint, hintText, orderHints } from "../transport/hints.ts";
+import { addProxied, type DialTarget, type Hint, hintText, orderHints } from "../transport/hints.ts";
 import { type Acquainted, metPeer, type OwnSide } from "./acquaintance.ts";
 import { authenticated } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
 import { behind, Door } from "./door.ts";
 import { dialFurther } from "./further_links.ts";
 import { introduce } from "./introduce.ts";
+import { connectedEvent } from "./connected_event.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
+import { Reach } from "./reach.ts";
 import { ReceiverRenewal } from "./renewal.ts";
 import { select } from "./selection.ts";
 
@@ -39,14 +41,14 @@ export interface JoinSessionOptions extends SessionOptions {
 export async function joinSession({ meet, ...options }: JoinSessionOptions): Promise<PeerConnection> {
   const { onEvent, signal } = options;
   onEvent?.({ type: "looking" });
-  return await joinAcquainted(options, async ({ hints, twin }) => {
+  return await joinAcquainted(options, async ({ reachable, twin }) => {
     await using stack = new AsyncDisposableStack();
     const meeting = stack.use(await meet({ ...signal && { signal } }));
     const introduced = await introduce(meeting, {
       ...options,
       role: "receiver",
       twin: ed25519Public(twin),
-      hints: await hints(),
+      own: await reachable(meeting.mailbox.relay),
     });
     const kept = stack.move();
     return { ...introduced, [Symbol.asyncDispose]: () => kept.disposeAsync() };
@@ -63,14 +65,18 @@ export async function joinAcquainted(
   { peerHost, ...options }: SessionOptions & Pick<JoinSessionOptions, "peerHost">,
   acquaint: (own: OwnSide & { readonly twin: Uint8Array }) => Promise<Acquainted>,
 ): Promise<PeerConnection> {
-  const { queue, identity, transports, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+  const { queue, identity, transports, port, portMapping, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   const { lan, crypto: tools, onEvent, clock = systemClock, signal } = options;
-  const open = (seed: Uint8Array) => Endpoint.open(queue, { seed, transports, port, signal });
+  const open = (seed: Uint8Array) => Endpoint.open(queue, { seed, transports, port, portMapping, signal });
+  const reach = new Reach(transports);
   let opening = open(identity.seed);
   opening.catch(() => {}); // Its failure is met below, after the meeting is there to be disposed.
   const twinSeed = crypto.getRandomValues(new Uint8Array(32));
   try {
-    await using acquainted = await acquaint({ hints: async () => (await opening).hints(), twin: twinSeed });
+    await using acquainted = await acquaint({
+      reachable: async (offer) => reach.announce(await opening, offer),
+      twin: twinSeed,
+    });
     const { peer, secret } = acquainted;
     if (sameBytes(peer.key, identity.publicKey)) {
       // One person's two windows on one machine.
@@ -79,16 +85,17 @@ export async function joinAcquainted(
     }
     const endpoint = await opening;
     const given = peerHost === undefined ? [] : await addressesOf(peerHost);
-    const hints = addresses(peer.hints, { given, own: await machineAddresses(queue) })
-      .filter((hint) => transports.includes(hint.transport));
+    const hints = addresses(reach.hints(peer), { given, own: await machineAddresses(queue) });
+    const relay = reach.relay(peer, identity.publicKey);
+    const targets = relay ? [...hints, relay] : hints;
     const link = await withDeadline(
-      (signal) => connect(endpoint, { hints, peerKey: peer.key, clock, signal }),
-      { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs, hints), clock, signal },
+      (signal) => connect(endpoint, { targets, peerKey: peer.key, clock, signal }),
+      { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs, targets), clock, signal },
     );
-    const dial = (hint: Hint, { signal }: { signal: AbortSignal }) =>
+    const dial = (hint: DialTarget, { signal }: { signal: AbortSignal }) =>
       endpoint.dial(hint, { peerKey: peer.key, signal });
     // From now on the sender may dial too, when the connection is lost.
-    await endpoint.allow(peer.key);
+    await endpoint.allow(peer.key, relay);
     const door = new Door(endpoint, { peerKey: peer.key, secret, clock });
     const nextLink = (first: Link) => dialFurther({ first, hints, dial, peerKey: peer.key, clock });
     const renewal = new ReceiverRenewal({
@@ -96,6 +103,7 @@ export async function joinAcquainted(
       secret,
       peerKey: peer.key,
       hints,
+      ...relay && { relay },
       remote: link.remote,
       dial,
       addresses: () => machineAddresses(queue),
@@ -109,7 +117,7 @@ export async function joinAcquainted(
       nextLink: nextLink(link),
     });
     options.onMet?.(metPeer(acquainted, link.remote));
-    onEvent?.({ type: "connected", kind: link.kind, remote: link.remote, direct: true });
+    onEvent?.(await connectedEvent(link));
     return connection;
   } catch (error) {
     const endpoint = await opening.catch(() => undefined);
@@ -121,18 +129,19 @@ export async function joinAcquainted(
 /** Dials until the other machine lets us in: it may learn our key a moment after we learned its. */
 async function connect(
   endpoint: Endpoint,
-  { hints, peerKey, clock, signal }: {
-    hints: Hint[];
+  { targets, peerKey, clock, signal }: {
+    targets: readonly DialTarget[];
     peerKey: Uint8Array;
     clock: Clock;
     signal: AbortSignal;
   },
 ): Promise<Link> {
-  const dial = (hint: Hint, { signal }: { signal: AbortSignal }) => endpoint.dial(hint, { peerKey, signal });
+  const dial = (hint: DialTarget, { signal }: { signal: AbortSignal }) =>
+    endpoint.dial(hint, { peerKey, signal });
   for (;;) {
     let link: Link | undefined;
     try {
-      link = await dialFirst(hints, { dial, clock, signal });
+      link = await dialFirst(targets, { dial, clock, signal });
       await select(link);
       return link;
     } catch (error) {
@@ -171,12 +180,12 @@ async function addressesOf(host: string): Promise<string[]> {
   }
 }
 
-function noConnection(ms: number, hints: readonly Hint[]): (cause: unknown) => WormholeError {
+function noConnection(ms: number, targets: readonly DialTarget[]): (cause: unknown) => WormholeError {
   return (cause) =>
     new WormholeError(
       "CONNECT_FAILED",
-      "Cannot connect to the other machine: the two machines found each other, but no direct connection came " +
-        `about within ${Math.round(ms / 1000)} s; tried ${hints.map(hintText).join(", ")}`,
+      "Cannot connect to the other machine: the two machines found each other, but no connection came " +
+        `about within ${Math.round(ms / 1000)} s; tried ${targets.map(hintText).join(", ")}`,
       { cause },
     );
 }

@@ -48,7 +48,7 @@ export function joinKnown(options: KnownSessionOptions): Promise<PeerConnection>
 
 async function acquaint(
   options: KnownSessionOptions,
-  { hints }: OwnSide,
+  { reachable }: OwnSide,
   role: "sender" | "receiver",
 ): Promise<Acquainted> {
   const { known, identity, ways, crypto: tools, clock = systemClock, onEvent } = options;
@@ -59,7 +59,7 @@ async function acquaint(
   met.promise.catch(() => {}); // Met below, after what is open is there to be disposed of.
   await using stack = new AsyncDisposableStack();
   const own = role === "sender" ? await openOwn(direction, options, stack) : undefined;
-  const introduced = exchange(options, { direction, role, hints: await hints() });
+  const introduced = exchange(options, { direction, role, reachable });
   const exchanges = new Set<Promise<void>>();
   const greet = (mailbox: Mailbox) => {
     onEvent?.({ type: "found" });
@@ -140,24 +140,24 @@ function serveFirst<T>(ports: readonly number[], serve: (port: number) => T): T 
 /** Gives how introductions are swapped in a mailbox: as with a code, whose place the secret takes. */
 function exchange(
   { known, identity, agent, abilities = {}, crypto: tools }: KnownSessionOptions,
-  { direction, role, hints }: {
+  { direction, role, reachable }: {
     direction: Direction;
     role: "sender" | "receiver";
-    hints: Awaited<ReturnType<OwnSide["hints"]>>;
+    reachable: OwnSide["reachable"];
   },
 ): (mailbox: Mailbox, signal: AbortSignal) => Promise<Introduced> {
   // One for all exchanges of this run: whichever of them the two end with, they have the same secret.
   const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
-  const introduction = encodeIntroduction({
-    version: PROTOCOL_VERSION,
-    key: identity.publicKey,
-    nonce,
-    hints,
-    abilities,
-    agent,
-  });
   return async (mailbox, signal) => {
     const code = knownCode(tools, direction);
+    const introduction = encodeIntroduction({
+      version: PROTOCOL_VERSION,
+      key: identity.publicKey,
+      nonce,
+      ...await reachable(mailbox.relay),
+      abilities,
+      agent,
+    });
     const pairing = await pair(mailbox, {
       code,
       appId: KNOWN_APP_ID,

@@ -5,6 +5,7 @@
 import { WormholeError } from "../base/errors.ts";
 import { KNOWN_APP_ID, type KnownPlace } from "../pairing/known_place.ts";
 import { type Mailbox, MailboxClient, type MailboxMessage } from "../pairing/mailbox_client.ts";
+import type { RelayOffer } from "../pairing/relay_offer.ts";
 import { abortable } from "../transport/abortable.ts";
 
 /** Visits of the other side that are answered in one mailbox; it holds 100 messages. */
@@ -79,6 +80,7 @@ function dropOldest(lanes: Map<string, Lane>): void {
 /** The part of a mailbox that is between two visits. */
 class Lane implements Mailbox {
   readonly side: string;
+  readonly relay: RelayOffer | undefined;
   readonly #client: MailboxClient;
   readonly #prefix: string;
   readonly #waiting: MailboxMessage[] = [];
@@ -87,6 +89,7 @@ class Lane implements Mailbox {
 
   constructor(client: MailboxClient, { from, to }: { from: string; to: string }) {
     this.side = client.side;
+    this.relay = client.relay;
     this.#client = client;
     this.#prefix = `to-${to}-${from}-`;
   }

@@ -141,6 +141,7 @@ function patient(mailbox: Mailbox, clock: Clock): Mailbox {
     new WormholeError("TIMEOUT", "Cannot go on with one who came: nothing was said", { cause });
   return {
     side: mailbox.side,
+    relay: mailbox.relay,
     add: (phase, body) => mailbox.add(phase, body),
     close: (mood) => mailbox.close(mood),
     async next({ signal } = {}) {

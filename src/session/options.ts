@@ -6,9 +6,9 @@ import type { PairingCrypto } from "../pairing/crypto.ts";
 import type { GuessGate } from "../pairing/guesses.ts";
 import type { LanDiscovery } from "../pairing/lan.ts";
 import type { Mailbox } from "../pairing/mailbox_client.ts";
-import type { TransportKind } from "../transport/connection.ts";
 import type { DialTransport } from "../transport/hints.ts";
 import type { MetPeer } from "./acquaintance.ts";
+import type { ConnectedEvent } from "./connected_event.ts";
 import type { AbilityValue } from "../wire/fields.ts";
 
 /** Where two sides with one code meet; disposing it gives up the mailbox and whatever serves it. */
@@ -40,12 +40,7 @@ export type SessionEvent =
   | { readonly type: "verifier"; readonly verifier: string }
   /** Both know each other's keys and addresses; `agent` is the other program's name. */
   | { readonly type: "connecting"; readonly agent: string }
-  | {
-    readonly type: "connected";
-    readonly kind: TransportKind;
-    readonly remote: string;
-    readonly direct: true;
-  };
+  | ConnectedEvent;
 
 /** What both sides of a session need. */
 export interface SessionOptions {
@@ -58,6 +53,8 @@ export interface SessionOptions {
   readonly transports: readonly DialTransport[];
   /** Port to listen on; 0 or none takes a free one. */
   readonly port?: number;
+  /** Asks the router for a UDP port once there is a relay. */
+  readonly portMapping?: boolean;
   /** Program and version in printable ASCII: `wormhole/0.1.0`. */
   readonly agent: string;
   readonly abilities?: Readonly<Record<string, AbilityValue>>;

@@ -4,17 +4,19 @@
  */
 import { type Clock, systemClock, type Timer } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
-import type { PeerConnection, Renewal, TransportKind } from "../transport/connection.ts";
+import type { PeerConnection, Renewal } from "../transport/connection.ts";
 import { Arrivals } from "./arrivals.ts";
+import { type ConnectedEvent, connectedEvent } from "./connected_event.ts";
 import { addressSets, hasLeft } from "./network_watch.ts";
+import { watchPath } from "./path_watch.ts";
 import { ATTEMPT_MS, type PlanAction, type PlanEvent, ReconnectPlan } from "./reconnect_plan.ts";
 import { withDeadline } from "./deadline.ts";
 
-/** What people and scripts are told while a session has no link. */
+/** What people and scripts are told while a session has no link, and when it has another one or another path. */
 export type ReconnectEvent =
   /** Attempt `attempt`, from 1 since the loss, begins in `waitMs`; it is all given up after `leftMs`. */
   | { readonly type: "waiting"; readonly attempt: number; readonly waitMs: number; readonly leftMs: number }
-  | { readonly type: "connected"; readonly kind: TransportKind; readonly remote: string };
+  | ConnectedEvent;
 
 /** Options of {@linkcode acrossLinks}. */
 export interface AcrossLinksOptions<T> {
@@ -45,7 +47,10 @@ const LINK_CODES: readonly ErrorCode[] = ["CONNECTION_LOST", "PEER_FROZEN", "TIM
 export async function acrossLinks<T>(options: AcrossLinksOptions<T>): Promise<T> {
   const { connection, limitMs, clock = systemClock, random = Math.random } = options;
   const { renewal } = connection;
-  if (renewal === undefined || limitMs === 0) return await options.run(connection, () => {});
+  if (renewal === undefined || limitMs === 0) {
+    using _ = watched(connection, options);
+    return await options.run(connection, () => {});
+  }
   const plan = new ReconnectPlan({ limitMs, random });
   await using arrivals = new Arrivals(renewal);
   let link = connection;
@@ -67,7 +72,7 @@ export async function acrossLinks<T>(options: AcrossLinksOptions<T>): Promise<T>
     }
     arrivals.isLost = false;
     plan.handle({ type: "connected" }, clock.monotonic());
-    options.onEvent?.({ type: "connected", kind: link.kind, remote: link.remote });
+    options.onEvent?.(await connectedEvent(link));
   }
 }
 
@@ -84,7 +89,7 @@ interface Lost {
  */
 async function use<T>(
   link: PeerConnection,
-  { run, arrivals, renewal, clock, signal }: AcrossLinksOptions<T> & {
+  { run, arrivals, renewal, clock, onEvent, signal }: AcrossLinksOptions<T> & {
     arrivals: Arrivals;
     renewal: Renewal;
     clock: Clock;
@@ -98,6 +103,7 @@ async function use<T>(
     // Whatever uses it notices.
     link.close("CONNECTION_LOST").catch(() => {});
   };
+  using _path = watched(link, { clock, ...onEvent && { onEvent } });
   using _ = arrivals.expect((arrived) => {
     next = arrived;
     giveUp();
@@ -122,6 +128,13 @@ async function use<T>(
     const closing = link.close().catch(() => {});
     if (!isGivenUp) await closing;
   }
+}
+
+function watched(
+  link: PeerConnection,
+  { clock = systemClock, onEvent }: Pick<AcrossLinksOptions<unknown>, "clock" | "onEvent">,
+): Disposable {
+  return watchPath(link, { clock, onChange: (event) => onEvent?.(event) });
 }
 
 interface WaitOptions {

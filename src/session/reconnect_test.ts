@@ -108,7 +108,7 @@ for (const code of ["CONNECTION_LOST", "PEER_FROZEN", "TIMEOUT", "CONNECT_FAILED
     assertEquals(lost, [code]);
     assertEquals(network.events, [
       { type: "waiting", attempt: 1, waitMs: 0, leftMs: 60_000 },
-      { type: "connected", kind: "tcp", remote: "192.0.2.1:4001" },
+      { type: "connected", kind: "tcp", remote: "192.0.2.1:4001", direct: true },
     ]);
     assertEquals(network.links.map(({ closed }) => closed), [true, true]);
     assertEquals(network.clock.pending, 0);

@@ -11,7 +11,14 @@ import type { Link, PeerConnection, Renewal } from "../transport/connection.ts";
 import type { PairingCrypto } from "../pairing/crypto.ts";
 import type { LanDiscovery } from "../pairing/lan.ts";
 import { dialFirst } from "../transport/dial.ts";
-import { addProxied, type Hint, hintText, orderHints } from "../transport/hints.ts";
+import {
+  addProxied,
+  type DialTarget,
+  type Hint,
+  hintText,
+  orderHints,
+  type RelayHint,
+} from "../transport/hints.ts";
 import { authenticated, type NextLink } from "./authenticated.ts";
 import { discard, type Door } from "./door.ts";
 import { decodeReconnect, encodeReconnect } from "./reconnect_frame.ts";
@@ -26,9 +33,11 @@ export interface RenewalOptions {
   readonly peerKey: Uint8Array;
   /** Where the other machine said that it can be reached; empty when it only dials. */
   readonly hints: readonly Hint[];
-  /** `ip:port` of the other end of the first link: how the other machine was seen from here. */
+  /** Where it is at the relay of the hub. */
+  readonly relay?: RelayHint;
+  /** Where the other end of the first link was: how the other machine was seen from here. */
   readonly remote: string;
-  readonly dial: (hint: Hint, options: { signal: AbortSignal }) => Promise<Link>;
+  readonly dial: (hint: DialTarget, options: { signal: AbortSignal }) => Promise<Link>;
   /** Gives this machine's own addresses. */
   readonly addresses: () => Promise<readonly string[]>;
   /** Where to look for the other machine when both have other addresses; nowhere when left out. */
@@ -102,14 +111,21 @@ abstract class Renewing implements Renewal {
     return authenticated(link, this.options.peerKey, { renewal: this, ...nextLink && { nextLink } });
   }
 
-  /** Where it was found, the hints, best first for the network that this machine is in now, where the first link went, then by proxy. */
-  #hints(own: readonly string[]): Hint[] {
-    const { hints, remote } = this.options;
+  /**
+   * Where it was found, the hints, best first for the network that this machine is in now, where the first link went, the same by
+   * proxy, then the relay.
+   */
+  #hints(own: readonly string[]): DialTarget[] {
+    const { hints, relay, remote } = this.options;
     const host = remote.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-    const at = (hosts: readonly string[]) =>
+    const at = (hosts: readonly string[]): Hint[] =>
       hosts.flatMap((host) => hints.map((hint) => ({ ...hint, host })));
     const all = [...at(this.#found), ...orderHints(hints, own), ...at(isIP(host) === 0 ? [] : [host])];
-    return addProxied([...new Map(all.map((hint) => [hintText(hint), hint])).values()], processProxies());
+    const each = addProxied(
+      [...new Map(all.map((hint) => [hintText(hint), hint])).values()],
+      processProxies(),
+    );
+    return relay ? [...each, relay] : each;
   }
 }
 

@@ -36,7 +36,8 @@ function scene(more: Partial<RenewalOptions> = {}): Scene {
     peerKey: KEY,
     hints: [HINT],
     remote: "192.0.2.1:4000",
-    dial: ({ host, port }) => {
+    dial: (target) => {
+      const { host, port } = target as Hint;
       dialled.push(`${host} ${port}`);
       const link = dials.shift();
       return link

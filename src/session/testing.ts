@@ -1,7 +1,7 @@
 /** Links and networks for tests of this folder. */
 import type { Announcement, LanDiscovery, LanSender } from "../pairing/lan.ts";
 import type { Link, PeerConnection } from "../transport/connection.ts";
-import type { DialTransport } from "../transport/hints.ts";
+import type { DirectTransport } from "../transport/hints.ts";
 
 /** 32 bytes: the key of the peer that tests pair with. */
 export const KEY: Uint8Array = new Uint8Array(32).fill(7);
@@ -20,7 +20,7 @@ export interface ScriptedLinkOptions {
 
 /** A link whose peer says `frames`, and then nothing more. */
 export class ScriptedLink implements Link {
-  readonly kind: DialTransport;
+  readonly kind: DirectTransport;
   readonly peerKey: Uint8Array;
   readonly remote: string;
   readonly native = 0 as Link["native"];
@@ -30,7 +30,7 @@ export class ScriptedLink implements Link {
   readonly #frames: (Uint8Array | undefined)[];
 
   constructor(
-    kind: DialTransport,
+    kind: DirectTransport,
     { peerKey = KEY, remote = "192.0.2.1:4000", rttMs = 40, frames = [] }: ScriptedLinkOptions = {},
   ) {
     this.kind = kind;

@@ -1,5 +1,5 @@
 import type { TransportKind } from "./connection.ts";
-import type { DialTransport } from "./hints.ts";
+import type { DialTransport, DirectTransport } from "./hints.ts";
 
 /** What the person asked for: one transport, or whatever is best. */
 export type TransportChoice = "auto" | DialTransport;
@@ -29,12 +29,21 @@ export const LONG_PATHS = { algorithm: "bbr", minRttMs: LAN_RTT_MS } as const;
 export function allowedTransports(
   { choice = "auto", forceTcp = false }: { choice?: TransportChoice; forceTcp?: boolean } = {},
 ): DialTransport[] {
-  if (forceTcp) return ["tcp"];
-  return choice === "auto" ? ["quic", "tcp"] : [choice];
+  // A relay is reached over TCP.
+  if (forceTcp) return ["tcp", "relay"];
+  switch (choice) {
+    case "auto":
+      return ["quic", "tcp", "relay"];
+    case "quic":
+      // iroh needs the relay to find its way through NATs.
+      return ["quic", "relay"];
+    default:
+      return [choice];
+  }
 }
 
 /** Gives the transport that should carry bulk data over a path of `rttMs`, before anything is measured. */
-export function preferredTransport({ rttMs }: { rttMs: number }): DialTransport {
+export function preferredTransport({ rttMs }: { rttMs: number }): DirectTransport {
   // On longer paths QUIC's BBR keeps its rate under loss, where one TCP connection halves.
   return isLan(rttMs) ? "tcp" : "quic";
 }

@@ -3,10 +3,11 @@ import { assertEquals, assertTrue } from "../base/testing.ts";
 import { allowedTransports, preferredTransport, streamCount, type StreamCountInput } from "./chooser.ts";
 
 Deno.test("allowedTransports() gives what the person allows", () => {
-  assertEquals(allowedTransports(), ["quic", "tcp"]);
-  assertEquals(allowedTransports({ choice: "quic" }), ["quic"]);
+  assertEquals(allowedTransports(), ["quic", "tcp", "relay"]);
+  assertEquals(allowedTransports({ choice: "quic" }), ["quic", "relay"]);
   assertEquals(allowedTransports({ choice: "tcp" }), ["tcp"]);
-  assertEquals(allowedTransports({ choice: "auto", forceTcp: true }), ["tcp"]);
+  assertEquals(allowedTransports({ choice: "relay" }), ["relay"]);
+  assertEquals(allowedTransports({ choice: "auto", forceTcp: true }), ["tcp", "relay"]);
 });
 
 Deno.test("preferredTransport() takes TCP near and QUIC far", () => {

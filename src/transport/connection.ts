@@ -10,8 +10,10 @@ export interface LinkStats {
   readonly rttMs: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
-  /** `ip:port` of the other end as it is now. */
+  /** `ip:port` of the other end as it is now; `relay host:port` over a relay. */
   readonly remote: string;
+  /** Whether a hub's relay carries the packets now; never where it is left out. */
+  readonly relayed?: boolean;
   /** Packets found lost; absent where the kernel keeps it to itself (TCP). */
   readonly lostPackets?: number;
   /** IP address of this end where the link cannot do without it (TCP): it is dead once this machine has it no more. */
@@ -25,7 +27,7 @@ export interface LinkStats {
  */
 export interface Link extends AsyncDisposable {
   readonly kind: TransportKind;
-  /** `ip:port` of the other end when the link was made; "memory" for a memory link. */
+  /** `ip:port` of the other end when the link was made; "memory" for a memory link, `relay host:port` over a relay. */
   readonly remote: string;
   /** 32 bytes, Ed25519 public key. */
   readonly peerKey: Uint8Array;

@@ -2,15 +2,15 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import type { Link } from "./connection.ts";
 import { DialRace, type RaceAction, type RaceEvent } from "./dial_race.ts";
-import { type Hint, hintText, isLoopback } from "./hints.ts";
+import { type DialTarget, hintText, isLoopback } from "./hints.ts";
 
 /** Addresses named in the message of a failed dial. */
 const MAX_NAMED_FAILURES = 6;
 
 /** Options of {@linkcode dialFirst}. */
-export interface DialOptions {
+export interface DialOptions<T extends DialTarget = DialTarget> {
   /** Makes one link, or rejects; aborting its signal ends it. */
-  readonly dial: (hint: Hint, options: { signal: AbortSignal }) => Promise<Link>;
+  readonly dial: (hint: T, options: { signal: AbortSignal }) => Promise<Link>;
   readonly signal?: AbortSignal;
   readonly clock?: Pick<Clock, "sleep">;
 }
@@ -21,13 +21,13 @@ export interface DialOptions {
  *
  * @throws {WormholeError} CONNECT_FAILED, naming what was tried, when no address answers.
  */
-export function dialFirst(
-  hints: readonly Hint[],
-  { dial, signal, clock = systemClock }: DialOptions,
+export function dialFirst<T extends DialTarget>(
+  hints: readonly T[],
+  { dial, signal, clock = systemClock }: DialOptions<T>,
 ): Promise<Link> {
   if (signal?.aborted) return Promise.reject(signal.reason);
   const race = new DialRace(hints);
-  const links = new Map<Hint, Link>();
+  const links = new Map<DialTarget, Link>();
   const failures: Failure[] = [];
   const cancel = new AbortController();
   return new Promise<Link>((resolve, reject) => {
@@ -40,7 +40,7 @@ export function dialFirst(
       signal?.removeEventListener("abort", abort);
       cancel.abort(new WormholeError("CANCELLED", "the race for a connection is over"));
     };
-    const drop = (hint: Hint) => {
+    const drop = (hint: DialTarget) => {
       // The link lost before anything was sent on it, so how its end goes matters to nobody.
       links.get(hint)?.close().catch(() => {});
       links.delete(hint);
@@ -49,9 +49,10 @@ export function dialFirst(
       if (signal?.aborted && event.type === "linked") drop(event.hint);
       else race.handle(event).forEach(perform);
     };
-    const attempt = async (hint: Hint) => {
+    const attempt = async (hint: DialTarget) => {
       try {
-        const link = await dial(hint, { signal: cancel.signal });
+        // The race gives back only what it was given.
+        const link = await dial(hint as T, { signal: cancel.signal });
         links.set(hint, link);
         handle({ type: "linked", hint, rttMs: await roundTrip(link, hint) });
       } catch (error) {
@@ -85,13 +86,13 @@ export function dialFirst(
 }
 
 interface Failure {
-  readonly hint: Hint;
+  readonly hint: DialTarget;
   readonly error: unknown;
 }
 
 /** A link that cannot tell its round trip yet counts as a long one, unless it never leaves the machine. */
-async function roundTrip(link: Link, hint: Hint): Promise<number> {
-  if (isLoopback(hint.host)) return 0;
+async function roundTrip(link: Link, hint: DialTarget): Promise<number> {
+  if (hint.transport !== "relay" && isLoopback(hint.host)) return 0;
   const { rttMs } = await link.stats();
   return rttMs > 0 ? rttMs : Infinity;
 }

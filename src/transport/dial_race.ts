@@ -1,5 +1,5 @@
 import { GRACE_MS, preferredTransport } from "./chooser.ts";
-import type { Hint } from "./hints.ts";
+import type { DialTarget, DirectTransport, Hint, RelayHint } from "./hints.ts";
 
 /** Head start of one address before the next is tried too; 100-250 ms is RFC 8305 §5's advice. */
 export const STAGGER_MS = 150;
@@ -7,44 +7,60 @@ export const STAGGER_MS = 150;
 /** Head start of direct connections before those through a proxy, which are slower for the whole transfer. */
 export const DIRECT_HEAD_START_MS = 1000;
 
+/**
+ * Head start of the addresses before the relay: enough for two round trips halfway round the world. A dial to the relay
+ * waits for a direct path by itself (`DIRECT_PATIENCE` in ffi/src/net/quic.rs).
+ */
+export const RELAY_DELAY_MS = 500;
+
+/** The timer of the relay; those of addresses count from 1. */
+const RELAY_TIMER = 0;
+
 /** What happened to a race. */
 export type RaceEvent =
   /** The hint's dial made a link; `rttMs` is Infinity when it cannot tell. */
-  | { readonly type: "linked"; readonly hint: Hint; readonly rttMs: number }
-  | { readonly type: "failed"; readonly hint: Hint }
+  | { readonly type: "linked"; readonly hint: DialTarget; readonly rttMs: number }
+  | { readonly type: "failed"; readonly hint: DialTarget }
   | { readonly type: "timer"; readonly timer: number };
 
 /** What the driver of a race has to do. */
 export type RaceAction =
-  | { readonly type: "dial"; readonly hint: Hint }
+  | { readonly type: "dial"; readonly hint: DialTarget }
   | { readonly type: "timer"; readonly timer: number; readonly ms: number }
   /** Close the hint's link. */
-  | { readonly type: "drop"; readonly hint: Hint }
+  | { readonly type: "drop"; readonly hint: DialTarget }
   /** The race is over; whatever still links is dropped. */
-  | { readonly type: "win"; readonly hint: Hint }
+  | { readonly type: "win"; readonly hint: DialTarget }
   | { readonly type: "give up" };
 
 /**
  * Decides a race between addresses in the manner of Happy Eyeballs (RFC 8305): every transport of an address at
  * once, the next address after {@linkcode STAGGER_MS} or as soon as an attempt fails. The first to link wins,
  * unless the transport that suits the path better links within {@linkcode GRACE_MS}. Hints through a proxy, which
- * come last, wait {@linkcode DIRECT_HEAD_START_MS} or until every direct attempt has failed. Pure.
+ * come last, wait {@linkcode DIRECT_HEAD_START_MS} or until every direct attempt has failed. The relay runs from
+ * {@linkcode RELAY_DELAY_MS} on, or once there is no address left to try. Pure.
  */
 export class DialRace {
   readonly #waiting: Hint[][];
-  readonly #running = new Set<Hint>();
+  /** The relay, until it is dialled. */
+  #relay: RelayHint | undefined;
+  readonly #running = new Set<DialTarget>();
   /** The link that answered first and waits for `wanted`, the better transport for its path. */
-  #first: { hint: Hint; wanted: Hint["transport"] } | undefined;
+  #first: { hint: DialTarget; wanted: DirectTransport } | undefined;
   #timer = 0;
   #over = false;
 
-  constructor(hints: readonly Hint[]) {
+  constructor(targets: readonly DialTarget[]) {
+    const hints = targets.filter((target) => target.transport !== "relay");
     this.#waiting = [...Map.groupBy(hints, ({ host, proxy }) => proxy ? `${host} proxy` : host).values()];
+    this.#relay = targets.find((target) => target.transport === "relay");
   }
 
   /** Gives the first actions. */
   start(): RaceAction[] {
-    return this.#next();
+    const first = this.#next();
+    if (this.#relay === undefined) return first;
+    return [...first, { type: "timer", timer: RELAY_TIMER, ms: RELAY_DELAY_MS }];
   }
 
   /** Gives the actions that follow from `event`. */
@@ -52,6 +68,7 @@ export class DialRace {
     if (this.#over) return event.type === "linked" ? [{ type: "drop", hint: event.hint }] : [];
     switch (event.type) {
       case "timer":
+        if (event.timer === RELAY_TIMER) return this.#first ? [] : this.#dialRelay();
         if (event.timer !== this.#timer) return [];
         return this.#first ? this.#win(this.#first.hint) : this.#next();
       case "failed":
@@ -66,8 +83,9 @@ export class DialRace {
     }
   }
 
-  #linked(hint: Hint, rttMs: number): RaceAction[] {
+  #linked(hint: DialTarget, rttMs: number): RaceAction[] {
     if (!this.#first) {
+      if (hint.transport === "relay") return this.#win(hint);
       this.#first = { hint, wanted: preferredTransport({ rttMs }) };
       if (hint.transport === this.#first.wanted) return this.#win(hint);
       const settled = this.#settle();
@@ -84,7 +102,7 @@ export class DialRace {
     return this.#win(hint);
   }
 
-  #win(hint: Hint): RaceAction[] {
+  #win(hint: DialTarget): RaceAction[] {
     this.#over = true;
     return [{ type: "win", hint }];
   }
@@ -93,6 +111,7 @@ export class DialRace {
     const group = this.#waiting.shift();
     if (!group) {
       if (this.#running.size > 0) return [];
+      if (this.#relay) return this.#dialRelay();
       this.#over = true;
       return [{ type: "give up" }];
     }
@@ -107,5 +126,13 @@ export class DialRace {
       actions.push({ type: "timer", timer: ++this.#timer, ms });
     }
     return actions;
+  }
+
+  #dialRelay(): RaceAction[] {
+    const hint = this.#relay;
+    if (hint === undefined) return [];
+    this.#relay = undefined;
+    this.#running.add(hint);
+    return [{ type: "dial", hint }];
   }
 }

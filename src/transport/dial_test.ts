@@ -1,9 +1,9 @@
 import { setImmediate } from "node:timers";
 import { WormholeError } from "../base/errors.ts";
-import { assertEquals, assertRejects } from "../base/testing.ts";
+import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 import type { Link } from "./connection.ts";
 import { dialFirst } from "./dial.ts";
-import { type Hint, hintText } from "./hints.ts";
+import { type DialTarget, type Hint, hintText, type RelayHint } from "./hints.ts";
 
 /** How one address behaves: it links or fails `at` ms after its dial began; without `at` it never answers. */
 interface Behaviour {
@@ -31,7 +31,7 @@ class Simulation {
       }),
   };
 
-  dial = async (hint: Hint, { signal }: { signal: AbortSignal }): Promise<Link> => {
+  dial = async (hint: DialTarget, { signal }: { signal: AbortSignal }): Promise<Link> => {
     const name = hintText(hint);
     const { at = Infinity, fails, rttMs = 50 } = this.#behaviours[name] ?? {};
     this.#say(`dial ${name}`);
@@ -159,6 +159,67 @@ Deno.test("dialFirst() names what was tried when nothing answers", async () => {
     "Cannot connect to the other machine: none of its addresses answered; " +
       "tried tcp 10.0.0.1:1 (connection refused), quic 10.0.0.1:1 (no answer)",
   );
+});
+
+const RELAY: RelayHint = {
+  transport: "relay",
+  relay: new Uint8Array(16),
+  key: new Uint8Array(32),
+  proof: new Uint8Array(64),
+};
+
+Deno.test("dialFirst() gives addresses half a second before the relay", async () => {
+  const simulation = new Simulation({ "the hub's relay": { at: 100 } });
+  const link = await simulation.run(dialFirst([...hints(...BOTH), RELAY], simulation));
+  assertEquals([link.remote, simulation.now], ["the hub's relay", 600]);
+  assertEquals(simulation.log.slice(0, 3), [
+    "0: dial quic 10.0.0.1:1",
+    "0: dial tcp 10.0.0.1:1",
+    "500: dial the hub's relay",
+  ]);
+});
+
+Deno.test("dialFirst() does not ask the relay when an address answers", async () => {
+  const simulation = new Simulation({ "tcp 10.0.0.1:1": { at: 440 } });
+  const link = await simulation.run(dialFirst([...hints(...BOTH), RELAY], simulation));
+  assertEquals([link.kind, simulation.now], ["tcp", 490]);
+  assertTrue(!simulation.log.some((line) => line.includes("relay")));
+});
+
+Deno.test("dialFirst() dials the relay at once when no address is left", async () => {
+  const refused = { at: 5, fails: REFUSED };
+  const simulation = new Simulation({
+    "quic 10.0.0.1:1": refused,
+    "tcp 10.0.0.1:1": refused,
+    "the hub's relay": { at: 10 },
+  });
+  assertEquals(
+    (await simulation.run(dialFirst([...hints(...BOTH), RELAY], simulation))).remote,
+    "the hub's relay",
+  );
+  assertEquals(simulation.now, 15);
+  const alone = new Simulation({ "the hub's relay": { at: 10 } });
+  assertEquals((await alone.run(dialFirst([RELAY], alone))).remote, "the hub's relay");
+  assertEquals(alone.now, 10);
+});
+
+Deno.test("dialFirst() drops the relay for an address that answered while it was dialled", async () => {
+  const simulation = new Simulation({
+    "quic 10.0.0.1:1": { at: 590, rttMs: 1 },
+    "the hub's relay": { at: 100 },
+  });
+  const link = await simulation.run(dialFirst([...hints(...BOTH), RELAY], simulation));
+  assertEquals(link.remote, "quic 10.0.0.1:1");
+  assertTrue(simulation.log.includes("600: close the hub's relay"), simulation.log.join("; "));
+});
+
+Deno.test("dialFirst() goes on with the addresses when the relay fails", async () => {
+  const simulation = new Simulation({
+    "tcp 10.0.0.1:1": { at: 900 },
+    "the hub's relay": { at: 10, fails: REFUSED },
+  });
+  const link = await simulation.run(dialFirst([...hints(...BOTH), RELAY], simulation));
+  assertEquals([link.kind, simulation.now], ["tcp", 950]);
 });
 
 Deno.test("dialFirst() says so when there is nothing to dial", () =>

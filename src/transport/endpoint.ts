@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { WormholeError } from "../base/errors.ts";
 import {
   accept,
@@ -7,12 +8,24 @@ import {
   type Endpoint as NativeEndpoint,
   openEndpoint,
   ownAddresses,
+  type RelayKey,
+  type RelayOptions,
+  useRelay,
 } from "../native/net.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import { abortable } from "./abortable.ts";
 import { CONGESTION, LONG_PATHS } from "./chooser.ts";
 import type { Link } from "./connection.ts";
-import { type DialTransport, type Hint, hintText, hostPort, localHints } from "./hints.ts";
+import {
+  type DialTarget,
+  type DialTransport,
+  type Hint,
+  hintText,
+  hostPort,
+  isLoopback,
+  localHints,
+  type RelayHint,
+} from "./hints.ts";
 import { NativeLink } from "./native_link.ts";
 
 /** Longest that one dial may take; the first packets of a handshake over a bad mobile link need several s. */
@@ -26,8 +39,13 @@ export interface EndpointOptions {
   readonly transports: readonly DialTransport[];
   /** Port to listen on; 0 takes any free one. */
   readonly port?: number;
+  /** Asks the router for a UDP port once there is a relay. */
+  readonly portMapping?: boolean;
   readonly signal?: AbortSignal;
 }
+
+/** Where a relay is, as a hub says. */
+export type RelayPlace = Omit<RelayOptions, "direct" | "portMapping">;
 
 /**
  * This machine's own end of all links: listens for TCP and QUIC under the machine's key, lets in only the
@@ -36,13 +54,15 @@ export interface EndpointOptions {
 export class Endpoint implements AsyncDisposable {
   readonly #queue: NativeQueue;
   readonly #bound: NativeEndpoint;
+  readonly #options: Pick<EndpointOptions, "transports" | "portMapping">;
   /** The native accept under way; it outlives an aborted accept(), so that its link goes to the next one. */
   #accepting: Promise<Link> | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(queue: NativeQueue, bound: NativeEndpoint) {
+  private constructor(queue: NativeQueue, bound: NativeEndpoint, options: EndpointOptions) {
     this.#queue = queue;
     this.#bound = bound;
+    this.#options = options;
   }
 
   /**
@@ -52,8 +72,9 @@ export class Endpoint implements AsyncDisposable {
    */
   static async open(
     queue: NativeQueue,
-    { seed, transports, port = 0, signal }: EndpointOptions,
+    options: EndpointOptions,
   ): Promise<Endpoint> {
+    const { seed, transports, port = 0, signal } = options;
     signal?.throwIfAborted();
     const bound = await openEndpoint(queue, {
       secretKey: seed,
@@ -63,7 +84,7 @@ export class Endpoint implements AsyncDisposable {
       congestion: CONGESTION,
       longPaths: LONG_PATHS,
     });
-    const endpoint = new Endpoint(queue, bound);
+    const endpoint = new Endpoint(queue, bound, options);
     if (signal?.aborted) {
       await endpoint.close();
       throw signal.reason;
@@ -81,10 +102,31 @@ export class Endpoint implements AsyncDisposable {
     return localHints(this.#bound, await machineAddresses(this.#queue));
   }
 
-  /** Lets the holder of `peerKey` (32 bytes) in; before that, its handshakes are refused. */
-  async allow(peerKey: Uint8Array): Promise<void> {
+  /**
+   * Makes this machine reachable at a relay and gives the hint for it; the last one is the one that
+   * {@linkcode Endpoint.dial} uses. What has no direct way to the other machine goes over it.
+   */
+  async useRelay(relay: RelayPlace): Promise<RelayHint> {
+    this.#assertOpen("use a relay from");
+    const { transports, portMapping = false } = this.#options;
+    const made = await useRelay(this.#queue, this.#bound.endpoint, {
+      ...relay,
+      direct: transports.includes("quic"),
+      // A relay on this machine is a trial, or a test.
+      portMapping: portMapping && !isLocal(new URL(relay.url).hostname),
+    });
+    return { transport: "relay", ...made };
+  }
+
+  /**
+   * Lets the holder of `peerKey` (32 bytes) in, at the relay too where it has one; before that, its handshakes are refused.
+   *
+   * @throws {WormholeError} PEER_UNAUTHENTICATED when the relay hint is not that machine's.
+   */
+  async allow(peerKey: Uint8Array, relay?: RelayHint): Promise<void> {
     this.#assertOpen("allow a peer on");
-    await allowPeer(this.#queue, { endpoint: this.#bound.endpoint, peerKey });
+    const { endpoint } = this.#bound;
+    await allowPeer(this.#queue, { endpoint, peerKey, ...relay && { relayKey: relayKey(relay) } });
   }
 
   /** Gives the next link that an allowed peer makes. One call at a time; an aborted call loses no link. */
@@ -100,12 +142,12 @@ export class Endpoint implements AsyncDisposable {
   }
 
   /**
-   * Dials one address and checks that the holder of `peerKey` answers.
+   * Dials one address, or the relay, and checks that the holder of `peerKey` answers.
    *
-   * @throws {WormholeError} CONNECT_FAILED, TIMEOUT or PEER_UNAUTHENTICATED.
+   * @throws {WormholeError} CONNECT_FAILED, TIMEOUT or PEER_UNAUTHENTICATED; UNSUPPORTED for a relay that is not known.
    */
   async dial(
-    hint: Hint,
+    hint: DialTarget,
     { peerKey, signal, timeoutMs = DIAL_TIMEOUT_MS }: {
       peerKey: Uint8Array;
       signal?: AbortSignal;
@@ -114,11 +156,11 @@ export class Endpoint implements AsyncDisposable {
   ): Promise<Link> {
     this.#assertOpen(`dial ${hintText(hint)} from`);
     const made = await dial(this.#queue, this.#bound.endpoint, {
-      kind: hint.transport,
-      address: hostPort(hint),
+      ...hint.transport === "relay"
+        ? { kind: "quic", relayKey: relayKey(hint) }
+        : { kind: hint.transport, address: hostPort(hint), ...hint.proxy && { proxy: hint.proxy } },
       peerKey,
       timeoutMs,
-      ...hint.proxy && { proxy: hint.proxy },
       signal,
     });
     return new NativeLink(this.#queue, made);
@@ -150,6 +192,15 @@ export class Endpoint implements AsyncDisposable {
       throw new WormholeError("CLOSED", `Cannot ${verb} this machine's endpoint: it is closed`);
     }
   }
+}
+
+function isLocal(hostname: string): boolean {
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  return host === "localhost" || isIP(host) !== 0 && isLoopback(host);
+}
+
+function relayKey({ relay, key, proof }: RelayHint): RelayKey {
+  return { relay, key, proof };
 }
 
 /** Gives this machine's own IP addresses, loopback last. */

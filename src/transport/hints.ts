@@ -3,11 +3,14 @@ import { WormholeError } from "../base/errors.ts";
 import { type Proxies, type Proxy, proxyPlace } from "../config/proxies.ts";
 
 /** Transports that an address can be dialled with. */
-export type DialTransport = "tcp" | "quic";
+export type DirectTransport = "tcp" | "quic";
+
+/** The same, and by way of a hub's relay. */
+export type DialTransport = DirectTransport | "relay";
 
 /** One address to try. */
 export interface Hint {
-  readonly transport: DialTransport;
+  readonly transport: DirectTransport;
   /** IPv4 or IPv6 literal, without brackets or zone; names are never looked up on a peer's word. */
   readonly host: string;
   /** 1 to 65535. */
@@ -16,6 +19,26 @@ export interface Hint {
   readonly proxy?: Proxy;
 }
 
+/** The hub's relay, where the other machine has a key of its own. Never a URL: a peer cannot have us ask any server. */
+export interface RelayHint {
+  readonly transport: "relay";
+  /** 16 bytes, as the hub gives it to everybody: both must be at the same one. */
+  readonly relay: Uint8Array;
+  /** 32 bytes, Ed25519. */
+  readonly key: Uint8Array;
+  /** 64 bytes: the signature of the peer's machine key; checked when it is used. */
+  readonly proof: Uint8Array;
+}
+
+/** Where a machine may be dialled. */
+export type DialTarget = Hint | RelayHint;
+
+/** What {@linkcode RelayHint} is called on the wire: "relay" stands in old vectors for a transport that nobody knows. */
+const WIRE_RELAY = "hub-relay";
+
+/** Lengths of the fields of a {@linkcode RelayHint}, in bytes. */
+const RELAY_HINT = { relay: 16, key: 32, proof: 64 } as const;
+
 /** Cap on a peer's hints; a machine has a handful of addresses, and each hint costs us a dial. */
 export const MAX_HINTS = 32;
 
@@ -23,12 +46,12 @@ export const MAX_HINTS = 32;
 const MAX_HOST_LENGTH = 45;
 
 /**
- * Gives the hints in a peer's decoded list. Hints with an unknown transport are left out, since a newer
+ * Gives the hints in a peer's decoded list, the relay apart. Hints with an unknown transport are left out, since a newer
  * peer may know more of them.
  *
  * @throws {WormholeError} LIMIT_EXCEEDED for more than {@linkcode MAX_HINTS}; PROTOCOL when one is malformed.
  */
-export function parseHints(value: unknown): Hint[] {
+export function parseHints(value: unknown): { hints: Hint[]; relay?: RelayHint } {
   if (!Array.isArray(value)) throw malformed("it is no list");
   if (value.length > MAX_HINTS) {
     throw new WormholeError(
@@ -36,8 +59,21 @@ export function parseHints(value: unknown): Hint[] {
       `Cannot use the peer's addresses: it sent ${value.length}, the limit is ${MAX_HINTS}`,
     );
   }
-  const hints = value.map(parseHint).filter((hint) => hint !== undefined);
-  return [...new Map(hints.map((hint) => [hintText(hint), hint])).values()];
+  const targets = value.map(parseHint).filter((hint) => hint !== undefined);
+  const hints = targets.filter((target) => target.transport !== "relay");
+  const relay = targets.find((target) => target.transport === "relay");
+  return {
+    hints: [...new Map(hints.map((hint) => [hintText(hint), hint])).values()],
+    ...relay && { relay },
+  };
+}
+
+/** Gives the wire's list, which {@linkcode parseHints} reads: the relay last, in the place of a hint too many. */
+export function hintList(hints: readonly Hint[], relay: RelayHint | undefined): object[] {
+  const list = hints.map(({ transport, host, port }) => ({ transport, host, port }));
+  if (relay === undefined) return list;
+  const { key, proof } = relay;
+  return [...list.slice(0, MAX_HINTS - 1), { transport: WIRE_RELAY, relay: relay.relay, key, proof }];
 }
 
 /** Gives `host:port` as addresses are written, with brackets around IPv6. */
@@ -46,7 +82,8 @@ export function hostPort({ host, port }: { host: string; port: number }): string
 }
 
 /** Gives a hint as people read it, such as `quic 192.0.2.1:4433`. */
-export function hintText(hint: Hint): string {
+export function hintText(hint: DialTarget): string {
+  if (hint.transport === "relay") return "the hub's relay";
   const direct = `${hint.transport} ${hostPort(hint)}`;
   return hint.proxy ? `${direct} through the proxy at ${proxyPlace(hint.proxy)}` : direct;
 }
@@ -130,12 +167,20 @@ export function isLoopback(host: string): boolean {
   return isIP(host) === 4 ? host.startsWith("127.") : addressBits(host) === addressBits("::1");
 }
 
-function parseHint(value: unknown): Hint | undefined {
+function parseHint(value: unknown): DialTarget | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed("one is no map");
   const field = (name: string) =>
     value instanceof Map ? value.get(name) : (value as Record<string, unknown>)[name];
   const transport = field("transport"), host = field("host"), port = field("port");
   if (typeof transport !== "string" || transport.length > 32) throw malformed("one has no transport");
+  if (transport === WIRE_RELAY) {
+    const bytes = (name: keyof typeof RELAY_HINT) => {
+      const value = field(name);
+      if (value instanceof Uint8Array && value.length === RELAY_HINT[name]) return value;
+      throw malformed(`one of a relay has no ${name}`);
+    };
+    return { transport: "relay", relay: bytes("relay"), key: bytes("key"), proof: bytes("proof") };
+  }
   if (transport !== "tcp" && transport !== "quic") return undefined;
   if (typeof host !== "string" || host.length > MAX_HOST_LENGTH || host.includes("%") || isIP(host) === 0) {
     throw malformed("one has no IP address");

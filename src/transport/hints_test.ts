@@ -5,6 +5,7 @@ import { isWormholeError } from "../base/errors.ts";
 import { Proxies } from "../config/proxies.ts";
 import {
   addProxied,
+  hintList,
   hintText,
   isLoopback,
   localHints,
@@ -14,6 +15,12 @@ import {
   parseHostPort,
 } from "./hints.ts";
 
+const RELAY = {
+  transport: "hub-relay",
+  relay: new Uint8Array(16).fill(1),
+  key: new Uint8Array(32).fill(2),
+  proof: new Uint8Array(64).fill(3),
+} as const;
 const GOOD = { transport: "tcp", host: "192.0.2.1", port: 1 };
 
 Deno.test("parseHints() gives valid hints once and leaves unknown transports out", () => {
@@ -21,8 +28,8 @@ Deno.test("parseHints() gives valid hints once and leaves unknown transports out
     transport: "pigeon",
     loft: 7,
   }, { ...GOOD }];
-  assertEquals(parseHints(hints).map(hintText), ["tcp 192.0.2.1:1", "quic [2001:db8::1]:65535"]);
-  assertEquals(parseHints([new Map(Object.entries(GOOD))]).map(hintText), ["tcp 192.0.2.1:1"]);
+  assertEquals(parseHints(hints).hints.map(hintText), ["tcp 192.0.2.1:1", "quic [2001:db8::1]:65535"]);
+  assertEquals(parseHints([new Map(Object.entries(GOOD))]).hints.map(hintText), ["tcp 192.0.2.1:1"]);
 });
 
 const BAD = [
@@ -42,6 +49,10 @@ const BAD = [
   { description: "port 65536", value: [{ ...GOOD, port: 65536 }] },
   { description: "half a port", value: [{ ...GOOD, port: 1.5 }] },
   { description: "a port in words", value: [{ ...GOOD, port: "80" }] },
+  { description: "a relay without an id", value: [{ ...RELAY, relay: undefined }] },
+  { description: "a relay's URL", value: [{ ...RELAY, relay: "https://192.168.0.1/" }] },
+  { description: "a relay with half a key", value: [{ ...RELAY, key: new Uint8Array(16) }] },
+  { description: "a relay without a proof", value: [{ ...RELAY, proof: new Uint8Array(0) }] },
 ];
 
 for (const { description, value } of BAD) {
@@ -51,7 +62,7 @@ for (const { description, value } of BAD) {
 
 Deno.test("parseHints() rejects more hints than the limit before it looks at them", () => {
   assertThrows(() => parseHints(Array(MAX_HINTS + 1).fill(null)), "LIMIT_EXCEEDED");
-  assertEquals(parseHints(Array(MAX_HINTS).fill(GOOD)).length, 1);
+  assertEquals(parseHints(Array(MAX_HINTS).fill(GOOD)).hints.length, 1);
 });
 
 Deno.test("parseHints() gives valid hints or a WormholeError for anything", () => {
@@ -59,7 +70,10 @@ Deno.test("parseHints() gives valid hints or a WormholeError for anything", () =
     fc.anything({ withMap: true }),
     fc.array(
       fc.record({
-        transport: fc.constantFrom("tcp", "quic", "other"),
+        transport: fc.constantFrom("tcp", "quic", "hub-relay", "other"),
+        relay: fc.uint8Array({ minLength: 15, maxLength: 16 }),
+        key: fc.uint8Array({ minLength: 31, maxLength: 32 }),
+        proof: fc.uint8Array({ minLength: 63, maxLength: 64 }),
         host: fc.oneof(fc.ipV4(), fc.ipV6(), fc.string()),
         port: fc.oneof(fc.integer({ min: -1, max: 65537 }), fc.anything()),
       }),
@@ -68,14 +82,32 @@ Deno.test("parseHints() gives valid hints or a WormholeError for anything", () =
   );
   fc.assert(fc.property(value, (value) => {
     try {
-      const hints = parseHints(value);
+      const { hints, relay } = parseHints(value);
       assertTrue(hints.length <= MAX_HINTS);
       for (const { host, port } of hints) assertTrue(isIP(host) !== 0 && port >= 1 && port <= 65535);
-      assertEquals(parseHints(hints), hints);
+      assertTrue(relay === undefined || relay.key.length === 32 && relay.proof.length === 64);
+      assertEquals(parseHints(hintList(hints, undefined)).hints, hints);
     } catch (error) {
       assertTrue(isWormholeError(error), String(error));
     }
   }));
+});
+
+Deno.test("parseHints() gives the first relay apart", () => {
+  const { hints, relay } = parseHints([RELAY, GOOD, { ...RELAY, key: new Uint8Array(32) }]);
+  assertEquals(hints.map(hintText), ["tcp 192.0.2.1:1"]);
+  assertEquals(relay, { ...RELAY, transport: "relay" });
+});
+
+Deno.test("hintList() makes room for the relay", () => {
+  const many = Array.from(
+    { length: MAX_HINTS },
+    (_, at) => ({ ...GOOD, transport: "tcp", port: at + 1 } as const),
+  );
+  const list = hintList(many, { ...RELAY, transport: "relay" });
+  assertEquals(list.length, MAX_HINTS);
+  assertEquals(parseHints(list).relay, { ...RELAY, transport: "relay" });
+  assertEquals(hintList(many, undefined).length, MAX_HINTS);
 });
 
 Deno.test("localHints() puts the machine's addresses for what is bound everywhere, loopback last", () => {
@@ -99,7 +131,7 @@ Deno.test("localHints() keeps an address that was bound by name, and loopback wh
   const hints = localHints({ tcp: ["0.0.0.0:10"], quic: ["0.0.0.0:20"] }, many);
   assertEquals(hints.length, MAX_HINTS);
   assertEquals(hints.slice(-2).map(hintText), ["quic 127.0.0.1:20", "tcp 127.0.0.1:10"]);
-  assertEquals(parseHints(hints), hints);
+  assertEquals(parseHints(hints).hints, hints);
 });
 
 Deno.test("orderHints() tries the nearest network first and loopback last", () => {
@@ -127,7 +159,7 @@ Deno.test("isLoopback() knows every spelling", () => {
 });
 
 Deno.test("addProxied() adds TCP at public addresses, last", () => {
-  const hints = parseHints([
+  const { hints } = parseHints([
     { transport: "quic", host: "203.0.113.7", port: 1 },
     { transport: "tcp", host: "203.0.113.7", port: 2 },
     { transport: "tcp", host: "192.168.1.7", port: 2 },

@@ -18,6 +18,15 @@ export {
   type TransportKind,
 } from "./connection.ts";
 export { dialFirst, type DialOptions } from "./dial.ts";
-export { Endpoint, type EndpointOptions, machineAddresses } from "./endpoint.ts";
-export { type DialTransport, type Hint, hintText, MAX_HINTS, parseHints } from "./hints.ts";
+export { Endpoint, type EndpointOptions, machineAddresses, type RelayPlace } from "./endpoint.ts";
+export {
+  type DialTarget,
+  type DialTransport,
+  type DirectTransport,
+  type Hint,
+  hintText,
+  MAX_HINTS,
+  parseHints,
+  type RelayHint,
+} from "./hints.ts";
 export { memoryPair } from "./memory.ts";

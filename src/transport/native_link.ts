@@ -79,15 +79,17 @@ export class NativeLink implements Link {
 
   async stats(): Promise<LinkStats> {
     this.#assertOpen("measure the link to");
-    const { rttUs = 0, bytesSent, bytesReceived, remote, lostPackets, local } = await connectionStats(
-      this.#queue,
-      this.native,
-    );
+    const { rttUs = 0, bytesSent, bytesReceived, remote, relayed, lostPackets, local } =
+      await connectionStats(
+        this.#queue,
+        this.native,
+      );
     return {
       rttMs: rttUs / 1000,
       bytesSent,
       bytesReceived,
       remote,
+      relayed,
       ...lostPackets !== undefined && { lostPackets },
       ...local !== undefined && { local },
     };

@@ -9,7 +9,7 @@ import {
 } from "../../src/transfer/mod.ts";
 import type { FurtherLink, Link, PeerConnection } from "../../src/transport/connection.ts";
 import { Endpoint } from "../../src/transport/endpoint.ts";
-import type { DialTransport } from "../../src/transport/hints.ts";
+import type { DirectTransport } from "../../src/transport/hints.ts";
 import { NativeQueue } from "../../src/native/queue.ts";
 import { decodeMessage, readAcknowledgement } from "../../src/wire/mod.ts";
 import { Sandbox } from "../e2e/sandbox.ts";
@@ -82,7 +82,7 @@ async function bothLinks() {
   const [dialler, listener] = [await open(), await open()];
   await listener.allow(dialler.publicKey);
   const hints = (await listener.hints()).filter(({ host }) => host === "127.0.0.1");
-  const link = async (transport: DialTransport): Promise<[a: Link, b: Link]> => {
+  const link = async (transport: DirectTransport): Promise<[a: Link, b: Link]> => {
     const hint = hints.find((hint) => hint.transport === transport)!;
     const dialled = dialler.dial(hint, { peerKey: listener.publicKey });
     return [await listener.accept(), await dialled];

@@ -64,10 +64,14 @@ interface Run {
   readonly into: string;
 }
 
-/** Registers the suite for transport `kind`; `makePair` gives fresh ends for each test. */
-export function transferCompliance(kind: TransportKind, makePair: () => Promise<LinkedPair>): void {
+/** Registers the suite for transport `kind`; `makePair` gives fresh ends for each test. `name`: what they are, where not all of the kind. */
+export function transferCompliance(
+  _kind: TransportKind,
+  makePair: () => Promise<LinkedPair>,
+  { name = _kind }: { name?: string } = {},
+): void {
   const test = (what: string, run: (run: Run) => Promise<void>) =>
-    Deno.test(`a transfer over ${kind} ${what}`, async () => {
+    Deno.test(`a transfer over ${name} ${what}`, async () => {
       await using sandbox = await Sandbox.create();
       await using pair = await makePair();
       await run({ pair, sandbox, into: await sandbox.folder("into") });

@@ -13,10 +13,14 @@ export interface LinkedPair extends AsyncDisposable {
   readonly keyOfB: Uint8Array;
 }
 
-/** Registers the suite for transport `kind`; `makePair` gives fresh ends for each test. */
-export function transportCompliance(kind: TransportKind, makePair: () => Promise<LinkedPair>): void {
+/** Registers the suite for transport `kind`; `makePair` gives fresh ends for each test. `name`: what they are, where not all of the kind. */
+export function transportCompliance(
+  kind: TransportKind,
+  makePair: () => Promise<LinkedPair>,
+  { name = kind }: { name?: string } = {},
+): void {
   const test = (what: string, run: (pair: LinkedPair) => Promise<void>) =>
-    Deno.test(`${kind} link ${what}`, async () => {
+    Deno.test(`${name} link ${what}`, async () => {
       await using pair = await makePair();
       await run(pair);
     });

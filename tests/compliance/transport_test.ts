@@ -1,12 +1,13 @@
 import { isWormholeError, WormholeError } from "../../src/base/errors.ts";
 import { assertEquals, assertRejects, assertTrue } from "../../src/base/testing.ts";
 import { dialFirst } from "../../src/transport/dial.ts";
-import { endpoints, linksBy, memoryLinks, seed } from "./pairs.ts";
+import { endpoints, linksAtRelay, linksBy, memoryLinks, seed } from "./pairs.ts";
 import { transportCompliance } from "./transport.ts";
 
 transportCompliance("memory", memoryLinks);
 transportCompliance("tcp", () => linksBy("tcp"));
 transportCompliance("quic", () => linksBy("quic"));
+transportCompliance("quic", linksAtRelay, { name: "relay" });
 
 for (const transport of ["tcp", "quic"] as const) {
   Deno.test(`${transport} endpoint refuses a key that was not allowed`, async () => {

@@ -53,12 +53,21 @@ Deno.test("a hub learns no name, word or content: nothing in its database, logs,
     PASSWORD,
     PASSWORD.split("-").slice(0, 2).join("-"),
   ];
+  const byRelay = ["--transport", "relay"];
+  const relayed = await transfer(sandbox, [file], await sandbox.folder("into_relayed"), {
+    meeting,
+    send: byRelay,
+    recv: ["--yes", ...byRelay],
+  });
+  assertDone(relayed);
   const memory = await processHolds(hub.hub.pid, [motd, ...hidden]);
   if (memory === undefined) console.log("skipped: the memory of another process cannot be read here");
   else assertEquals(memory, [motd], "what is in the hub's memory");
 
   const metrics = await (await fetch(hub.url.replace("ws:", "http:").replace("/v1", "/metrics"))).text();
-  assertTrue(metrics.includes('wormhole_hub_closed_total{mood="happy"} 4\n'), metrics);
+  assertTrue(metrics.includes('wormhole_hub_closed_total{mood="happy"} 6\n'), metrics);
+  const [, bytes] = /relay_bytes_total\{direction="out"\} (\d+)/.exec(metrics)!;
+  assertTrue(Number(bytes) > secrets.content.length * 1_000 / 10, `nothing was relayed: ${metrics}`);
   hub.hub.signal("SIGTERM");
   const ending = await hub.hub.ending();
   const told = `${metrics}\n${ending.stderr}\n${await Deno.readTextFile(log)}`;

@@ -23,6 +23,7 @@ pub mod pairing;
 pub mod proxy;
 pub mod queue;
 pub mod receive;
+pub mod relay;
 pub mod reuse;
 pub mod send;
 pub mod sync;
@@ -45,6 +46,7 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     proxy::OPERATIONS,
     send::OPERATIONS,
     receive::OPERATIONS,
+    relay::OPERATIONS,
     reuse::OPERATIONS,
     sync::OPERATIONS,
 ];

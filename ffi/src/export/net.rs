@@ -9,8 +9,9 @@ use serde_bytes::ByteBuf;
 
 use crate::error::{Error, Kind, Result};
 use crate::net::congestion::LongPaths;
-use crate::net::endpoint::{Endpoint, Options};
+use crate::net::endpoint::{Endpoint, Options, RelayOptions};
 use crate::net::quic_config::Congestion;
+use crate::net::relay::{Hub, RelayKey};
 use crate::net::{Connection, PeerKey, TransportKind, address, memory};
 use crate::op::{self, Context, Op, OpFuture};
 
@@ -18,6 +19,7 @@ use super::proxy::ProxyArgs;
 
 pub const OPERATIONS: &[(&str, Op)] = &[
     ("net.endpoint", endpoint),
+    ("net.use_relay", use_relay),
     ("net.allow", allow),
     ("net.accept", accept),
     ("net.dial", dial),
@@ -61,16 +63,55 @@ struct EndpointHandle {
 }
 
 #[derive(Deserialize)]
+struct UseRelayArgs {
+    endpoint: u32,
+    id: ByteBuf,
+    url: String,
+    token: String,
+    discovery_port: Option<u16>,
+    pins: Vec<ByteBuf>,
+    direct: bool,
+    port_mapping: bool,
+}
+
+#[derive(Serialize)]
+struct UseRelayResult {
+    key: ByteBuf,
+    proof: ByteBuf,
+}
+
+/// The key of a peer at a relay.
+#[derive(Deserialize)]
+struct RelayKeyArgs {
+    relay: ByteBuf,
+    key: ByteBuf,
+    proof: ByteBuf,
+}
+
+impl RelayKeyArgs {
+    fn read(&self) -> Result<RelayKey> {
+        Ok(RelayKey {
+            relay: fixed(&self.relay, "relay's id")?,
+            key: key(&self.key, "relay's")?,
+            proof: fixed(&self.proof, "proof")?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
 struct AllowArgs {
     endpoint: u32,
     peer_key: ByteBuf,
+    relay_key: Option<RelayKeyArgs>,
 }
 
 #[derive(Deserialize)]
 struct DialArgs {
     endpoint: u32,
     kind: String,
-    address: String,
+    /// One of these two.
+    address: Option<String>,
+    relay_key: Option<RelayKeyArgs>,
     peer_key: ByteBuf,
     timeout_ms: u64,
     /// TCP only.
@@ -120,6 +161,7 @@ struct StatsResult {
     bytes_received: u64,
     bytes_copied: u64,
     remote: String,
+    relayed: bool,
     lost_packets: Option<u64>,
     cwnd_bytes: Option<u64>,
     delivery_rate: Option<u64>,
@@ -139,6 +181,11 @@ struct CloseArgs {
 #[derive(Serialize)]
 struct AddressesResult {
     addresses: Vec<String>,
+}
+
+fn fixed<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N]> {
+    let error = || Error::new(Kind::InvalidArgument, format!("Cannot use the {what}: it is not {N} bytes"));
+    bytes.try_into().map_err(|_| error())
 }
 
 fn key(bytes: &[u8], what: &str) -> Result<PeerKey> {
@@ -176,9 +223,26 @@ fn endpoint(context: Context, args: &[u8]) -> OpFuture {
     })
 }
 
+fn use_relay(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: UseRelayArgs| async move {
+        let pins = args.pins.iter().map(|pin| key(pin, "relay's")).collect::<Result<Vec<_>>>()?;
+        let hub = Hub { url: args.url, token: args.token, discovery_port: args.discovery_port, pins };
+        let id = fixed(&args.id, "relay's id")?;
+        let options = RelayOptions { id, direct: args.direct, port_mapping: args.port_mapping };
+        let RelayKey { key, proof, .. } =
+            context.objects.get::<Endpoint>(args.endpoint)?.use_relay(hub, options).await?;
+        Ok(UseRelayResult { key: ByteBuf::from(key), proof: ByteBuf::from(proof) })
+    })
+}
+
 fn allow(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: AllowArgs| async move {
-        context.objects.get::<Endpoint>(args.endpoint)?.allow(key(&args.peer_key, "peer's")?);
+        let endpoint = context.objects.get::<Endpoint>(args.endpoint)?;
+        let peer_key = key(&args.peer_key, "peer's")?;
+        if let Some(relay_key) = &args.relay_key {
+            endpoint.allow_at_relay(&relay_key.read()?, peer_key)?;
+        }
+        endpoint.allow(peer_key);
         Ok(())
     })
 }
@@ -192,17 +256,26 @@ fn accept(context: Context, args: &[u8]) -> OpFuture {
 
 fn dial(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: DialArgs| async move {
-        let kind = TransportKind::from_name(&args.kind)?;
         let peer_key = key(&args.peer_key, "peer's")?;
-        let address = address::parse(&args.address)?;
-        let endpoint = context.objects.get::<Endpoint>(args.endpoint)?;
         let timeout = Duration::from_millis(args.timeout_ms);
-        let connection = match args.proxy {
-            Some(_) if kind != TransportKind::Tcp => {
-                return Err(Error::new(Kind::Unsupported, format!("Cannot use a proxy for {kind}")));
+        let endpoint = context.objects.get::<Endpoint>(args.endpoint)?;
+        let connection = match (&args.relay_key, &args.address) {
+            (Some(relay_key), None) => endpoint.dial_relay(&relay_key.read()?, peer_key, timeout).await?,
+            (None, Some(address)) => {
+                let kind = TransportKind::from_name(&args.kind)?;
+                let address = address::parse(address)?;
+                match args.proxy {
+                    Some(_) if kind != TransportKind::Tcp => {
+                        return Err(Error::new(Kind::Unsupported, format!("Cannot use a proxy for {kind}")));
+                    }
+                    Some(proxy) => endpoint.dial_through(proxy.check()?, address, peer_key, timeout).await?,
+                    None => endpoint.dial(kind, address, peer_key, timeout).await?,
+                }
             }
-            Some(proxy) => endpoint.dial_through(proxy.check()?, address, peer_key, timeout).await?,
-            None => endpoint.dial(kind, address, peer_key, timeout).await?,
+            _ => {
+                let text = "Cannot connect: either an address or a key at the relay is needed";
+                return Err(Error::new(Kind::InvalidArgument, text));
+            }
         };
         connected(&context, connection)
     })
@@ -247,6 +320,7 @@ fn stats(context: Context, args: &[u8]) -> OpFuture {
             bytes_received: stats.bytes_received,
             bytes_copied: stats.bytes_copied,
             remote: stats.remote,
+            relayed: stats.relayed,
             lost_packets: stats.lost_packets,
             cwnd_bytes: stats.cwnd_bytes,
             delivery_rate: stats.delivery_rate,

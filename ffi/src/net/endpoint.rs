@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use iroh::{RelayUrl, SecretKey};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
@@ -13,8 +14,9 @@ use super::congestion::LongPaths;
 use super::handshakes::Handshakes;
 use super::proxy::Proxy;
 use super::quic_config::Congestion;
+use super::relay::{Hub, RelayId, RelayKey, Trust};
 use super::tls::{AllowedKeys, Identity};
-use super::{Connection, Inner, PeerKey, TransportKind, address, quic, tcp, tls};
+use super::{Connection, Inner, PeerKey, TransportKind, address, quic, relay, tcp, tls};
 use crate::error::{Error, Kind, Result};
 
 /// How long a peer may take from its first byte to an authenticated connection.
@@ -49,6 +51,12 @@ pub struct Endpoint {
     allowed: AllowedKeys,
     long_paths: LongPaths,
     quic: Option<iroh::Endpoint>,
+    relay: AsyncMutex<Option<AtRelay>>,
+    secret_key: SecretKey,
+    bind: Vec<SocketAddr>,
+    congestion: Congestion,
+    /// None once closed: it holds a sender of `accepted`.
+    door: Mutex<Option<Arc<Door>>>,
     tcp_addresses: Vec<SocketAddr>,
     quic_addresses: Vec<SocketAddr>,
     accepted: AsyncMutex<mpsc::Receiver<Connection>>,
@@ -85,7 +93,9 @@ impl Endpoint {
         let mut quic_endpoint = None;
         let mut quic_addresses = Vec::new();
         if options.quic {
-            let endpoint = quic::bind(&options.seed, &options.bind, options.congestion).await?;
+            let Options { seed, bind, congestion, .. } = &options;
+            let bound = quic::BindOptions { seed, addresses: bind, congestion: *congestion, relay: None };
+            let endpoint = quic::bind(bound).await?;
             quic_addresses = endpoint.bound_sockets();
             listeners.spawn(listen_quic(door.clone(), endpoint.clone()));
             quic_endpoint = Some(endpoint);
@@ -95,6 +105,11 @@ impl Endpoint {
             allowed,
             long_paths: options.long_paths,
             quic: quic_endpoint,
+            relay: AsyncMutex::default(),
+            secret_key: SecretKey::from_bytes(&options.seed),
+            bind: options.bind,
+            congestion: options.congestion,
+            door: Mutex::new(Some(door)),
             tcp_addresses,
             quic_addresses,
             accepted: AsyncMutex::new(accepted),
@@ -117,9 +132,50 @@ impl Endpoint {
         &self.quic_addresses
     }
 
+    /// Makes this machine reachable at a hub's relay, under a key of its own, which is made at the first call, and has it
+    /// find its own address there. The last relay is the one that is dialled.
+    ///
+    /// A relay knows one connection per key; under the machine key, of two programs only the later one would be reached.
+    pub async fn use_relay(&self, hub: Hub, options: RelayOptions) -> Result<RelayKey> {
+        let mut relay = self.relay.lock().await;
+        let at = match relay.take() {
+            Some(at) => at,
+            None => self.open_at_relay(&options).await?,
+        };
+        let AtRelay { endpoint, trust, .. } = at;
+        let url = relay::join(&endpoint, &trust, hub).await?;
+        let key = RelayKey::sign(&self.secret_key, &endpoint.id(), &options.id);
+        *relay = Some(AtRelay { endpoint, trust, url: Some(url) });
+        Ok(key)
+    }
+
+    async fn open_at_relay(&self, options: &RelayOptions) -> Result<AtRelay> {
+        // Ports of their own: those that the person may have set belong to the machine key.
+        let addresses: Vec<_> = self.bind.iter().map(|address| SocketAddr::new(address.ip(), 0)).collect();
+        let trust = Trust::default();
+        let endpoint = quic::bind(quic::BindOptions {
+            seed: &SecretKey::generate().to_bytes(),
+            addresses: if options.direct { &addresses } else { &[] },
+            congestion: self.congestion,
+            relay: Some(quic::RelayUse { trust: &trust, port_mapping: options.port_mapping }),
+        })
+        .await?;
+        let door = self.door.lock().unwrap().clone();
+        let door = door.ok_or_else(|| Error::new(Kind::Closed, "the endpoint is closed"))?;
+        self.listeners.lock().unwrap().spawn(listen_quic(door, endpoint.clone()));
+        Ok(AtRelay { endpoint, trust, url: None })
+    }
+
     /// Lets the machine with `key` connect from now on.
     pub fn allow(&self, key: PeerKey) {
         self.allowed.insert(key);
+    }
+
+    /// Lets the machine with the key `owner` connect at the relay too.
+    pub fn allow_at_relay(&self, relay_key: &RelayKey, owner: PeerKey) -> Result<()> {
+        relay_key.verify(&owner)?;
+        self.allowed.insert_relay_key(relay_key.key, owner);
+        Ok(())
     }
 
     /// Gives the next connection that an allowed peer made. Cancel-safe.
@@ -140,7 +196,10 @@ impl Endpoint {
         let dial = async {
             match (kind, &self.quic) {
                 (TransportKind::Tcp, _) => self.dial_tcp(tcp::Route::direct(address), peer_key).await,
-                (TransportKind::Quic, Some(endpoint)) => quic::dial(endpoint, address, peer_key).await,
+                (TransportKind::Quic, Some(endpoint)) => {
+                    let peer = quic::Peer::machine(peer_key);
+                    quic::dial(endpoint, quic::Place::Address(address), peer).await
+                }
                 _ => Err(Error::new(Kind::Unsupported, format!("{what}: this endpoint does not use it"))),
             }
         };
@@ -165,6 +224,25 @@ impl Endpoint {
         tcp::dial(config, route, peer_key, self.long_paths.clone()).await
     }
 
+    /// Connects to the machine with `peer_key` over the relay, from where iroh looks for a direct path. As
+    /// [`Endpoint::dial`].
+    pub async fn dial_relay(
+        &self,
+        relay_key: &RelayKey,
+        peer_key: PeerKey,
+        timeout: Duration,
+    ) -> Result<Connection> {
+        let what = "Cannot connect over the relay";
+        relay_key.verify(&peer_key)?;
+        let known =
+            self.relay.lock().await.as_ref().and_then(|at| Some((at.endpoint.clone(), at.url.clone()?)));
+        let Some((endpoint, url)) = known else {
+            return Err(Error::new(Kind::Unsupported, format!("{what}: this endpoint knows none")));
+        };
+        let peer = quic::Peer { key: relay_key.key, peer_key };
+        self.dialled(quic::dial(&endpoint, quic::Place::Relay(url), peer), what, timeout).await
+    }
+
     async fn dialled(
         &self,
         dial: impl Future<Output = Result<Connection>>,
@@ -181,17 +259,43 @@ impl Endpoint {
 
     /// Stops listening and closes every connection of this endpoint; idempotent.
     pub async fn close(&self) {
-        // The listeners hold the only senders of `accepted`, so a waiting `accept` ends too.
+        // The listeners hold the other senders of `accepted`, so a waiting `accept` ends too.
+        self.door.lock().unwrap().take();
         self.listeners.lock().unwrap().abort_all();
         let connections = self.connections.close_all();
         let patience = if connections.is_empty() { CLOSE_UNUSED_TIMEOUT } else { CLOSE_TIMEOUT };
         for connection in connections {
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.settled()).await;
         }
-        if let Some(endpoint) = &self.quic {
-            let _ = tokio::time::timeout(patience, endpoint.close()).await;
-        }
+        let at_relay = self.relay.lock().await.as_ref().map(|at| at.endpoint.clone());
+        let endpoints: JoinSet<_> = self
+            .quic
+            .iter()
+            .cloned()
+            .chain(at_relay)
+            .map(|endpoint| async move { endpoint.close().await })
+            .collect();
+        let _ = tokio::time::timeout(patience, endpoints.join_all()).await;
     }
+}
+
+/// How [`Endpoint::use_relay`] is at a relay.
+#[derive(Clone, Debug)]
+pub struct RelayOptions {
+    /// Which relay it is: everybody there was told the same.
+    pub id: RelayId,
+    /// Whether UDP may be used as well, for a direct path.
+    pub direct: bool,
+    /// Asks the router for a UDP port.
+    pub port_mapping: bool,
+}
+
+/// An endpoint that is at a relay.
+struct AtRelay {
+    endpoint: iroh::Endpoint,
+    trust: Trust,
+    /// None until it is there.
+    url: Option<RelayUrl>,
 }
 
 /// The connections of an endpoint, as long as somebody uses them.

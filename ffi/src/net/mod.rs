@@ -31,6 +31,7 @@ pub mod proxy_door;
 mod quic;
 pub mod quic_config;
 mod record_reader;
+pub mod relay;
 mod tcp;
 mod tcp_info;
 mod tcp_stream;
@@ -130,7 +131,10 @@ pub struct Stats {
     pub congestion_events: Option<u64>,
     /// Address of this end, where the link cannot do without it: TCP's.
     pub local: Option<IpAddr>,
+    /// `ip:port` now, or `relay host:port`.
     pub remote: String,
+    /// Whether a hub's relay carries the packets now.
+    pub relayed: bool,
 }
 
 /// One authenticated link to a peer. Cheap to clone; dropping the last clone closes it.
@@ -173,7 +177,7 @@ impl Connection {
         self.inner.peer_key
     }
 
-    /// The peer's `ip:port` (`memory` for a memory pair) when the connection was made.
+    /// The peer's `ip:port` (`memory` for a memory pair, `relay host:port` over a relay) when the connection was made.
     pub fn remote(&self) -> &str {
         &self.inner.remote
     }

@@ -1,5 +1,6 @@
-//! QUIC through the crate `iroh`, with relays, address lookup and port mapping off: packets go to the addresses
-//! that were asked for and nowhere else.
+//! QUIC through the crate `iroh`, without address lookup: packets go to the addresses that were asked for and to those that
+//! the peer itself names over an authenticated connection. An endpoint of its own is at the relay of a hub, if any
+//! (`relay::join`): there iroh finds a direct path through NATs, if it can, and leaves the relay.
 //!
 //! The dialler opens one bidirectional stream, the control stream, and writes the byte 1 on it, since a stream that
 //! nothing was written on does not exist for the peer. The acceptor checks the dialler's key, then answers 1.
@@ -7,19 +8,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use iroh::endpoint::{
-    BindError, BindOpts, ConnectError, ConnectingError, ConnectionError, PortmapperConfig, RecvStream,
-    SendStream, VarInt, presets,
+    BindError, BindOpts, ConnectError, ConnectingError, ConnectionError, IncomingAddr, NetReportConfig,
+    PortmapperConfig, RecvStream, SendStream, VarInt, presets,
 };
-use iroh::{Endpoint, EndpointAddr, PublicKey, RelayMode, SecretKey};
+use iroh::{Endpoint, EndpointAddr, PublicKey, RelayMap, RelayMode, RelayUrl, SecretKey, TransportAddr};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 
 use super::control::{Control, LINGER};
 use super::life::Life;
 use super::quic_config::{Congestion, transport_config};
+use super::relay::Trust;
 use super::tls::AllowedKeys;
 use super::{ALPN, Connection, Payload, PeerKey, Sink, Source, Stats};
 use crate::error::{Error, Kind, Result};
@@ -32,23 +35,54 @@ const NOT_ALLOWED: u32 = 0x1_0001;
 /// Above bulk streams, so that a cancel overtakes data.
 const CONTROL_PRIORITY: i32 = 1;
 
-/// Binds one endpoint to `addresses` (UDP).
-pub(super) async fn bind(
-    seed: &[u8; 32],
-    addresses: &[SocketAddr],
-    congestion: Congestion,
-) -> Result<Endpoint> {
-    let mut builder = Endpoint::builder(presets::Minimal)
+/// How long a new connection over the relay waits for a direct path before it is used as it is: hole punching takes a few
+/// round trips where it works, and bulk data had better not begin on the relay.
+const DIRECT_PATIENCE: Duration = Duration::from_millis(1000);
+
+/// How often it looks meanwhile.
+const DIRECT_LOOK: Duration = Duration::from_millis(10);
+
+/// How an endpoint is bound.
+pub(super) struct BindOptions<'a> {
+    pub seed: &'a [u8; 32],
+    /// UDP; none where only the relay may be used.
+    pub addresses: &'a [SocketAddr],
+    pub congestion: Congestion,
+    /// For an endpoint that is to be at a relay.
+    pub relay: Option<RelayUse<'a>>,
+}
+
+/// How an endpoint uses relays.
+pub(super) struct RelayUse<'a> {
+    pub trust: &'a Trust,
+    /// Asks the router for a port (UPnP, NAT-PMP, PCP) once a relay is known.
+    pub port_mapping: bool,
+}
+
+/// Binds one endpoint.
+pub(super) async fn bind(options: BindOptions<'_>) -> Result<Endpoint> {
+    let BindOptions { seed, addresses, congestion, relay } = options;
+    let builder = Endpoint::builder(presets::Minimal)
         .crypto_provider(Arc::new(super::tls::provider()))
         .secret_key(SecretKey::from_bytes(seed))
         .alpns(vec![ALPN.to_vec()])
-        .relay_mode(RelayMode::Disabled)
-        .portmapper_config(PortmapperConfig::Disabled)
         .clear_address_lookup()
         .transport_config(transport_config(congestion).build())
         .clear_ip_transports();
+    let mut builder = match relay {
+        None => builder.relay_mode(RelayMode::Disabled).portmapper_config(PortmapperConfig::Disabled),
+        Some(RelayUse { trust, port_mapping }) => builder
+            // None yet: `relay::join` adds it.
+            .relay_mode(RelayMode::Custom(RelayMap::empty()))
+            .ca_tls_config(trust.tls())
+            .net_report_config(net_report_config())
+            .portmapper_config(match port_mapping {
+                true => PortmapperConfig::default(),
+                false => PortmapperConfig::Disabled,
+            }),
+    };
     let mut has_default = [false; 2];
-    for address in super::address::usable_for_udp(addresses)? {
+    for address in usable(addresses)? {
         let default = &mut has_default[usize::from(address.is_ipv6())];
         // The first of each family routes everywhere; further ones only answer.
         let length = match (*default, address.is_ipv6()) {
@@ -63,20 +97,70 @@ pub(super) async fn bind(
     }
     builder.bind().await.map_err(|error| match error {
         BindError::Sockets { source, .. } | BindError::CreateQuicEndpoint { source, .. } => {
-            super::address::bind_error(addresses[0], &source)
+            super::address::bind_error(addresses.first().copied().unwrap_or(([0; 4], 0).into()), &source)
         }
         error => Error::new(Kind::Internal, format!("Cannot start quic: {error}")),
     })
 }
 
-/// Connects to `address`, whose machine must own `peer_key`.
-pub(super) async fn dial(endpoint: &Endpoint, address: SocketAddr, peer_key: PeerKey) -> Result<Connection> {
-    let what = format!("Cannot connect to {address} over quic");
-    let id = PublicKey::from_bytes(&peer_key).map_err(|_| {
+fn usable(addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>> {
+    if addresses.is_empty() { Ok(Vec::new()) } else { super::address::usable_for_udp(addresses) }
+}
+
+/// What iroh asks the relay to find out how this machine is connected: nothing that needs further services.
+fn net_report_config() -> NetReportConfig {
+    let mut config = NetReportConfig::minimal();
+    // It chooses no relay that it has not reached, and where UDP is blocked this is how it is reached.
+    config.https_probes = true;
+    config
+}
+
+/// Whom to dial.
+#[derive(Clone, Copy)]
+pub(super) struct Peer {
+    /// What it proves: its machine key, or the one that it uses at the relay.
+    pub key: PeerKey,
+    /// Its machine key.
+    pub peer_key: PeerKey,
+}
+
+impl Peer {
+    pub fn machine(peer_key: PeerKey) -> Peer {
+        Peer { key: peer_key, peer_key }
+    }
+}
+
+/// Where to dial.
+pub(super) enum Place {
+    Address(SocketAddr),
+    Relay(RelayUrl),
+}
+
+impl Place {
+    /// As it is named in errors and to people.
+    fn text(&self) -> String {
+        match self {
+            Place::Address(address) => address.to_string(),
+            Place::Relay(url) => relay_text(url),
+        }
+    }
+}
+
+/// Connects to the machine at `place`, which must prove `key` and is known by `peer_key`.
+pub(super) async fn dial(
+    endpoint: &Endpoint,
+    place: Place,
+    Peer { key, peer_key }: Peer,
+) -> Result<Connection> {
+    let what = format!("Cannot connect to {} over quic", place.text());
+    let id = PublicKey::from_bytes(&key).map_err(|_| {
         Error::new(Kind::InvalidArgument, format!("{what}: the peer's key is not an Ed25519 public key"))
     })?;
     let failed = |error: &ConnectionError| connect_error(&what, error);
-    let target = EndpointAddr::new(id).with_ip_addr(address);
+    let target = match &place {
+        Place::Address(address) => EndpointAddr::new(id).with_ip_addr(*address),
+        Place::Relay(url) => EndpointAddr::new(id).with_relay_url(url.clone()),
+    };
     let connection = endpoint.connect(target, ALPN).await.map_err(|error| match &error {
         ConnectError::Connection { source, .. }
         | ConnectError::Connecting { source: ConnectingError::ConnectionError { source, .. }, .. } => {
@@ -98,7 +182,9 @@ pub(super) async fn dial(endpoint: &Endpoint, address: SocketAddr, peer_key: Pee
     if answer != HELLO {
         return Err(Error::new(Kind::Protocol, format!("{what}: the machine there answers {answer}")));
     }
-    Ok(open(endpoint.clone(), guard.keep(), (send, receive), address.to_string()))
+    prefer_direct(connection).await;
+    let remote = selected(connection).map_or_else(|| place.text(), |address| remote_text(&address));
+    Ok(open(endpoint.clone(), guard.keep(), (send, receive), Known { peer_key, remote }))
 }
 
 /// Brings one incoming handshake to its end; only keys in `allowed` get a connection.
@@ -111,25 +197,58 @@ pub(super) async fn accept(
         Error::new(Kind::ConnectFailed, format!("Cannot accept a connection over quic: {error}"))
     };
     let remote = match incoming.remote_addr() {
-        iroh::endpoint::IncomingAddr::Ip(address) => address.to_string(),
+        IncomingAddr::Ip(address) => address.to_string(),
+        IncomingAddr::Relay { url, .. } => relay_text(&url),
         other => format!("{other:?}"),
     };
     let accepting = incoming.accept().map_err(|error| lost(error.to_string()))?;
     let connection = accepting.await.map_err(|error| lost(error.to_string()))?;
     let guard = CloseOnDrop(Some(connection));
     let connection = guard.0.as_ref().expect("just put");
-    if !allowed.contains(connection.remote_id().as_bytes()) {
+    let Some(peer_key) = allowed.owner(connection.remote_id().as_bytes()) else {
         connection.close(VarInt::from_u32(NOT_ALLOWED), b"not allowed");
         let text = format!("Cannot accept a connection from {remote} over quic: its key is not allowed");
         return Err(Error::new(Kind::PeerUnauthenticated, text));
-    }
+    };
     let (mut send, mut receive) = connection.accept_bi().await.map_err(|error| lost(error.to_string()))?;
     let hello = receive.read_u8().await.map_err(|error| lost(error.to_string()))?;
     if hello != HELLO {
         return Err(lost(format!("it begins with {hello}")));
     }
     send.write_all(&[HELLO]).await.map_err(|error| lost(error.to_string()))?;
-    Ok(open(endpoint.clone(), guard.keep(), (send, receive), remote))
+    Ok(open(endpoint.clone(), guard.keep(), (send, receive), Known { peer_key, remote }))
+}
+
+/// Waits a little for a direct path where the connection goes over the relay.
+async fn prefer_direct(connection: &iroh::endpoint::Connection) {
+    let direct = async {
+        while matches!(selected(connection), Some(TransportAddr::Relay(_))) {
+            tokio::time::sleep(DIRECT_LOOK).await;
+        }
+    };
+    let _ = tokio::time::timeout(DIRECT_PATIENCE, direct).await;
+}
+
+/// Where the connection's packets go now.
+fn selected(connection: &iroh::endpoint::Connection) -> Option<TransportAddr> {
+    connection.paths().iter().find(|path| path.is_selected()).map(|path| path.remote_addr().clone())
+}
+
+fn remote_text(address: &TransportAddr) -> String {
+    match address {
+        TransportAddr::Ip(address) => address.to_string(),
+        TransportAddr::Relay(url) => relay_text(url),
+        other => format!("{other:?}"),
+    }
+}
+
+/// `relay host:port`: no `ip:port`, so that nobody takes it for one.
+fn relay_text(url: &RelayUrl) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("relay {host}:{port}"),
+        None => format!("relay {host}"),
+    }
 }
 
 /// Closes a connection whose set-up was cancelled or failed.
@@ -174,11 +293,17 @@ fn connect_error(what: &str, error: &ConnectionError) -> Error {
     Error::new(kind, format!("{what}: {state}"))
 }
 
+/// Who is at the other end, and where.
+struct Known {
+    peer_key: PeerKey,
+    remote: String,
+}
+
 fn open(
     endpoint: Endpoint,
     quic: iroh::endpoint::Connection,
     (send, receive): (SendStream, RecvStream),
-    remote: String,
+    Known { peer_key, remote }: Known,
 ) -> Connection {
     let life = Life::new();
     let _ = send.set_priority(CONTROL_PRIORITY);
@@ -199,7 +324,6 @@ fn open(
         let (code, reason) = supervised.close_reason();
         watched.close(VarInt::from_u32(u32::from(code)), reason.as_bytes());
     });
-    let peer_key = *quic.remote_id().as_bytes();
     let bulk = Bulk { quic, life: life.clone(), _endpoint: endpoint };
     Connection::new(peer_key, remote, control, super::Bulk::Quic(bulk), life)
 }
@@ -262,9 +386,8 @@ impl Bulk {
             stats.congestion_events = Some(seen.congestion_events);
             // The controller's is in bits.
             stats.delivery_rate = seen.bandwidth_estimate.map(|bits| bits / 8);
-            if let iroh::TransportAddr::Ip(address) = path.remote_addr() {
-                stats.remote = address.to_string();
-            }
+            stats.remote = remote_text(path.remote_addr());
+            stats.relayed = matches!(path.remote_addr(), TransportAddr::Relay(_));
         }
         stats.lost_packets = Some(self.quic.stats().lost_packets);
     }

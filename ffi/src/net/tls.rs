@@ -1,6 +1,6 @@
 //! TLS 1.3 with raw Ed25519 public keys (RFC 7250): a peer is its key, there are no certificates and no names.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Once, RwLock};
@@ -31,17 +31,28 @@ const PKCS8_PREFIX: [u8; 16] =
 /// SubjectPublicKeyInfo of an Ed25519 key (RFC 8410 §4): these bytes, then the key.
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// The keys that may get past a handshake.
+/// The keys that may get past a handshake, and whose they are.
 #[derive(Clone, Debug, Default)]
-pub struct AllowedKeys(Arc<RwLock<HashSet<PeerKey>>>);
+pub struct AllowedKeys(Arc<RwLock<HashMap<PeerKey, PeerKey>>>);
 
 impl AllowedKeys {
     pub fn insert(&self, key: PeerKey) {
-        self.0.write().unwrap().insert(key);
+        self.0.write().unwrap().insert(key, key);
     }
 
+    /// Lets the machine with the key `owner` in under `key` too, which it uses at a relay.
+    pub fn insert_relay_key(&self, key: PeerKey, owner: PeerKey) {
+        self.0.write().unwrap().insert(key, owner);
+    }
+
+    /// Whether it is a machine's own key.
     pub fn contains(&self, key: &PeerKey) -> bool {
-        self.0.read().unwrap().contains(key)
+        self.owner(key) == Some(*key)
+    }
+
+    /// The machine that `key` stands for.
+    pub fn owner(&self, key: &PeerKey) -> Option<PeerKey> {
+        self.0.read().unwrap().get(key).copied()
     }
 }
 

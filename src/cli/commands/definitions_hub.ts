@@ -1,4 +1,4 @@
-import { duration, hubUrl, listenAddress, path, text, wholeNumber } from "../../config/values.ts";
+import { duration, hubUrl, listenAddress, path, size, text, wholeNumber } from "../../config/values.ts";
 import { command, list, maybe, option, toggle } from "../definition.ts";
 
 /** `wormhole hub`. */
@@ -32,6 +32,33 @@ export const HUB = command({
       fallback: 10_000,
     }),
     motd: option(text("TEXT"), { group: "Service", help: "A line that is shown to whoever connects." }),
+    noRelay: toggle({
+      group: "Relay",
+      help: "Relay nothing: machines that cannot reach each other then cannot transfer.",
+      conflicts: ["relay-listen", "relay-url", "discovery-listen", "relay-rate"],
+    }),
+    relayListen: option(listenAddress, {
+      group: "Relay",
+      help:
+        "Take connections to the relay on this address instead of the hub's: faster, for a hub with much to relay.",
+    }),
+    relayUrl: option(hubUrl, {
+      group: "Relay",
+      help: "The relay's address for clients, where a proxy gives it another than the hub's.",
+    }),
+    discoveryListen: option(listenAddress, {
+      group: "Relay",
+      help: "Tell machines their own address (UDP) on this address instead of the relay's.",
+    }),
+    relayClients: option(wholeNumber(1, 100_000), {
+      group: "Relay",
+      help: "Machines that may be at the relay at a time.",
+      fallback: 1000,
+    }),
+    relayRate: option(size(1024, 2 ** 32 - 1), {
+      group: "Relay",
+      help: "What one machine may send over the relay each second; as much as it likes when left out.",
+    }),
     codeTtl: option(duration(60_000, 7 * 86_400_000), {
       group: "Limits",
       help: "Time after which an unused code expires.",

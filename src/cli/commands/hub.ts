@@ -15,8 +15,16 @@ export async function run({ args, output, log, clock, signal, hangup }: Context<
   if ((cert === undefined) !== (key === undefined)) {
     throw new WormholeError("USAGE", "Cannot use --tls-cert and --tls-key one without the other");
   }
+  const relay = {
+    ...args.relayListen !== undefined && { listen: args.relayListen },
+    ...args.relayUrl !== undefined && { url: args.relayUrl },
+    ...args.discoveryListen !== undefined && { discoveryListen: args.discoveryListen },
+    ...args.relayRate !== undefined && { clientBytesPerSecond: args.relayRate },
+    maxClients: args.relayClients,
+  };
   await runHub({
     listen: args.listen,
+    ...!args.noRelay && { relay },
     ...cert !== undefined && key !== undefined && { tls: { cert, key } },
     ...args.database !== undefined && { database: args.database },
     codeTtlMs: args.codeTtl,

@@ -35,6 +35,7 @@ export async function run(context: Context<PairArgs>): Promise<void> {
     ...args.peer !== undefined && { peer: args.peer },
     port: config.port,
     forceTcp: config.forceTcp,
+    portMapping: config.portMapping,
     ...args.timeout !== undefined && { timeoutMs: args.timeout },
     confirm: (verifier) => {
       if (!args.yes) return confirmVerifier(verifier, context);

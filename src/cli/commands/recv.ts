@@ -77,6 +77,7 @@ async function receive(
     ...args.peer !== undefined && { peer: args.peer },
     transport: args.transport,
     forceTcp: config.forceTcp,
+    portMapping: config.portMapping,
     maxStreams: config.maxStreams,
     poolBytes: config.bufferPoolSize,
     io: config.debugIo,

@@ -101,6 +101,7 @@ export function sendOptions(context: Context<SendArgs>, sums: TransferSums | und
     port: config.port,
     transport: args.transport,
     forceTcp: config.forceTcp,
+    portMapping: config.portMapping,
     minStreams: config.minStreams,
     maxStreams: config.maxStreams,
     poolBytes: config.bufferPoolSize,

@@ -1,0 +1,153 @@
+//! `src/native/relay.ts`: the relay of a hub.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::error::{Error, Kind, Result};
+use crate::net::address;
+use crate::net::relay::{Options, RelayServer, TlsPem};
+use crate::op::{self, Context, Op, OpFuture};
+
+pub const OPERATIONS: &[(&str, Op)] = &[
+    ("relay.open", open),
+    ("relay.token", token),
+    ("relay.renew", renew),
+    ("relay.seen", seen),
+    ("relay.drain", drain),
+    ("relay.close", close),
+];
+
+#[derive(Deserialize)]
+struct OpenArgs {
+    listen: Vec<String>,
+    tls: Option<TlsArgs>,
+    discovery: Option<String>,
+    secret: ByteBuf,
+    max_clients: usize,
+    client_bytes_per_second: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct TlsArgs {
+    cert: String,
+    key: String,
+}
+
+impl From<TlsArgs> for TlsPem {
+    fn from(TlsArgs { cert, key }: TlsArgs) -> TlsPem {
+        TlsPem { cert, key }
+    }
+}
+
+#[derive(Serialize)]
+struct OpenResult {
+    relay: u32,
+    addresses: Vec<String>,
+    discovery: Option<DiscoveryResult>,
+}
+
+#[derive(Serialize)]
+struct DiscoveryResult {
+    address: String,
+    pin: ByteBuf,
+}
+
+#[derive(Deserialize)]
+struct RelayHandle {
+    relay: u32,
+}
+
+#[derive(Deserialize)]
+struct RenewArgs {
+    relay: u32,
+    tls: TlsArgs,
+}
+
+#[derive(Serialize)]
+struct TokenResult {
+    token: String,
+}
+
+#[derive(Serialize)]
+struct SeenResult {
+    clients: usize,
+    clients_total: u64,
+    refused_total: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    packets_dropped: u64,
+    limited_total: u64,
+    discoveries: usize,
+    discoveries_refused: u64,
+}
+
+fn open(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: OpenArgs| async move {
+        let secret = args.secret.as_slice().try_into().map_err(|_| {
+            Error::new(Kind::InvalidArgument, "Cannot open a relay: its secret is not 32 bytes")
+        })?;
+        let relay = RelayServer::open(Options {
+            listen: args.listen.iter().map(|text| address::parse(text)).collect::<Result<_>>()?,
+            tls: args.tls.map(TlsPem::from),
+            discovery: args.discovery.as_deref().map(address::parse).transpose()?,
+            secret,
+            max_clients: args.max_clients,
+            client_bytes_per_second: args.client_bytes_per_second,
+        })
+        .await?;
+        Ok(OpenResult {
+            addresses: relay.addresses().iter().map(|address| address.to_string()).collect(),
+            discovery: relay.discovery().map(|(address, pin)| DiscoveryResult {
+                address: address.to_string(),
+                pin: ByteBuf::from(pin),
+            }),
+            relay: context.objects.insert(Arc::new(relay))?,
+        })
+    })
+}
+
+fn token(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: RelayHandle| async move {
+        Ok(TokenResult { token: context.objects.get::<RelayServer>(args.relay)?.token() })
+    })
+}
+
+fn renew(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: RenewArgs| async move {
+        context.objects.get::<RelayServer>(args.relay)?.renew(&args.tls.into())
+    })
+}
+
+fn seen(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: RelayHandle| async move {
+        let seen = context.objects.get::<RelayServer>(args.relay)?.seen();
+        Ok(SeenResult {
+            clients: seen.clients,
+            clients_total: seen.clients_total,
+            refused_total: seen.refused_total,
+            bytes_in: seen.bytes_in,
+            bytes_out: seen.bytes_out,
+            packets_dropped: seen.packets_dropped,
+            limited_total: seen.limited_total,
+            discoveries: seen.discoveries,
+            discoveries_refused: seen.discoveries_refused,
+        })
+    })
+}
+
+/// Lets nobody in any more; what is relayed goes on.
+fn drain(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: RelayHandle| async move {
+        context.objects.get::<RelayServer>(args.relay)?.drain();
+        Ok(())
+    })
+}
+
+fn close(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: RelayHandle| async move {
+        context.objects.remove::<RelayServer>(args.relay)?.close().await;
+        Ok(())
+    })
+}

@@ -1,0 +1,131 @@
+//! What an endpoint knows of a hub's relay, and whose certificates it believes there.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use iroh::tls::CaTlsConfig;
+use iroh::{Endpoint, RelayConfig, RelayUrl};
+use iroh_relay::RelayQuicConfig;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+use sha2::{Digest, Sha256};
+
+use super::Pin;
+use crate::error::{Error, Kind, Result};
+
+/// How long the relay has for an answer over TCP before address discovery is tried as well. iroh looks for both together
+/// and would not use the relay before a blocked UDP port has cost 3 s.
+const TCP_FIRST: Duration = Duration::from_secs(2);
+
+/// A hub's relay, as the hub announces it.
+#[derive(Clone)]
+pub struct Hub {
+    /// `https://host:port/` or `http://host:port/`.
+    pub url: String,
+    pub token: String,
+    /// UDP port at the same host that tells machines their address.
+    pub discovery_port: Option<u16>,
+    /// Certificates to believe there besides those that the system believes.
+    pub pins: Vec<Pin>,
+}
+
+/// The certificates that an endpoint was told to believe. Peers are known by their keys; this is only about relays.
+#[derive(Clone, Default)]
+pub struct Trust(Arc<RwLock<HashSet<Pin>>>);
+
+impl Trust {
+    /// The settings of iroh's connections to relays.
+    pub fn tls(&self) -> CaTlsConfig {
+        let trust = self.clone();
+        CaTlsConfig::custom_server_cert_verifier(Arc::new(move |provider| {
+            let roots = CaTlsConfig::embedded().server_cert_verifier(provider.clone())?;
+            let verifier = Verifier { trust: trust.clone(), roots, algorithms: algorithms(&provider) };
+            Ok::<Arc<dyn ServerCertVerifier>, io::Error>(Arc::new(verifier))
+        }))
+    }
+}
+
+/// Makes `endpoint` reachable over the hub's relay, and has it find out its address there.
+pub async fn join(endpoint: &Endpoint, trust: &Trust, hub: Hub) -> Result<RelayUrl> {
+    let url: RelayUrl = hub.url.parse().map_err(|_| {
+        Error::new(Kind::InvalidArgument, format!("Cannot use the relay \"{}\": it is no URL", hub.url))
+    })?;
+    trust.0.write().unwrap().extend(hub.pins);
+    let config = |quic| Arc::new(RelayConfig::new(url.clone(), quic).with_auth_token(hub.token.clone()));
+    endpoint.insert_relay(url.clone(), config(None)).await;
+    if let Some(port) = hub.discovery_port {
+        let (endpoint, url, config) =
+            (endpoint.clone(), url.clone(), config(Some(RelayQuicConfig::new(port))));
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = tokio::time::timeout(TCP_FIRST, endpoint.online()) => {}
+                () = endpoint.closed() => return,
+            }
+            endpoint.insert_relay(url, config).await;
+        });
+    }
+    Ok(url)
+}
+
+/// Believes the certificates that the hub named, else those of the public authorities.
+struct Verifier {
+    trust: Trust,
+    roots: Arc<dyn ServerCertVerifier>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier")
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let pin: Pin = Sha256::digest(certificate).into();
+        if self.trust.0.read().unwrap().contains(&pin) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.roots.verify_server_cert(certificate, intermediates, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn algorithms(provider: &CryptoProvider) -> WebPkiSupportedAlgorithms {
+    provider.signature_verification_algorithms
+}

@@ -1,0 +1,141 @@
+//! Tells machines which address their packets come from (QUIC address discovery, iroh's `/iroh-qad/0`), so that they can
+//! tell each other. A connection carries nothing else: no streams, no datagrams.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use iroh_relay::quic::ALPN_QUIC_ADDR_DISC;
+use noq::crypto::rustls::QuicServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::Pin;
+use crate::error::{Error, Kind, Result};
+use crate::net::{address, tls};
+
+/// Connections at a time; more are refused, and those find their address out from the other machine or not at all.
+const MAX_CONNECTIONS: usize = 4096;
+
+/// From this many on a stranger has to show that its address is its own before anything is kept of it.
+const RETRY_FROM: usize = MAX_CONNECTIONS / 4;
+
+/// Clients send something every 25 s.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What may wait in all for being looked at, bytes.
+const MAX_INCOMING_BYTES: u64 = 1 << 20;
+
+/// How long the end may take to be told to the clients.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A running service.
+pub struct Discovery {
+    endpoint: noq::Endpoint,
+    address: SocketAddr,
+    pin: Pin,
+    open: Arc<Semaphore>,
+    refused: Arc<AtomicU64>,
+    accepting: JoinSet<()>,
+}
+
+impl Discovery {
+    /// Listens on UDP under a certificate of its own, made now, which clients know by its hash.
+    pub fn open(at: SocketAddr) -> Result<Discovery> {
+        let (config, pin) = server_config()?;
+        let endpoint = noq::Endpoint::server(config, at).map_err(|error| address::bind_error(at, &error))?;
+        let address = endpoint
+            .local_addr()
+            .map_err(|error| Error::io("Cannot listen for address discovery", &error))?;
+        let open = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let refused = Arc::new(AtomicU64::new(0));
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(endpoint.clone(), open.clone(), refused.clone()));
+        Ok(Discovery { endpoint, address, pin, open, refused, accepting })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate that clients must find.
+    pub fn pin(&self) -> Pin {
+        self.pin
+    }
+
+    /// Connections that are there.
+    pub fn inside(&self) -> usize {
+        MAX_CONNECTIONS - self.open.available_permits()
+    }
+
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub async fn close(&self) {
+        self.endpoint.close(0_u8.into(), b"");
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.endpoint.wait_idle()).await;
+    }
+}
+
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        self.accepting.abort_all();
+        self.endpoint.close(0_u8.into(), b"");
+    }
+}
+
+async fn accept(endpoint: noq::Endpoint, open: Arc<Semaphore>, refused: Arc<AtomicU64>) {
+    let mut connections = JoinSet::new();
+    while let Some(incoming) = endpoint.accept().await {
+        while connections.try_join_next().is_some() {}
+        let Ok(permit) = open.clone().try_acquire_owned() else {
+            refused.fetch_add(1, Ordering::Relaxed);
+            incoming.refuse();
+            continue;
+        };
+        let busy = MAX_CONNECTIONS - open.available_permits() >= RETRY_FROM;
+        if busy && !incoming.remote_address_validated() && incoming.may_retry() {
+            let _ = incoming.retry();
+            continue;
+        }
+        connections.spawn(async move {
+            let _permit = permit;
+            // A stranger's failed handshake concerns nobody here.
+            if let Ok(connection) = incoming.await {
+                connection.closed().await;
+            }
+        });
+    }
+}
+
+fn server_config() -> Result<(noq::ServerConfig, Pin)> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::new(Kind::Internal, format!("Cannot make a certificate for address discovery: {error}"))
+    };
+    let made =
+        rcgen::generate_simple_self_signed(vec!["discovery".to_owned()]).map_err(|error| failed(&error))?;
+    let certificate = made.cert.der().clone();
+    let pin = Sha256::digest(&certificate).into();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let mut crypto = rustls::ServerConfig::builder_with_provider(Arc::new(tls::provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key))
+        .map_err(|error| failed(&error))?;
+    crypto.alpn_protocols = vec![ALPN_QUIC_ADDR_DISC.to_vec()];
+    let crypto = QuicServerConfig::try_from(crypto).map_err(|error| failed(&error))?;
+    let mut config = noq::ServerConfig::with_crypto(Arc::new(crypto));
+    config.incoming_buffer_size_total(MAX_INCOMING_BYTES);
+    let mut transport = noq::TransportConfig::default();
+    transport
+        .max_concurrent_uni_streams(0_u8.into())
+        .max_concurrent_bidi_streams(0_u8.into())
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(IDLE.try_into().expect("a minute fits")))
+        .send_observed_address_reports(true);
+    config.transport_config(Arc::new(transport));
+    Ok((config, pin))
+}

@@ -1,0 +1,23 @@
+//! The relay of a hub: forwards sealed QUIC packets between machines that cannot reach each other, over WebSockets.
+//!
+//! `iroh-relay` speaks its protocol; this module decides whom it serves and how much it may hold. It never sees more of
+//! a packet than whom it is for. `src/hub/relay.ts` runs it; who a client is, it proves with its machine key.
+
+mod client;
+mod discovery;
+mod gate;
+mod key;
+mod server;
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+pub(super) use client::join;
+pub use client::{Hub, Trust};
+pub use gate::token_for;
+pub use key::{RelayId, RelayKey};
+pub use server::{Options, RelayServer, Seen, TlsPem};
+
+/// SHA-256 of a certificate.
+pub type Pin = [u8; 32];

@@ -1,0 +1,208 @@
+/**
+ * The hub's relay: where its clients' sealed packets pass when the two machines have no direct way. The native library runs
+ * it; what it may hold, whom it serves and what clients are told of it is decided here. docs/design/relay.md.
+ */
+import { createHash } from "node:crypto";
+import { isIP } from "node:net";
+import { isWormholeError } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
+import type { TlsIdentity } from "../mailbox/door.ts";
+import type { HttpRequest } from "../mailbox/http_request.ts";
+import { NativeQueue } from "../native/queue.ts";
+import {
+  closeRelay,
+  openRelay,
+  type Relay,
+  type RelaySeen,
+  relaySeen,
+  type RelayServerOptions,
+  relayToken,
+  renewRelay,
+} from "../native/relay.ts";
+import { parseListen } from "./listen.ts";
+
+/** Machines at a time; at worst each makes the relay hold 512 packets. */
+export const MAX_RELAY_CLIENTS = 1000;
+
+/** The path of iroh's relays, for WebSockets. */
+const RELAY_PATH = "/relay";
+
+/** The path by which iroh sees that a relay is there. */
+const PROBE_PATH = "/ping";
+
+/** How often the token is made anew; it opens the relay for a week from then on. */
+const TOKEN_MS = 3_600_000;
+
+/** Async threads of the native library: what passes does so on them. */
+const NATIVE_THREADS = 4;
+
+/** Options of {@linkcode HubRelay.open}. */
+export interface HubRelayOptions {
+  /** Where the hub listens; address discovery takes the same place in UDP. */
+  readonly hub: { readonly hostname: string | undefined; readonly port: number };
+  /** A place of the relay's own, as `--listen`; without it the hub passes connections on from its own. */
+  readonly listen?: string;
+  /** Address of the relay for clients, where they cannot tell it from the hub's. */
+  readonly url?: string;
+  /** A place for address discovery (UDP), as `--listen`. */
+  readonly discoveryListen?: string;
+  /** Behind a proxy, which passes no UDP on: without a place of its own there is no address discovery. */
+  readonly behindProxy: boolean;
+  /** The hub's certificate, if it has one. */
+  readonly tls?: TlsIdentity;
+  readonly maxClients?: number;
+  /** What one machine may send. */
+  readonly clientBytesPerSecond?: number;
+  readonly log: Logger;
+}
+
+/** A relay that runs. */
+export class HubRelay implements AsyncDisposable {
+  readonly #queue: NativeQueue;
+  readonly #relay: Relay;
+  readonly #options: HubRelayOptions;
+  readonly #id = crypto.getRandomValues(new Uint8Array(16)).toHex();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #token: string;
+  /** The certificate at the hub's own place. */
+  #certificate: string | undefined;
+
+  private constructor(queue: NativeQueue, relay: Relay, token: string, options: HubRelayOptions) {
+    this.#queue = queue;
+    this.#relay = relay;
+    this.#token = token;
+    this.#options = options;
+    this.#certificate = options.tls && certificateHash(options.tls);
+    this.#timer = setInterval(() => this.#remake(), TOKEN_MS);
+  }
+
+  /**
+   * Opens the relay, without address discovery where its port is taken.
+   *
+   * @throws {WormholeError} NATIVE_LIBRARY; INVALID_ARGUMENT, ADDRESS_IN_USE or IO for the places.
+   */
+  static async open(options: HubRelayOptions): Promise<HubRelay> {
+    const queue = NativeQueue.open({ threads: NATIVE_THREADS });
+    try {
+      const relay = await openNative(queue, options);
+      return new HubRelay(queue, relay, await relayToken(queue, relay.relay), options);
+    } catch (error) {
+      await queue.close();
+      throw error;
+    }
+  }
+
+  /** Where WebSockets are taken, `ip:port`; for the log. */
+  get address(): string {
+    return this.#relay.addresses[0]!;
+  }
+
+  /** UDP port of address discovery, if there is any. */
+  get discoveryPort(): number | undefined {
+    const address = this.#relay.discovery?.address;
+    return address === undefined ? undefined : Number(address.slice(address.lastIndexOf(":") + 1));
+  }
+
+  /** Gives what clients are told in `welcome`; wire/spec/mailbox.md §7. */
+  welcome(): object {
+    const { listen, url } = this.#options;
+    const certificates = [this.#certificate, this.#relay.discovery?.pin.toHex()];
+    return {
+      relay: {
+        id: this.#id,
+        token: this.#token,
+        ...url !== undefined && { url },
+        ...listen !== undefined && { port: Number(this.address.slice(this.address.lastIndexOf(":") + 1)) },
+        ...this.discoveryPort !== undefined && { discovery_port: this.discoveryPort },
+        certificates: certificates.filter((each) => each !== undefined),
+      },
+    };
+  }
+
+  /** Gives where a connection to the hub is to be passed on to, if it is one to the relay. */
+  forward({ method, path, headers }: HttpRequest): number | undefined {
+    if (this.#options.listen !== undefined || method !== "GET" || path !== RELAY_PATH) return undefined;
+    if (!headers.has("upgrade")) return undefined;
+    return Number(this.address.slice(this.address.lastIndexOf(":") + 1));
+  }
+
+  /** Tells whether a request only asks whether the relay is there. */
+  isProbe(path: string): boolean {
+    return path === PROBE_PATH;
+  }
+
+  seen(): Promise<RelaySeen> {
+    return relaySeen(this.#queue, this.#relay.relay);
+  }
+
+  /** Takes the hub's new certificate. @throws {WormholeError} CONFIG_INVALID. */
+  async renew(tls: TlsIdentity): Promise<void> {
+    if (this.#options.listen !== undefined) await renewRelay(this.#queue, this.#relay.relay, tls);
+    this.#certificate = certificateHash(tls);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await closeRelay(this.#queue, this.#relay.relay);
+    await this.#queue.close();
+  }
+
+  async #remake(): Promise<void> {
+    try {
+      this.#token = await relayToken(this.#queue, this.#relay.relay);
+    } catch (error) {
+      // The one before is good for days.
+      this.#options.log.error("no new token for the relay", { error });
+    }
+  }
+}
+
+async function openNative(queue: NativeQueue, options: HubRelayOptions): Promise<Relay> {
+  const { listen, tls, log, maxClients = MAX_RELAY_CLIENTS, clientBytesPerSecond } = options;
+  const common: Omit<RelayServerOptions, "listen" | "discovery"> = {
+    ...listen !== undefined && tls && { tls: { cert: tls.cert, key: tls.key } },
+    secret: crypto.getRandomValues(new Uint8Array(32)),
+    maxClients,
+    ...clientBytesPerSecond !== undefined && { clientBytesPerSecond },
+  };
+  const places = listen === undefined ? ["127.0.0.1:0"] : addresses(parseListen(listen));
+  const failures: unknown[] = [];
+  for (const discovery of [...discoveryPlaces(options), undefined]) {
+    try {
+      const relay = await openRelay(queue, { ...common, listen: places, ...discovery && { discovery } });
+      if (failures.length > 0 && discovery === undefined) {
+        log.error("no address discovery: machines find fewer direct ways", { error: failures[0] });
+      }
+      return relay;
+    } catch (error) {
+      failures.push(error);
+      // A place that was asked for has to be had; another is worth a try.
+      if (!isWormholeError(error) || discovery === undefined || options.discoveryListen !== undefined) {
+        throw error;
+      }
+    }
+  }
+  throw failures[0];
+}
+
+/** Gives where addresses may be told, best first. */
+function discoveryPlaces({ hub, listen, discoveryListen, behindProxy }: HubRelayOptions): string[] {
+  if (discoveryListen !== undefined) return addresses(parseListen(discoveryListen)).slice(0, 1);
+  if (listen !== undefined) return addresses(parseListen(listen));
+  return behindProxy ? [] : addresses(hub);
+}
+
+/** Gives the addresses of a place: all interfaces of both families when it names none; of a name, none. */
+function addresses({ hostname, port }: { hostname: string | undefined; port: number }): string[] {
+  if (hostname === undefined) return [`[::]:${port}`, `0.0.0.0:${port}`];
+  const host = hostname === "localhost" ? "127.0.0.1" : hostname;
+  if (isIP(host) === 0) return [];
+  return [host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`];
+}
+
+/** Gives the SHA-256 of the first certificate in a chain, in hex; undefined where there is none. */
+function certificateHash({ cert }: TlsIdentity): string | undefined {
+  const base64 = /-----BEGIN CERTIFICATE-----([^-]*)-----END CERTIFICATE-----/.exec(cert)?.[1];
+  if (base64 === undefined) return undefined;
+  return createHash("sha256").update(Uint8Array.fromBase64(base64.replace(/\s/g, ""))).digest("hex");
+}

@@ -1,0 +1,113 @@
+/**
+ * The relay of a hub: forwards sealed packets between machines that cannot reach each other, and tells machines their
+ * address. It decides by tokens whom it serves; it sees nothing of a packet but whom it is for.
+ *
+ * Thin typed functions over `ffi/src/export/relay.rs`.
+ */
+import type { NativeQueue } from "./queue.ts";
+
+/** Handle of a relay. */
+export type RelayHandle = number & { readonly relay: unique symbol };
+
+/** A certificate chain and its key, both as PEM. */
+export interface RelayTls {
+  cert: string;
+  key: string;
+}
+
+/** Arguments of {@linkcode openRelay}. */
+export interface RelayServerOptions {
+  /** Where WebSockets are taken, `ip:port`. */
+  listen: string[];
+  tls?: RelayTls;
+  /** Where addresses are told (UDP), `ip:port`. */
+  discovery?: string;
+  /** 32 bytes: what the tokens are made with. */
+  secret: Uint8Array;
+  maxClients: number;
+  /** What one client may send; without it as much as it likes. */
+  clientBytesPerSecond?: number;
+}
+
+/** Result of {@linkcode openRelay}. */
+export interface Relay {
+  relay: RelayHandle;
+  /** `ip:port` each. */
+  addresses: string[];
+  /** `pin`: SHA-256 of the certificate there, which is made anew at every start. */
+  discovery?: { address: string; pin: Uint8Array };
+}
+
+/** What a relay has done since it began. */
+export interface RelaySeen {
+  /** Connections that are there. */
+  clients: number;
+  clientsTotal: number;
+  refusedTotal: number;
+  bytesIn: number;
+  bytesOut: number;
+  /** For machines that are not there, or do not take what is for them. */
+  packetsDropped: number;
+  /** Connections that sent more than they may. */
+  limitedTotal: number;
+  /** Machines that are being told their address. */
+  discoveries: number;
+  discoveriesRefused: number;
+}
+
+/**
+ * Opens a relay.
+ *
+ * @throws {WormholeError} ADDRESS_IN_USE; CONFIG_INVALID for the certificate.
+ */
+export async function openRelay(queue: NativeQueue, options: RelayServerOptions): Promise<Relay> {
+  const { listen, tls, discovery, secret, maxClients, clientBytesPerSecond } = options;
+  const opened = await queue.call<Omit<Relay, "discovery"> & { discovery: Relay["discovery"] | null }>(
+    "relay.open",
+    {
+      listen,
+      tls: tls ?? null,
+      discovery: discovery ?? null,
+      secret,
+      max_clients: maxClients,
+      client_bytes_per_second: clientBytesPerSecond ?? null,
+    },
+  );
+  return { ...opened, discovery: opened.discovery ?? undefined };
+}
+
+/** Gives a token that opens the relay for a week. */
+export async function relayToken(queue: NativeQueue, relay: RelayHandle): Promise<string> {
+  return (await queue.call<{ token: string }>("relay.token", { relay })).token;
+}
+
+/** Takes new connections with another certificate. @throws {WormholeError} CONFIG_INVALID; the old one stays then. */
+export async function renewRelay(queue: NativeQueue, relay: RelayHandle, tls: RelayTls): Promise<void> {
+  await queue.call("relay.renew", { relay, tls });
+}
+
+/** Gives what the relay has done. */
+export async function relaySeen(queue: NativeQueue, relay: RelayHandle): Promise<RelaySeen> {
+  const seen = await queue.call<Record<string, number>>("relay.seen", { relay });
+  return {
+    clients: seen.clients!,
+    clientsTotal: seen.clients_total!,
+    refusedTotal: seen.refused_total!,
+    bytesIn: seen.bytes_in!,
+    bytesOut: seen.bytes_out!,
+    packetsDropped: seen.packets_dropped!,
+    limitedTotal: seen.limited_total!,
+    discoveries: seen.discoveries!,
+    discoveriesRefused: seen.discoveries_refused!,
+  };
+}
+
+/** Lets nobody in any more; what is relayed goes on. */
+export async function drainRelay(queue: NativeQueue, relay: RelayHandle): Promise<void> {
+  await queue.call("relay.drain", { relay });
+}
+
+/** Ends the relay and its connections. */
+export async function closeRelay(queue: NativeQueue, relay: RelayHandle): Promise<void> {
+  await queue.call("relay.close", { relay });
+}

@@ -1,0 +1,17 @@
+import type { Link, TransportKind } from "../transport/connection.ts";
+
+/** How a link goes: to be told when it is made, and again when that changes. */
+export interface ConnectedEvent {
+  readonly type: "connected";
+  readonly kind: TransportKind;
+  /** `ip:port`, or `relay host:port`. */
+  readonly remote: string;
+  /** False while the hub's relay carries the packets. */
+  readonly direct: boolean;
+}
+
+/** Gives how a link goes now. */
+export async function connectedEvent(link: Link): Promise<ConnectedEvent> {
+  const { remote, relayed = false } = await link.stats();
+  return { type: "connected", kind: link.kind, remote, direct: !relayed };
+}
