@@ -51,10 +51,7 @@ export interface HubOptions {
   /** Gives `/metrics` and `/healthz` on this address, as in `listen`. */
   readonly metricsListen?: string;
   /** A relay for machines that cannot reach each other; none when left out. */
-  readonly relay?: Pick<
-    HubRelayOptions,
-    "listen" | "url" | "discoveryListen" | "maxClients" | "clientBytesPerSecond"
-  >;
+  readonly relay?: Omit<HubRelayOptions, "hub" | "tls" | "secret" | "behindProxy" | "log">;
   /** How long an ending hub waits for those who have a code, in ms; not at all when left out. */
   readonly drainMs?: number;
   readonly log: Logger;
@@ -85,6 +82,7 @@ export async function runHub(options: HubOptions): Promise<void> {
   await using relay = options.relay && await HubRelay.open({
     ...options.relay,
     hub: { hostname, port },
+    secret: store.secret("relay"),
     behindProxy: options.trustForwarded === true,
     ...tls && { tls },
     log,

@@ -50,6 +50,8 @@ export interface HubRelayOptions {
   readonly behindProxy: boolean;
   /** The hub's certificate, if it has one. */
   readonly tls?: TlsIdentity;
+  /** 32 bytes that outlive a restart where anything does: so do the tokens and the id that are made with them. */
+  readonly secret: Uint8Array;
   readonly maxClients?: number;
   /** What one machine may send. */
   readonly clientBytesPerSecond?: number;
@@ -61,7 +63,7 @@ export class HubRelay implements AsyncDisposable {
   readonly #queue: NativeQueue;
   readonly #relay: Relay;
   readonly #options: HubRelayOptions;
-  readonly #id = crypto.getRandomValues(new Uint8Array(16)).toHex();
+  readonly #id: string;
   readonly #timer: ReturnType<typeof setInterval>;
   #token: string;
   /** The certificate at the hub's own place. */
@@ -72,6 +74,10 @@ export class HubRelay implements AsyncDisposable {
     this.#relay = relay;
     this.#token = token;
     this.#options = options;
+    this.#id = createHash("sha256").update("wormhole:relay-id:").update(options.secret).digest("hex").slice(
+      0,
+      32,
+    );
     this.#certificate = options.tls && certificateHash(options.tls);
     this.#timer = setInterval(() => this.#remake(), TOKEN_MS);
   }
@@ -161,7 +167,7 @@ async function openNative(queue: NativeQueue, options: HubRelayOptions): Promise
   const { listen, tls, log, maxClients = MAX_RELAY_CLIENTS, clientBytesPerSecond } = options;
   const common: Omit<RelayServerOptions, "listen" | "discovery"> = {
     ...listen !== undefined && tls && { tls: { cert: tls.cert, key: tls.key } },
-    secret: crypto.getRandomValues(new Uint8Array(32)),
+    secret: options.secret,
     maxClients,
     ...clientBytesPerSecond !== undefined && { clientBytesPerSecond },
   };

@@ -5,6 +5,7 @@ export class MemoryMailboxStore implements MailboxStore {
   readonly #nameplates = new Map<string, Nameplate>();
   readonly #mailboxes = new Map<string, MailboxState>();
   readonly #messages = new Map<string, StoredMessage[]>();
+  readonly #secrets = new Map<string, Uint8Array>();
 
   nameplate(appId: string, name: string): Nameplate | undefined {
     return structuredClone(this.#nameplates.get(key(appId, name)));
@@ -62,6 +63,10 @@ export class MemoryMailboxStore implements MailboxStore {
 
   messages(mailbox: string): StoredMessage[] {
     return (this.#messages.get(mailbox) ?? []).map((message) => ({ ...message }));
+  }
+
+  secret(name: string): Uint8Array {
+    return this.#secrets.getOrInsertComputed(name, () => crypto.getRandomValues(new Uint8Array(32)));
   }
 
   totals(): StoreTotals {

@@ -3,9 +3,12 @@ import { WormholeError } from "../base/errors.ts";
 import type { MailboxState, MailboxStore, Nameplate, StoredMessage, StoreTotals } from "./store.ts";
 
 /** Version of the tables below; a change adds a step to {@linkcode migrate}. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
+
+const SECRETS = "CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;";
 
 const SCHEMA = `
+  ${SECRETS}
   CREATE TABLE nameplates (
     app_id TEXT NOT NULL, name TEXT NOT NULL, mailbox TEXT NOT NULL, state TEXT NOT NULL,
     sides TEXT NOT NULL, released TEXT NOT NULL, created_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,
@@ -140,6 +143,12 @@ export class SqliteMailboxStore implements MailboxStore {
       .map((row) => messageOf(row as Row));
   }
 
+  secret(name: string): Uint8Array {
+    const fresh = crypto.getRandomValues(new Uint8Array(32));
+    this.#prepare("INSERT OR IGNORE INTO secrets VALUES (?, ?)").run(name, fresh);
+    return (this.#prepare("SELECT value FROM secrets WHERE name = ?").get(name) as Row).value as Uint8Array;
+  }
+
   totals(): StoreTotals {
     const row = this.#prepare(
       `SELECT (SELECT count(*) FROM nameplates) AS nameplates, count(*) AS mailboxes,
@@ -193,8 +202,9 @@ function migrate(database: DatabaseSync, path: string): void {
       `Cannot use the hub's database "${path}": a newer version of this program made it`,
     );
   }
-  const step = version === 0 ? SCHEMA : version === 1 ? FROM_1 : undefined;
-  if (step !== undefined) database.exec(`BEGIN; ${step} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
+  if (version === SCHEMA_VERSION) return;
+  const step = version === 0 ? SCHEMA : `${version === 1 ? FROM_1 : ""} ${SECRETS}`;
+  database.exec(`BEGIN; ${step} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
 }
 
 function nameplateOf(row: Row): Nameplate {

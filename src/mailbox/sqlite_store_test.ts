@@ -14,6 +14,7 @@ Deno.test("SqliteMailboxStore takes a database of version 1, whose ended codes s
     const old = new DatabaseSync(path);
     old.exec(`
       ALTER TABLE nameplates DROP COLUMN spoiled;
+      DROP TABLE secrets;
       INSERT INTO nameplates VALUES ('app', '7', 'm', 'used', '["a"]', '["a"]', 1, 999999);
       PRAGMA user_version = 1;
     `);
@@ -25,6 +26,27 @@ Deno.test("SqliteMailboxStore takes a database of version 1, whose ended codes s
       "1< error reclaimed CODE_USED",
     ]);
     bench.join(1, "8");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("SqliteMailboxStore keeps its secrets over a restart, and takes a database of version 2, which has none", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/hub.sqlite`;
+    const read = (name: string) => {
+      using store = new SqliteMailboxStore(path);
+      return store.secret(name).toHex();
+    };
+    const [one, other] = [read("one"), read("other")];
+    assertEquals([one.length, read("one"), read("other")], [64, one, other]);
+    assertTrue(one !== other);
+    const old = new DatabaseSync(path);
+    old.exec("DROP TABLE secrets; PRAGMA user_version = 2;");
+    old.close();
+    assertTrue(read("one") !== one);
+    assertEquals(read("one"), read("one"));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -76,6 +76,8 @@ export interface MailboxStore extends Disposable {
   messages(mailbox: string): StoredMessage[];
 
   totals(): StoreTotals;
+  /** Gives 32 random bytes that stay the same for `name` as long as the store does. */
+  secret(name: string): Uint8Array;
   /** Runs `change` so that all of it or nothing is kept. */
   transaction<T>(change: () => T): T;
 }

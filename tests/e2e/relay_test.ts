@@ -1,14 +1,18 @@
 /** Transfers of machines that have no other way to each other than the hub's relay. */
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
 import { selfSigned } from "../../src/mailbox/testing.ts";
+import { slowToPack } from "./trees.ts";
 import {
+  accept,
   assertDone,
   assertFailed,
   assertTransfers,
+  freePort,
   offer,
   run,
   type RunningHub,
   Sandbox,
+  SLOWLY,
   start,
   startHub,
   transfer,
@@ -97,6 +101,33 @@ Deno.test("where there is no relay, --transport relay says so at once", async ()
     assertFailed(sent, 1, /relay/);
     assertTrue(!sent.events.some(({ event }) => event === "code"), "a code of no use was shown");
   }
+});
+
+Deno.test("a relayed transfer outlives a hub that is killed and started anew with its database", async () => {
+  await using sandbox = await Sandbox.create();
+  const person = await sandbox.person("hub", { runtime: "of-hub" });
+  const port = freePort();
+  const args = ["hub", "--json", "--listen", `127.0.0.1:${port}`, "--database", sandbox.path("hub.sqlite")];
+  await using first = start(args, { person });
+  await first.event("listening");
+  const content = slowToPack(24 * 1024 ** 2);
+  const file = await sandbox.file("from/slow", content);
+  await using offered = await offer(sandbox, [file], {
+    meeting: { hub: `ws://127.0.0.1:${port}` },
+    send: [...BY_RELAY.send, ...SLOWLY],
+  });
+  const into = await sandbox.folder("into");
+  await using receiving = accept(offered, into, { recv: BY_RELAY.recv });
+  await receiving.event("progress", ({ bytes }) => Number(bytes) > 4 * 1024 ** 2);
+  first.signal("SIGKILL");
+  await first.ending();
+  await using second = start(args, { person });
+  await second.event("listening");
+  const [sender, receiver] = await Promise.all([offered.sender.ending(), receiving.ending()]);
+  assertDone({ sender, receiver });
+  assertEquals(await Deno.readFile(`${into}/slow`), content);
+  // It is the same connection: with WORMHOLE_RECONNECT=0 there is no other.
+  assertTrue(!sender.events.some(({ event }) => event === "reconnecting"));
 });
 
 Deno.test("known machines and several receivers at once go over the relay too", async () => {

@@ -1,0 +1,99 @@
+import { systemClock } from "../base/clock.ts";
+import { Logger, type LogRecord } from "../base/log.ts";
+import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
+import { selfSigned } from "../mailbox/testing.ts";
+import { HubRelay, type HubRelayOptions } from "./relay.ts";
+
+const HERE = { hostname: "127.0.0.1", port: 0 };
+const SECRET = new Uint8Array(32).fill(5);
+
+function open(options: Partial<HubRelayOptions> = {}, records: LogRecord[] = []): Promise<HubRelay> {
+  const log = new Logger({ level: "trace", clock: systemClock, sink: (record) => void records.push(record) });
+  return HubRelay.open({ hub: HERE, behindProxy: false, secret: SECRET, log, ...options });
+}
+
+interface Offer {
+  id: string;
+  token: string;
+  url?: string;
+  port?: number;
+  discovery_port?: number;
+  certificates: string[];
+}
+
+function offer(relay: HubRelay): Offer {
+  return (relay.welcome() as { relay: Offer }).relay;
+}
+
+function request(path: string, headers: Record<string, string> = { upgrade: "websocket" }, method = "GET") {
+  return { method, path, headers: new Map(Object.entries(headers)) };
+}
+
+Deno.test("HubRelay takes what comes to /relay of the hub, and nothing else", async () => {
+  await using relay = await open();
+  const port = relay.forward(request("/relay"));
+  assertEquals(`127.0.0.1:${port}`, relay.address);
+  assertEquals(relay.forward(request("/v1")), undefined);
+  assertEquals(relay.forward(request("/relay", {})), undefined);
+  assertEquals(relay.forward(request("/relay", { upgrade: "websocket" }, "POST")), undefined);
+});
+
+Deno.test("HubRelay tells clients the same after a restart, but for what is made anew", async () => {
+  const offers: Offer[] = [];
+  for (let starts = 0; starts < 2; starts++) {
+    await using relay = await open();
+    offers.push(offer(relay));
+  }
+  const [first, second] = offers as [Offer, Offer];
+  assertEquals([second.id, first.id.length], [first.id, 32]);
+  assertTrue(first.discovery_port !== undefined && first.certificates.length === 1);
+  assertTrue(first.certificates[0] !== second.certificates[0]);
+  assertEquals([first.url, first.port], [undefined, undefined]);
+  await using other = await open({ secret: new Uint8Array(32) });
+  assertTrue(offer(other).id !== first.id && offer(other).token !== first.token);
+});
+
+Deno.test("HubRelay with a place of its own is told by its port, and takes nothing from the hub's", async () => {
+  await using relay = await open({ listen: "127.0.0.1:0", url: "https://relay.example.org" });
+  const { port, url } = offer(relay);
+  assertEquals([`127.0.0.1:${port}`, url], [relay.address, "https://relay.example.org"]);
+  assertEquals(relay.forward(request("/relay")), undefined);
+  const answer = await fetch(`http://${relay.address}/ping`);
+  assertEquals([answer.status, await answer.text()], [200, ""]);
+});
+
+Deno.test("HubRelay behind a proxy tells addresses only where it is told to", async () => {
+  await using silent = await open({ behindProxy: true });
+  assertEquals(offer(silent).discovery_port, undefined);
+  await using told = await open({ behindProxy: true, discoveryListen: "127.0.0.1:0" });
+  assertTrue(offer(told).discovery_port! > 0);
+});
+
+Deno.test("HubRelay goes on without address discovery where its port is taken, unless it was asked for", async () => {
+  await using first = await open();
+  const taken = { hostname: "127.0.0.1", port: first.discoveryPort! };
+  const records: LogRecord[] = [];
+  await using second = await open({ hub: taken }, records);
+  assertEquals(offer(second).discovery_port, undefined);
+  assertTrue(records.some(({ message }) => message.includes("address discovery")));
+  await assertRejects(() => open({ discoveryListen: `127.0.0.1:${taken.port}` }), "ADDRESS_IN_USE");
+});
+
+Deno.test("HubRelay tells the hash of the hub's certificate, and of the next one", async () => {
+  const [one, other] = [await selfSigned(), await selfSigned()];
+  if (one === undefined || other === undefined) return console.log("skipped: no openssl here");
+  await using relay = await open({ tls: one });
+  const hash = async (pem: string) => {
+    const der = Uint8Array.fromBase64(pem.replace(/-----[^-]+-----|\s/g, ""));
+    return new Uint8Array(await crypto.subtle.digest("SHA-256", der)).toHex();
+  };
+  assertEquals(offer(relay).certificates[0], await hash(one.cert));
+  await relay.renew(other);
+  assertEquals(offer(relay).certificates[0], await hash(other.cert));
+});
+
+Deno.test("HubRelay counts nothing before anybody comes", async () => {
+  await using relay = await open();
+  const { clients, clientsTotal, refusedTotal, bytesIn, bytesOut } = await relay.seen();
+  assertEquals([clients, clientsTotal, refusedTotal, bytesIn, bytesOut], [0, 0, 0, 0, 0]);
+});
