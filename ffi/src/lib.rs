@@ -17,6 +17,7 @@ pub mod pairing;
 pub mod queue;
 pub mod store;
 pub mod transfer;
+pub mod transit_relay;
 
 /// Version of the seam's symbols, operations and record layouts; `src/native/library.ts` holds the same number.
 pub const ABI_VERSION: u32 = 1;

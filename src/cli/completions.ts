@@ -1,6 +1,6 @@
 /** Completions for shells, made from the command table; each script stands alone and starts no program. */
 import type { SHELLS } from "./commands/definitions_help.ts";
-import { type Command, type Flag, longName } from "./definition.ts";
+import { type Command, type Flag, isOverride, longName } from "./definition.ts";
 import { CONFIG_KEYS, SETTINGS } from "../config/settings.ts";
 import { flagsOf, PROGRAM, visibleCommands } from "./table.ts";
 
@@ -44,9 +44,15 @@ function groups(): Map<string, Command[]> {
 }
 
 function flagNames(flags: Readonly<Record<string, Flag>>): string[] {
-  return Object.entries(flags).flatMap((
-    [key, { short }],
-  ) => [`--${longName(key)}`, ...(short ? [`-${short}`] : [])]);
+  return Object.entries(flags).flatMap(([key, flag]) => [
+    ...longNames(key, flag).map((name) => `--${name}`),
+    ...flag.short ? [`-${flag.short}`] : [],
+  ]);
+}
+
+/** Gives the names of a flag; two where turning it off says something. */
+function longNames(key: string, flag: Flag): string[] {
+  return isOverride(flag) ? [longName(key), `no-${longName(key)}`] : [longName(key)];
 }
 
 function flagSource({ type }: Flag): Source {
@@ -167,9 +173,11 @@ function zshFlag(key: string, flag: Flag): string[] {
   const help = flag.help.replace(/[[\]:\\]/g, "\\$&");
   const repeat = flag.kind === "list" || flag.kind === "count" ? "*" : "";
   const value = flag.type ? `:${flag.type.placeholder}:${zshAction(flagSource(flag))}` : "";
-  const long = `${repeat}--${longName(key)}${flag.type ? "=" : ""}[${help}]${value}`;
+  const long = longNames(key, flag).map((name) =>
+    single(`${repeat}--${name}${flag.type ? "=" : ""}[${help}]${value}`)
+  );
   const short = flag.short ? [single(`${repeat}-${flag.short}${flag.type ? "+" : ""}[${help}]${value}`)] : [];
-  return [single(long), ...short];
+  return [...long, ...short];
 }
 
 function zshAction(source: Source): string {
@@ -209,7 +217,9 @@ function fishScript(): string {
     for (const [key, flag] of Object.entries(flagsOf(command))) {
       const short = flag.short ? ` -s ${flag.short}` : "";
       const value = flag.type ? ` -r ${fishAction(flagSource(flag))}` : "";
-      lines.push(`${when} -l ${longName(key)}${short}${value} -d ${fishQuoted(flag.help)}`);
+      for (const name of longNames(key, flag)) {
+        lines.push(`${when} -l ${name}${short}${value} -d ${fishQuoted(flag.help)}`);
+      }
     }
     const source = positionalSource(command);
     if (source !== "nothing") lines.push(`${when} ${fishAction(source)}`);

@@ -77,6 +77,16 @@ export function toggle(options: FlagOptions): Flag<boolean> {
   return { ...options, kind: "switch", fallback: false };
 }
 
+/** Defines a switch for a setting that is on or off: `--x`, `--no-x`, or as it is set when neither is given. */
+export function override(options: FlagOptions & { config: ConfigKey }): Flag<boolean | undefined> {
+  return { ...options, kind: "switch", fallback: undefined };
+}
+
+/** Tells whether turning a switch off says something: a setting may have turned it on. */
+export function isOverride({ kind, config }: Flag): boolean {
+  return kind === "switch" && config !== undefined;
+}
+
 /** Defines a flag that counts how often it is given. */
 export function count(options: FlagOptions): Flag<number> {
   return { ...options, kind: "count", fallback: 0 };

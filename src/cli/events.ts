@@ -143,6 +143,8 @@ export interface ListeningEvent {
   readonly url: string;
   /** Where its metrics are; null: nowhere else. */
   readonly metrics?: string | null;
+  /** `ip:port` of a hub's transit relay; null: it has none. */
+  readonly transit?: readonly string[] | null;
 }
 
 /** How a hub is; `wormhole hub status`. */

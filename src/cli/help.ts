@@ -2,7 +2,7 @@ import { WormholeError } from "../base/errors.ts";
 import { similar } from "../config/similar.ts";
 import type { ValueType } from "../config/values.ts";
 import { COMMON_FLAGS } from "./common_flags.ts";
-import { type Command, type Flag, longName, type Positional } from "./definition.ts";
+import { type Command, type Flag, isOverride, longName, type Positional } from "./definition.ts";
 import { displayWidth, wrap } from "./format.ts";
 import { PROGRAM, visibleCommands } from "./table.ts";
 
@@ -41,10 +41,11 @@ export function usageLine(command: Command): string {
   return [PROGRAM.name, command.name, ...flags, ...positionals].join(" ");
 }
 
-/** Gives a flag as it is typed: "-o, --output DIR". */
+/** Gives a flag as it is typed: "-o, --output DIR", "--[no-]dedup". */
 export function flagText(key: string, flag: Flag): string {
   const value = flag.type ? ` ${flag.type.placeholder}` : "";
-  return `${flag.short ? `-${flag.short}, ` : ""}--${longName(key)}${value}`;
+  const no = isOverride(flag) ? "[no-]" : "";
+  return `${flag.short ? `-${flag.short}, ` : ""}--${no}${longName(key)}${value}`;
 }
 
 /** Gives what is to know about a flag: its sentence, choices, default and variable. */

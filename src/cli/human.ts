@@ -57,6 +57,7 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return "";
     case "listening":
       return `Listening on ${styles.bold(safe(event.url))} (Ctrl-C ends it).` +
+        (event.transit ? `\nTransit relay at ${safe(event.transit.join(", "))}` : "") +
         (event.metrics ? `\nMetrics at ${safe(event.metrics)}` : "");
     case "hub_status":
       return hubStatusText(event);

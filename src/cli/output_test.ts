@@ -38,7 +38,7 @@ const HOSTILE: OutputEvent[] = [
   },
   { event: "kept", bytes: 1, destination: EVIL },
   { event: "verified", files: 1, bytes: 1, failed: 1, duration_ms: 1 },
-  { event: "listening", url: EVIL },
+  { event: "listening", url: EVIL, metrics: EVIL, transit: [EVIL] },
   { event: "setting", name: EVIL, value: EVIL, source: "file" },
   { event: "check", name: EVIL, status: "problem", text: EVIL, advice: EVIL },
   { event: "warning", message: EVIL },

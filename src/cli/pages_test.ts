@@ -7,7 +7,7 @@ import { manPage } from "./man.ts";
 import { type OutputEvent } from "./events.ts";
 import { PeerBook } from "../peers/mod.ts";
 import { flagsOf, visibleCommands } from "./table.ts";
-import { longName } from "./definition.ts";
+import { isOverride, longName } from "./definition.ts";
 import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
 
 Deno.test("helpText() of a command reads as it should", () => {
@@ -49,7 +49,10 @@ Deno.test("helpText() names every command and flag and fits the terminal", () =>
   for (const command of visibleCommands()) {
     assertTrue(program.includes(`  ${command.name} `), command.name);
     const text = helpText(command.name, 60);
-    for (const key of Object.keys(flagsOf(command))) assertTrue(text.includes(`--${longName(key)}`), key);
+    for (const [key, flag] of Object.entries(flagsOf(command))) {
+      const no = isOverride(flag) ? "[no-]" : "";
+      assertTrue(text.includes(`--${no}${longName(key)}`), key);
+    }
     const before = text.slice(0, text.indexOf("\nExamples:"));
     for (const line of before.split("\n")) {
       assertTrue(displayWidth(line) <= 60 || line.startsWith("  wormhole"), line);

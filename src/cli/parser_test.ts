@@ -94,6 +94,43 @@ Deno.test("parseArguments() hands flags that override settings to config", () =>
   assertEquals(args(SEND, []).config, {});
 });
 
+Deno.test("parseArguments() leaves a switch for a setting alone unless it is turned on or off", () => {
+  const rows: [string[], object][] = [
+    [[], {}],
+    [["--keep-chunks"], { keepChunks: true }],
+    [["--no-keep-chunks"], { keepChunks: false }],
+    [["--keep-chunks", "--no-keep-chunks", "--no-dedup"], { keepChunks: false, dedup: false }],
+    [["--no-dedup", "--dedup"], { dedup: true }],
+    [["--compat", "--no-keep-chunks"], { keepChunks: false }],
+  ];
+  for (const [words, config] of rows) assertEquals(args(RECV, words).config, config, words.join(" "));
+});
+
+Deno.test("parseArguments() refuses flags that mean nothing to magic-wormhole clients", () => {
+  const rows: [typeof SEND | typeof RECV, string[]][] = [
+    ...[["--port", "1"], ["--streams", "2"], ["--compress", "never"], ["--compression-level", "3"]].map((
+      words,
+    ): [typeof SEND, string[]] => [SEND, words]),
+    ...[["--keep-chunks"], ["--dedup"], ["--only", "x"], ["--peer", "h:1"], ["--from", "desk"]].map((
+      words,
+    ): [typeof RECV, string[]] => [RECV, words]),
+    ...[SEND, RECV].flatMap((command): [typeof command, string[]][] => [
+      [command, ["--transport", "tcp"]],
+      [command, ["--reconnect", "1m"]],
+      [command, ["--remember", "desk"]],
+      [command, ["--checksum"]],
+    ]),
+    [SEND, ["--receivers", "2"]],
+    [SEND, ["--guesses", "2"]],
+  ];
+  for (const [command, words] of rows) {
+    for (const line of [["--compat", ...words], [...words, "--compat"]]) {
+      const message = `it cannot be given together with ${words[0]}`;
+      assertThrows(() => parseArguments(command, line, nothing), "USAGE", message);
+    }
+  }
+});
+
 Deno.test("parse() finds the command", () => {
   const rows: [string[], string][] = [
     [[], "help:"],

@@ -53,6 +53,9 @@ export const COMMANDS = [
   HELP,
 ] as const satisfies readonly Command[];
 
+/** `wormhole recv`, for whoever looks at its flags. */
+export const RECV_COMMAND = RECV;
+
 /** Name of one command. */
 export type CommandName = typeof COMMANDS[number]["name"];
 

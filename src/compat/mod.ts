@@ -3,6 +3,6 @@
  * folder, either way. Never prints and never asks; the bytes themselves go through the native library.
  * Spec: `src/wire/spec/compat.md`.
  */
-export { COMPAT_APP_ID, PUBLIC_MAILBOX } from "./meeting.ts";
+export { COMPAT_APP_ID, isOffered, PUBLIC_MAILBOX } from "./meeting.ts";
 export { receiveCompat, type ReceiveCompatOptions } from "./receive.ts";
 export { type CompatContent, sendCompat, type SendCompatOptions } from "./send.ts";

@@ -17,7 +17,7 @@ import type { Acceptance, Offer, Progress, TransferOutcome } from "../transfer/m
 import { Placement } from "../transfer/placement.ts";
 import { type Conversation, converse } from "./conversation.ts";
 import { Link } from "./link.ts";
-import { meet } from "./meeting.ts";
+import { meet, relaysOf } from "./meeting.ts";
 import {
   assertNoError,
   type CompatOffer,
@@ -38,7 +38,9 @@ export interface ReceiveCompatOptions {
   readonly destination: string;
   /** Address of the mailbox server; "" for the public one. */
   readonly hub: string;
-  /** Transit relays of this side. */
+  /** Fails when nobody offers the code, where the server can tell. */
+  readonly mustExist?: boolean;
+  /** Transit relays of this side; the server's own when there are none. */
   readonly relays: readonly Place[];
   /** How long to wait for the sender, in ms. */
   readonly timeoutMs?: number;
@@ -60,9 +62,9 @@ type Stored = Exclude<CompatOffer, { kind: "text" }>;
  * sender does; CONNECT_FAILED, CONNECTION_LOST, PEER_FROZEN; TIMEOUT when no sender came in time; what the disk fails with.
  */
 export async function receiveCompat(options: ReceiveCompatOptions): Promise<TransferOutcome> {
-  const { code, hub, confirm, timeoutMs, clock = systemClock, signal } = options;
+  const { code, hub, mustExist = false, confirm, timeoutMs, clock = systemClock, signal } = options;
   await using queue = NativeQueue.open({ threads: 2 });
-  const { mailbox, code: parsed } = await meet({ hub, code, signal });
+  const { mailbox, code: parsed } = await meet({ hub, code, mustExist, signal });
   await using _mailbox = mailbox;
   const late = new AbortController();
   const patience = Math.round((timeoutMs ?? 0) / 1000);
@@ -79,16 +81,28 @@ export async function receiveCompat(options: ReceiveCompatOptions): Promise<Tran
     onPeer: () => timer.dispose(),
     ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },
     signal: AbortSignal.any([signal, late.signal]),
-  }, (conversation) => new Receiving(options, queue, conversation).run());
+  }, (conversation) => {
+    const relays = relaysOf(options.relays, mailbox);
+    return new Receiving(options, { queue, conversation, relays }).run();
+  });
 }
 
 class Receiving {
   readonly #options: ReceiveCompatOptions;
   readonly #queue: NativeQueue;
   readonly #conversation: Conversation;
+  readonly #relays: readonly Place[];
 
-  constructor(options: ReceiveCompatOptions, queue: NativeQueue, conversation: Conversation) {
+  constructor(
+    options: ReceiveCompatOptions,
+    { queue, conversation, relays }: {
+      queue: NativeQueue;
+      conversation: Conversation;
+      relays: readonly Place[];
+    },
+  ) {
     this.#options = options;
+    this.#relays = relays;
     this.#queue = queue;
     this.#conversation = conversation;
   }
@@ -123,7 +137,7 @@ class Receiving {
   }
 
   async #stored(offer: Stored, peer: PeerPlaces): Promise<TransferOutcome> {
-    const { destination, relays, clock = systemClock, signal } = this.#options;
+    const { destination, clock = systemClock, signal } = this.#options;
     const acceptance = await this.#ask(offer);
     if (!acceptance.accept) throw refused();
     const plan = await this.#plan(offer, acceptance.existing);
@@ -132,7 +146,7 @@ class Receiving {
       return { ...NOTHING, kind: "files", skipped: 1 };
     }
     await this.#assertRoom(offer);
-    await using link = await Link.open(this.#queue, relays);
+    await using link = await Link.open(this.#queue, this.#relays);
     await this.#conversation.send(link.message);
     await this.#conversation.send({ answer: { file_ack: "ok" } });
     const started = clock.now();

@@ -16,7 +16,7 @@ import { formatCode, nativeCrypto } from "../pairing/mod.ts";
 import type { Progress, TransferOutcome } from "../transfer/mod.ts";
 import { type Conversation, converse } from "./conversation.ts";
 import { Link } from "./link.ts";
-import { meet } from "./meeting.ts";
+import { meet, relaysOf } from "./meeting.ts";
 import {
   assertAcknowledged,
   assertNoError,
@@ -53,7 +53,7 @@ export interface SendCompatOptions {
   readonly content: CompatContent;
   /** Address of the mailbox server; "" for the public one. */
   readonly hub: string;
-  /** Transit relays of this side. */
+  /** Transit relays of this side; the server's own when there are none. */
   readonly relays: readonly Place[];
   readonly code?: string;
   readonly words: number;
@@ -112,7 +112,8 @@ export async function sendCompat(options: SendCompatOptions): Promise<TransferOu
     ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },
     signal: AbortSignal.any([signal, late.signal]),
   }, (conversation) => {
-    const sending = new Sending(options, queue, conversation);
+    const relays = relaysOf(options.relays, mailbox);
+    const sending = new Sending(options, { queue, conversation, relays });
     return ready === undefined ? sending.text((content as { text: string }).text) : sending.stored(ready);
   });
 }
@@ -121,9 +122,18 @@ class Sending {
   readonly #options: SendCompatOptions;
   readonly #queue: NativeQueue;
   readonly #conversation: Conversation;
+  readonly #relays: readonly Place[];
 
-  constructor(options: SendCompatOptions, queue: NativeQueue, conversation: Conversation) {
+  constructor(
+    options: SendCompatOptions,
+    { queue, conversation, relays }: {
+      queue: NativeQueue;
+      conversation: Conversation;
+      relays: readonly Place[];
+    },
+  ) {
     this.#options = options;
+    this.#relays = relays;
     this.#queue = queue;
     this.#conversation = conversation;
   }
@@ -140,8 +150,8 @@ class Sending {
   }
 
   async stored(ready: Ready): Promise<TransferOutcome> {
-    const { relays, clock = systemClock, signal } = this.#options;
-    await using link = await Link.open(this.#queue, relays);
+    const { clock = systemClock, signal } = this.#options;
+    await using link = await Link.open(this.#queue, this.#relays);
     await this.#conversation.send(link.message);
     await this.#conversation.send({ offer: ready.offer });
     const peer = await this.#accepted();

@@ -109,7 +109,7 @@ export const SETTINGS: { readonly [K in ConfigKey]: Setting<Config[K]> } = {
     "dedup",
     boolean,
     true,
-    "Take from this machine what it has already of what is received; recv --no-dedup is the same for once.",
+    "Take from this machine what it has already of what is received; recv --no-dedup or --dedup says otherwise for once.",
   ),
   dedupIndexSize: setting(
     "dedup_index_size",

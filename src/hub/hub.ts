@@ -12,6 +12,7 @@ import { parseListen } from "./listen.ts";
 import { HubMetrics, METRICS_TYPE } from "./metrics.ts";
 import { HubRelay, type HubRelayOptions } from "./relay.ts";
 import { serveMetrics } from "./metrics_service.ts";
+import { type TransitOptions, TransitRelay } from "./transit.ts";
 
 /** How often the log says how much is going on. */
 const SUMMARY_MS = 10 * 60_000;
@@ -52,16 +53,20 @@ export interface HubOptions {
   readonly metricsListen?: string;
   /** A relay for machines that cannot reach each other; none when left out. */
   readonly relay?: Omit<HubRelayOptions, "hub" | "tls" | "secret" | "behindProxy" | "log">;
+  /** A relay for magic-wormhole clients that cannot reach each other. */
+  readonly transit?: TransitOptions;
   /** How long an ending hub waits for those who have a code, in ms; not at all when left out. */
   readonly drainMs?: number;
   readonly log: Logger;
   readonly clock?: Clock;
   /** Gets what reads certificate and key anew, and gives what stops that; for SIGHUP. */
   readonly onRenewal?: (renew: () => void) => Disposable;
-  /** Called once the hub listens; `metricsUrl` where it has an address of its own. */
-  readonly onListening?: (hub: { url: string; port: number; metricsUrl?: string }) => void;
-  /** Called when the hub has been told to end and waits for `connections` that have a code. */
-  readonly onDraining?: (drain: { connections: number; drainMs: number }) => void;
+  /** Called once the hub listens; `metricsUrl` where it has an address of its own, `transit`: `ip:port` of that relay. */
+  readonly onListening?: (
+    hub: { url: string; port: number; metricsUrl?: string; transit?: readonly string[] },
+  ) => void;
+  /** Called when the hub has been told to end and waits for `connections` that have a code, and those that `transit` joined. */
+  readonly onDraining?: (drain: { connections: number; transit: number; drainMs: number }) => void;
   /** Ends the hub; clients get a moment to take their last messages. */
   readonly signal: AbortSignal;
 }
@@ -87,6 +92,7 @@ export async function runHub(options: HubOptions): Promise<void> {
     ...tls && { tls },
     log,
   });
+  await using transit = options.transit && await TransitRelay.open(options.transit);
   const metrics = new HubMetrics(() => clock.monotonic());
   const logReport = reportLogger(log, clock);
   await using service: MailboxService = serveMailbox({
@@ -98,8 +104,10 @@ export async function runHub(options: HubOptions): Promise<void> {
     motd: options.motd,
     trustForwarded: options.trustForwarded,
     allowOrigins: options.allowOrigins,
-    ...relay && { forward: (request) => relay.forward(request), welcome: () => relay.welcome() },
-    answer: (request) => answer(request, { service, metrics, relay, withMetrics: options.metrics === true }),
+    ...relay && { forward: (request) => relay.forward(request) },
+    welcome: () => ({ ...relay?.welcome(), ...transit && { transit: transit.place } }),
+    answer: (request) =>
+      answer(request, { service, metrics, relay, transit, withMetrics: options.metrics === true }),
     report: (report) => {
       metrics.count(report);
       logReport(report);
@@ -109,35 +117,51 @@ export async function runHub(options: HubOptions): Promise<void> {
   await using own = options.metricsListen === undefined
     ? undefined
     : serveMetrics(options.metricsListen, (request) =>
-      answer(request, { service, metrics, relay, withMetrics: true }));
+      answer(request, { service, metrics, relay, transit, withMetrics: true }));
   using _renewal = options.tls && options.onRenewal?.(() => renew(service, relay, options));
   const about = {
     database: database === undefined ? "memory" : "file",
     tls: tls !== undefined,
     relay: relay === undefined ? "none" : options.relay?.listen === undefined ? "here" : relay.address,
     discovery: relay?.discoveryPort ?? "none",
+    transit: transit?.addresses.join(" ") ?? "none",
   };
   log.info("hub listens", { url: service.url, ...about, ...service.counts });
-  options.onListening?.({ url: service.url, port: service.port, ...own && { metricsUrl: own.url } });
-  const summary = setInterval(() => log.info("hub in use", { ...service.counts }), SUMMARY_MS);
+  options.onListening?.({
+    url: service.url,
+    port: service.port,
+    ...own && { metricsUrl: own.url },
+    ...transit && { transit: transit.addresses },
+  });
+  const summary = setInterval(() => summarize({ service, transit, log }), SUMMARY_MS);
   try {
     await untilEnd(service, signal);
-    await drained(service, relay, options);
+    await drained({ service, relay, transit }, options);
   } finally {
     clearInterval(summary);
   }
   log.info("hub ends", { ...service.counts });
 }
 
+/** What a hub consists of. */
+interface Parts {
+  readonly service: MailboxService;
+  readonly relay: HubRelay | undefined;
+  readonly transit: TransitRelay | undefined;
+}
+
+async function summarize({ service, transit, log }: Omit<Parts, "relay"> & { log: Logger }): Promise<void> {
+  const relayed = await transit?.counts().catch(() => undefined);
+  log.info("hub in use", {
+    ...service.counts,
+    ...relayed && { transit_pairs: relayed.pairs, transit_bytes: relayed.bytes },
+  });
+}
+
 /** Answers what is neither a WebSocket nor unknown. */
 async function answer(
   { path }: Pick<HttpRequest, "path">,
-  { service, metrics, relay, withMetrics }: {
-    service: MailboxService;
-    metrics: HubMetrics;
-    relay: HubRelay | undefined;
-    withMetrics: boolean;
-  },
+  { service, metrics, relay, transit, withMetrics }: Parts & { metrics: HubMetrics; withMetrics: boolean },
 ): Promise<HttpAnswer | undefined> {
   if (relay?.isProbe(path)) return { status: 200, body: "" };
   if (path === "/healthz") {
@@ -151,7 +175,7 @@ async function answer(
   if (path !== "/metrics" || !withMetrics) return undefined;
   return {
     status: 200,
-    body: metrics.text(service, await relay?.seen()),
+    body: metrics.text(service, { relay: await relay?.seen(), transit: await transit?.counts() }),
     headers: { "content-type": METRICS_TYPE },
   };
 }
@@ -209,18 +233,20 @@ async function untilEnd(service: MailboxService, signal: AbortSignal): Promise<v
 
 /** Makes no new codes, and waits until nobody has one and nothing is relayed, or the time is up. */
 async function drained(
-  service: MailboxService,
-  relay: HubRelay | undefined,
+  { service, relay, transit }: Parts,
   { drainMs = 0, clock = systemClock, log, onDraining }: HubOptions,
 ): Promise<void> {
   service.drain();
+  await transit?.drain();
   const until = clock.monotonic() + drainMs;
   const relayed = new Relayed(relay);
   if (drainMs === 0) return;
-  const isIdle = async () => service.engaged === 0 && !await relayed.carries(clock.monotonic());
+  const joined = async () => transit ? 2 * (await transit.counts()).pairs : 0;
+  const isIdle = async () =>
+    service.engaged === 0 && await joined() === 0 && !await relayed.carries(clock.monotonic());
   if (await isIdle()) return;
   log.info("hub drains", { engaged: service.engaged, ms: drainMs });
-  onDraining?.({ connections: service.engaged, drainMs });
+  onDraining?.({ connections: service.engaged, transit: await joined(), drainMs });
   while (!await isIdle() && clock.monotonic() < until) await clock.sleep(DRAIN_LOOK_MS);
 }
 

@@ -2,6 +2,7 @@ import { RATE_LIMITS, type RefusalReason } from "../mailbox/refusal.ts";
 import type { MailboxService } from "../mailbox/serve.ts";
 import type { RelaySeen } from "../native/relay.ts";
 import type { ServerReport } from "../mailbox/server_action.ts";
+import type { RelayCounts } from "../native/transit_relay.ts";
 
 /** What of a service the metrics read when they are asked for. */
 export type Observed = Pick<MailboxService, "counts" | "traffic" | "storedBytes" | "engaged" | "draining">;
@@ -55,7 +56,10 @@ export class HubMetrics {
   }
 
   /** Gives everything in Prometheus' text format. */
-  text({ counts, traffic, storedBytes, engaged, draining }: Observed, relay?: RelaySeen): string {
+  text(
+    { counts, traffic, storedBytes, engaged, draining }: Observed,
+    { relay, transit }: { relay?: RelaySeen | undefined; transit?: RelayCounts | undefined } = {},
+  ): string {
     const of = (rate: boolean) =>
       [...this.#refused].filter(([reason]) => RATE_LIMITS.includes(reason) === rate)
         .map(([reason, count]) => ({ labels: `{reason="${reason.replaceAll(" ", "_")}"}`, value: count }));
@@ -93,6 +97,7 @@ export class HubMetrics {
       metric("counter", "messages_total", "Messages.", directions(traffic.messagesIn, traffic.messagesOut)),
       metric("counter", "bytes_total", "Bytes on WebSockets.", directions(traffic.bytesIn, traffic.bytesOut)),
       ...relay === undefined ? [] : relayMetrics(relay, directions),
+      ...transit === undefined ? [] : transitMetrics(transit),
     ].join("");
   }
 }
@@ -125,6 +130,21 @@ function relayMetrics(
       "Machines that were not, for want of room.",
       seen.discoveriesRefused,
     ),
+  ];
+}
+
+function transitMetrics({ connections, waiting, pairs, joined, bytes, refused }: RelayCounts): string[] {
+  const reasons = refused.map(([reason, value]) => ({
+    labels: `{reason="${reason.replaceAll(" ", "_")}"}`,
+    value,
+  }));
+  return [
+    metric("gauge", "transit_connections", "Open connections to the transit relay.", connections),
+    metric("gauge", "transit_waiting", "Sides at the relay whose other side has not come.", waiting),
+    metric("gauge", "transit_pairs", "Pairs that the relay has joined.", pairs),
+    metric("counter", "transit_pairs_total", "Pairs that the relay ever joined.", joined),
+    metric("counter", "transit_bytes_total", "Bytes that the relay carried.", bytes),
+    metric("counter", "transit_refused_total", "Connections that the relay ended unjoined.", reasons),
   ];
 }
 

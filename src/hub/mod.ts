@@ -4,4 +4,5 @@
  */
 export { type HubOptions, runHub } from "./hub.ts";
 export { parseListen } from "./listen.ts";
+export { TRANSIT_LIMITS, type TransitOptions } from "./transit.ts";
 export { type HubStatus, hubStatus } from "./status.ts";

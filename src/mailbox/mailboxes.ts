@@ -64,7 +64,7 @@ export class Mailboxes {
   }
 
   /**
-   * Draws a free nameplate and claims it.
+   * Draws a nameplate that no application has, and claims it: so a number that was drawn says whose code it is.
    *
    * @throws {WormholeError} HUB_REFUSED when the server is full.
    */
@@ -72,7 +72,7 @@ export class Mailboxes {
     for (const [low, high] of NAMEPLATE_RANGES) {
       for (let tries = 0; tries < NAMEPLATE_TRIES; tries++) {
         const name = String(low + this.#below(high - low + 1));
-        if (this.#store.nameplate(party.appId, name) === undefined) return this.#create(party, name, nowMs);
+        if (!this.#store.hasNameplate(name)) return this.#create(party, name, nowMs);
       }
     }
     throw new Refusal("full", "no short code is free now");

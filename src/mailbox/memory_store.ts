@@ -3,6 +3,8 @@ import type { MailboxState, MailboxStore, Nameplate, StoredMessage, StoreTotals 
 /** Keeps everything in memory: for a sender's own mailbox and for tests. */
 export class MemoryMailboxStore implements MailboxStore {
   readonly #nameplates = new Map<string, Nameplate>();
+  /** How many applications have a nameplate of each name. */
+  readonly #names = new Map<string, number>();
   readonly #mailboxes = new Map<string, MailboxState>();
   readonly #messages = new Map<string, StoredMessage[]>();
   readonly #secrets = new Map<string, Uint8Array>();
@@ -11,12 +13,21 @@ export class MemoryMailboxStore implements MailboxStore {
     return structuredClone(this.#nameplates.get(key(appId, name)));
   }
 
+  hasNameplate(name: string): boolean {
+    return this.#names.has(name);
+  }
+
   putNameplate(nameplate: Nameplate): void {
-    this.#nameplates.set(key(nameplate.appId, nameplate.name), structuredClone(nameplate));
+    const { appId, name } = nameplate;
+    if (!this.#nameplates.has(key(appId, name))) this.#names.set(name, (this.#names.get(name) ?? 0) + 1);
+    this.#nameplates.set(key(appId, name), structuredClone(nameplate));
   }
 
   deleteNameplate(appId: string, name: string): void {
-    this.#nameplates.delete(key(appId, name));
+    if (!this.#nameplates.delete(key(appId, name))) return;
+    const left = this.#names.get(name)! - 1;
+    if (left === 0) this.#names.delete(name);
+    else this.#names.set(name, left);
   }
 
   openNameplates(appId: string, limit: number): string[] {
@@ -82,6 +93,7 @@ export class MemoryMailboxStore implements MailboxStore {
 
   [Symbol.dispose](): void {
     this.#nameplates.clear();
+    this.#names.clear();
     this.#mailboxes.clear();
     this.#messages.clear();
   }

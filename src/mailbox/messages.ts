@@ -19,7 +19,8 @@ export type Mood = "happy" | "lonely" | "scary" | "errory";
 
 /** What the server sends; `src/wire/spec/mailbox.md` §4. */
 export type ServerMessage =
-  | { type: "welcome"; welcome: { motd?: string } }
+  /** `wormhole`: says that the server knows what the specification marks as ours. */
+  | { type: "welcome"; welcome: { motd?: string; wormhole: 1 } }
   | { type: "ack"; id: string }
   | { type: "nameplates"; nameplates: { id: string }[] }
   | { type: "allocated"; nameplate: string }

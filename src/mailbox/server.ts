@@ -120,7 +120,7 @@ export class MailboxServer {
       closed: false,
       mistakes: 0,
     });
-    const welcome = { ...more?.(), ...motd !== undefined && { motd } };
+    const welcome = { ...more?.(), wormhole: 1, ...motd !== undefined && { motd } } as const;
     return [{ type: "send", connection, message: { type: "welcome", welcome } }];
   }
 

@@ -8,7 +8,7 @@ import { Bench } from "./testing.ts";
 
 Deno.test("MailboxServer carries messages between two sides, echoes included, early ones too", () => {
   const bench = new Bench();
-  assertEquals(bench.connect(1), ["1< welcome {}"]);
+  assertEquals(bench.connect(1), ['1< welcome {"wormhole":1}']);
   assertEquals(bench.say(1, { type: "bind", appid: "app", side: "a" }), []);
   const [allocated] = bench.say(1, { type: "allocate", id: "77" }).slice(1);
   const nameplate = /^1< allocated ([1-9]\d?)$/.exec(allocated!)![1]!;
@@ -163,6 +163,27 @@ Deno.test("MailboxServer draws short free nameplates", () => {
   assertEquals(new Set(names).size, names.length);
   assertTrue(names.slice(0, 30).every((name) => name.length <= 2), "the first are short");
   assertTrue(names.every((name) => name.length <= 3), "the later are no longer than needed");
+});
+
+Deno.test("MailboxServer draws no nameplate that another application has", () => {
+  for (const store of [new MemoryMailboxStore(), new SqliteMailboxStore(":memory:")]) {
+    const bench = new Bench({
+      ...{ store, mailboxesPerAddress: 1_000, connectionsPerAddress: 1_000, claimBurst: 1_000 },
+    });
+    const names: string[] = [];
+    for (let connection = 1; connection <= 150; connection++) {
+      bench.connect(connection);
+      bench.say(connection, { type: "bind", appid: `app${connection % 3}`, side: "a" });
+      names.push(bench.say(connection, { type: "allocate" })[0]!.split(" ")[2]!);
+    }
+    assertEquals(new Set(names).size, names.length);
+    // A number that people chose may be one of each application.
+    const [name] = names;
+    bench.connect(200);
+    bench.say(200, { type: "bind", appid: "another", side: "a" });
+    bench.join(200, name!);
+    store[Symbol.dispose]();
+  }
 });
 
 Deno.test("MailboxServer slows down and drops whoever tries out nameplates", () => {

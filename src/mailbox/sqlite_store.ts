@@ -2,8 +2,8 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { WormholeError } from "../base/errors.ts";
 import type { MailboxState, MailboxStore, Nameplate, StoredMessage, StoreTotals } from "./store.ts";
 
-/** Version of the tables below; a change adds a step to {@linkcode migrate}. */
-const SCHEMA_VERSION = 3;
+/** Version of the tables below; a change adds one to {@linkcode STEPS}. */
+const SCHEMA_VERSION = 4;
 
 const SECRETS = "CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;";
 
@@ -16,6 +16,7 @@ const SCHEMA = `
     PRIMARY KEY (app_id, name)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX nameplates_by_state ON nameplates (state, created_ms);
+  CREATE INDEX nameplates_by_name ON nameplates (name);
   CREATE TABLE mailboxes (
     id TEXT PRIMARY KEY, app_id TEXT NOT NULL, nameplate TEXT NOT NULL, sides TEXT NOT NULL, closed TEXT NOT NULL,
     updated_ms INTEGER NOT NULL, message_count INTEGER NOT NULL, byte_length INTEGER NOT NULL
@@ -28,8 +29,13 @@ const SCHEMA = `
   CREATE INDEX messages_by_mailbox ON messages (mailbox, sequence);
 `;
 
-/** Of what ended before it was noted, nobody knows how; the column comes last, as in {@linkcode SCHEMA}. */
-const FROM_1 = "ALTER TABLE nameplates ADD COLUMN spoiled INTEGER NOT NULL DEFAULT 1;";
+/** What each older version lacks, from its number on to {@linkcode SCHEMA}. */
+const STEPS: Readonly<Record<number, string>> = {
+  // Of what ended before it was noted, nobody knows how; the column comes last, as in the schema.
+  1: "ALTER TABLE nameplates ADD COLUMN spoiled INTEGER NOT NULL DEFAULT 1;",
+  2: SECRETS,
+  3: "CREATE INDEX nameplates_by_name ON nameplates (name);",
+};
 
 type Row = Record<string, unknown>;
 
@@ -68,6 +74,10 @@ export class SqliteMailboxStore implements MailboxStore {
   nameplate(appId: string, name: string): Nameplate | undefined {
     const row = this.#prepare("SELECT * FROM nameplates WHERE app_id = ? AND name = ?").get(appId, name);
     return row && nameplateOf(row as Row);
+  }
+
+  hasNameplate(name: string): boolean {
+    return this.#prepare("SELECT 1 FROM nameplates WHERE name = ? LIMIT 1").get(name) !== undefined;
   }
 
   putNameplate(
@@ -203,8 +213,9 @@ function migrate(database: DatabaseSync, path: string): void {
     );
   }
   if (version === SCHEMA_VERSION) return;
-  const step = version === 0 ? SCHEMA : `${version === 1 ? FROM_1 : ""} ${SECRETS}`;
-  database.exec(`BEGIN; ${step} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
+  let steps = version === 0 ? SCHEMA : "";
+  for (let at = version; at > 0 && at < SCHEMA_VERSION; at++) steps += STEPS[at];
+  database.exec(`BEGIN; ${steps} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT;`);
 }
 
 function nameplateOf(row: Row): Nameplate {

@@ -15,6 +15,7 @@ Deno.test("SqliteMailboxStore takes a database of version 1, whose ended codes s
     old.exec(`
       ALTER TABLE nameplates DROP COLUMN spoiled;
       DROP TABLE secrets;
+      DROP INDEX nameplates_by_name;
       INSERT INTO nameplates VALUES ('app', '7', 'm', 'used', '["a"]', '["a"]', 1, 999999);
       PRAGMA user_version = 1;
     `);
@@ -43,7 +44,7 @@ Deno.test("SqliteMailboxStore keeps its secrets over a restart, and takes a data
     assertEquals([one.length, read("one"), read("other")], [64, one, other]);
     assertTrue(one !== other);
     const old = new DatabaseSync(path);
-    old.exec("DROP TABLE secrets; PRAGMA user_version = 2;");
+    old.exec("DROP TABLE secrets; DROP INDEX nameplates_by_name; PRAGMA user_version = 2;");
     old.close();
     assertTrue(read("one") !== one);
     assertEquals(read("one"), read("one"));
@@ -91,6 +92,27 @@ Deno.test("MailboxServer goes on when its disk is full, and again when there is 
     assertTrue(
       bench.say(3, { type: "add", phase: "p", body: "ab".repeat(2_000) })[0]!.startsWith("3< message"),
     );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("SqliteMailboxStore takes a database of version 3 with its open codes", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/hub.sqlite`;
+    {
+      using store = new SqliteMailboxStore(path);
+      const bench = new Bench({ store });
+      bench.bound(1);
+      bench.join(1, "7");
+    }
+    const old = new DatabaseSync(path);
+    old.exec("DROP INDEX nameplates_by_name; PRAGMA user_version = 3;");
+    old.close();
+    using store = new SqliteMailboxStore(path);
+    assertEquals([store.hasNameplate("7"), store.hasNameplate("8")], [true, false]);
+    assertEquals(store.totals().nameplates, 1);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

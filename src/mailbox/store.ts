@@ -57,6 +57,8 @@ export interface StoreTotals {
  */
 export interface MailboxStore extends Disposable {
   nameplate(appId: string, name: string): Nameplate | undefined;
+  /** Tells whether any application has a nameplate of that name. */
+  hasNameplate(name: string): boolean;
   putNameplate(nameplate: Nameplate): void;
   deleteNameplate(appId: string, name: string): void;
   /** Names of at most `limit` open nameplates of an application. */

@@ -88,6 +88,8 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   #mailbox: string | undefined;
   #motd: string | undefined;
   #relay: RelayOffer | undefined;
+  #ours = false;
+  #transit: { host: string; port: number } | undefined;
   #expiresInMs: number | undefined;
   #released = false;
   #heard = () => {};
@@ -140,6 +142,9 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
       }
       client.#motd = welcome.motd ?? "";
       client.#relay = parseRelayOffer(welcome.relay, url);
+      client.#ours = welcome.ours;
+      const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+      client.#transit = welcome.transit && { host: welcome.transit.host ?? host, port: welcome.transit.port };
       client.#send({ type: "bind", appid: options.appId, side: client.side });
       return client;
     } catch (error) {
@@ -160,6 +165,16 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
 
   get relay(): RelayOffer | undefined {
     return this.#relay;
+  }
+
+  /** Whether the server is of this program: it knows `mustExist`, `many` and `reuse`. */
+  get ours(): boolean {
+    return this.#ours;
+  }
+
+  /** The transit relay of the server, for magic-wormhole clients. */
+  get transit(): { host: string; port: number } | undefined {
+    return this.#transit;
   }
 
   /** How long the claimed nameplate waits for somebody, from the claim on, in ms; undefined when the server did not say. */

@@ -11,8 +11,17 @@ const MAX_NAMEPLATES = 10_000;
 
 /** A server's message after its check; `src/wire/spec/mailbox.md` §4. */
 export type ServerMessage =
-  /** `relay`: as it came; `parseRelayOffer` reads it. */
-  | { type: "welcome"; motd: string | undefined; refusal: string | undefined; relay?: unknown }
+  | {
+    type: "welcome";
+    motd: string | undefined;
+    refusal: string | undefined;
+    /** The server is of this program and knows what spec/mailbox.md marks as ours. */
+    ours: boolean;
+    /** The server's transit relay; without a host it is where the server is. */
+    transit: { host: string | undefined; port: number } | undefined;
+    /** As it came; `parseRelayOffer` reads it. */
+    relay?: unknown;
+  }
   | { type: "nameplates"; names: string[] }
   | { type: "allocated"; nameplate: string }
   /** `expiresInMs`: how long the nameplate waits for somebody; our server only. */
@@ -96,14 +105,26 @@ export function parseServerFrame(data: unknown): ServerMessage {
 
 function welcome(fields: Record<string, unknown>): ServerMessage {
   if (!isRecord(fields.welcome)) throw malformed("its welcome is empty");
-  const { motd, error, relay, "permission-required": permission } = fields.welcome;
+  const { motd, error, "permission-required": permission, wormhole, relay, transit } = fields.welcome;
   const locked = isRecord(permission) && !Object.hasOwn(permission, "none");
   return {
     type: "welcome",
     motd: shown(motd),
     refusal: shown(error) ?? (locked ? "it asks for a permission that this program cannot get" : undefined),
     ...relay !== undefined && { relay },
+    ours: typeof wormhole === "number",
+    transit: transitPlace(transit),
   };
+}
+
+/** Gives where a server's relay is; one that is malformed is of no use, and no reason to do without the server. */
+function transitPlace(value: unknown): { host: string | undefined; port: number } | undefined {
+  if (!isRecord(value)) return undefined;
+  const { hostname, port } = value;
+  if (!Number.isInteger(port) || port as number < 1 || port as number > 65535) return undefined;
+  if (hostname === undefined) return { host: undefined, port: port as number };
+  const plain = typeof hostname === "string" && /^[0-9A-Za-z.:_-]{1,253}$/.test(hostname);
+  return plain ? { host: hostname, port: port as number } : undefined;
 }
 
 function code({ code, error }: Record<string, unknown>): ErrorCode | undefined {

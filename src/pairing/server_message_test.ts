@@ -3,20 +3,29 @@ import { WormholeError } from "../base/errors.ts";
 import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
 import { parseServerFrame } from "./server_message.ts";
 
+const WELCOME = { type: "welcome", motd: undefined, refusal: undefined, ours: false, transit: undefined };
+
 Deno.test("parseServerFrame() reads what servers send", () => {
   const rows: [string, object, object][] = [
-    ["plain welcome", { welcome: {} }, { type: "welcome", motd: undefined, refusal: undefined }],
+    ["plain welcome", { welcome: {} }, WELCOME],
+    ["welcome of ours", { welcome: { wormhole: 1, transit: { port: 4001 } } }, {
+      ...WELCOME,
+      ours: true,
+      transit: { host: undefined, port: 4001 },
+    }],
+    ["welcome with a relay elsewhere", { welcome: { transit: { hostname: "relay.example", port: 1 } } }, {
+      ...WELCOME,
+      transit: { host: "relay.example", port: 1 },
+    }],
+    ["welcome with a relay that is none", { welcome: { transit: { hostname: "a b", port: 1 } } }, WELCOME],
+    ["welcome with a port that is none", { welcome: { transit: { port: 65536 } } }, WELCOME],
     [
       "welcome with text",
       { welcome: { motd: "hi\u001b[2J", current_cli_version: "1" } },
-      { type: "welcome", motd: "hi?[2J", refusal: undefined },
+      { ...WELCOME, motd: "hi?[2J" },
     ],
-    ["refusal", { welcome: { error: "go away" } }, { type: "welcome", motd: undefined, refusal: "go away" }],
-    ["free permission", { welcome: { "permission-required": { none: {}, hashcash: {} } } }, {
-      type: "welcome",
-      motd: undefined,
-      refusal: undefined,
-    }],
+    ["refusal", { welcome: { error: "go away" } }, { ...WELCOME, refusal: "go away" }],
+    ["free permission", { welcome: { "permission-required": { none: {}, hashcash: {} } } }, WELCOME],
     ["claimed", { mailbox: "abc", server_tx: 1.5 }, { type: "claimed", mailbox: "abc" }],
     ["nameplates", { nameplates: [{ id: "7", more: 1 }] }, { type: "nameplates", names: ["7"] }],
     ["crowded of magic-wormhole", { error: "crowded", orig: {} }, {
@@ -34,6 +43,7 @@ Deno.test("parseServerFrame() reads what servers send", () => {
     ["future type", { x: 1 }, { type: "other" }],
   ];
   const types = [
+    ...Array(4).fill("welcome"),
     "welcome",
     "welcome",
     "welcome",

@@ -73,6 +73,10 @@ export interface RecvOptions {
   confirm?(verifier: string): Promise<boolean>;
   onEvent?(event: SessionEvent): void;
   onLooking?(): void;
+  /** Told when the code's other side was found; before, nothing was said that is about the code's words. */
+  onFound?(): void;
+  /** Asked at a hub that would make a number that nobody offers: whether it is of another program there. */
+  isOthers?(nameplate: string): Promise<boolean>;
   /** Told every file that is to be received, by its path in the destination. */
   onFile?(file: TransferFile): void;
   /** Told that the other machine is known from now on. */
@@ -206,7 +210,7 @@ async function byCode(
   machine: Machine,
   onMet: (peer: MetPeer) => void,
 ): Promise<Run> {
-  const { code, peer, timeoutMs, confirm, remember, onLooking } = options;
+  const { code, peer, timeoutMs, confirm, remember, onLooking, isOthers } = options;
   const ask = async () => {
     if (code === undefined) throw new WormholeError("INVALID_ARGUMENT", "Cannot receive: there is no code");
     return parseCode(typeof code === "string" ? code : await code.call(options));
@@ -217,8 +221,8 @@ async function byCode(
     joinSession({
       ...common(options, machine),
       onMet,
-      meet: async ({ signal }) =>
-        findRendezvous({
+      meet: async ({ signal }) => {
+        const found = await findRendezvous({
           appId: APP_ID,
           code: known ?? await ask(),
           registry: machine.registry,
@@ -227,8 +231,12 @@ async function byCode(
           ...peer !== undefined && { peer },
           ...timeoutMs !== undefined && { lookMs: timeoutMs },
           ...onLooking && { onLooking: () => onLooking.call(options) },
+          ...isOthers && { isOthers: (nameplate: string) => isOthers.call(options, nameplate) },
           ...signal && { signal },
-        }),
+        });
+        options.onFound?.();
+        return found;
+      },
       ...peer !== undefined && { peerHost: hostOf(peer) },
       ...remember && { abilities: rememberAbilities(remember) },
       ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },

@@ -78,6 +78,11 @@ export interface FindRendezvousOptions extends RendezvousOptions {
   readonly lookMs?: number;
   /** Called when the answer is not at hand and this network is being searched. */
   readonly onLooking?: () => void;
+  /**
+   * Tells whether a nameplate is of another program at the hub. Asked where the hub would make one that nobody offers,
+   * and its sender would be waited for in vain.
+   */
+  readonly isOthers?: (nameplate: string) => Promise<boolean>;
 }
 
 /** How a receiver found its sender. */
@@ -282,9 +287,11 @@ function noSender(peer: string, cause: Error): WormholeError {
 
 async function claimed(
   client: MailboxClient,
-  { code, appId, signal, via }: FindRendezvousOptions & { via: Route },
+  options: FindRendezvousOptions & { via: Route },
 ): Promise<FoundRendezvous> {
+  const { code, appId, isOthers, signal, via } = options;
   try {
+    if (via === "hub" && !client.ours && await isOthers?.(code.nameplate)) throw notFound(options);
     await client.claim(code.nameplate, { mustExist: true, signal });
   } catch (error) {
     await client[Symbol.asyncDispose]();

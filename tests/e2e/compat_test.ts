@@ -277,6 +277,85 @@ test("our hub introduces their clients to ours, and to each other", async ({ san
   assertEquals(await Deno.readTextFile(`${cwd}/x`), "by our hub");
 });
 
+/** Receives as if the code were ours. */
+async function receivePlainly(
+  { sandbox, server }: Place,
+  { code, flags = [], hub = server.url }: { code: string; flags?: readonly string[]; hub?: string },
+) {
+  const person = await sandbox.person("receiver", { runtime: "of-receiver" });
+  const into = await sandbox.folder("into");
+  const ours = await run(["recv", "--json", "--yes", "--hub", hub, ...flags, "-o", into, code], { person });
+  return { ours, into };
+}
+
+test("recv without --compat notices their code, at our hub and at their server", async (place) => {
+  await using hub = await startHub(place.sandbox);
+  const path = await place.sandbox.file("from/x", "noticed");
+  for (const url of [hub.url, place.server.url]) {
+    await using theirs = new Peer(
+      "wormhole",
+      ["--relay-url", url, "--transit-helper", "tcp:127.0.0.1:1", "send", "--hide-progress", path],
+      { cwd: place.sandbox.dir },
+    );
+    const [, code] = await theirs.says(CODE);
+    // What cannot be done is said before the code is touched.
+    const refused = await receivePlainly(place, { code: code!, hub: url, flags: ["--only", "x"] });
+    assertFailed(refused.ours, 2, /Cannot use --only: the code is of a magic-wormhole client/);
+    const { ours, into } = await receivePlainly(place, { code: code!, hub: url, flags: ["--overwrite"] });
+    assertEquals([ours.code, await theirs.ending()], [0, 0], ours.stderr + theirs.said);
+    assertTrue(
+      ours.events.some(({ event, message }) => event === "warning" && /magic-wormhole/.test(message)),
+    );
+    assertEquals(await Deno.readTextFile(`${into}/x`), "noticed");
+  }
+});
+
+test("a wrong guess at a code that is noticed is the only one, and both are told", async (place) => {
+  await using hub = await startHub(place.sandbox);
+  await using theirs = new Peer("wormhole", ["--relay-url", hub.url, "send", "--text", "secret"], {
+    cwd: place.sandbox.dir,
+  });
+  const [, code] = await theirs.says(CODE);
+  const wrong = `${code!.split("-")[0]}-guitarist-zulu`;
+  const { ours } = await receivePlainly(place, { code: wrong, hub: hub.url });
+  assertFailed(ours, 3, /it was wrong; one try is all it allows/);
+  assertEquals(await theirs.ending(), 1);
+  const again = await receivePlainly(place, { code: code!, hub: hub.url });
+  assertFailed(again.ours, 3);
+  assertTrue(!JSON.stringify(again.ours.events).includes("secret"));
+});
+
+test("a wrong guess at a code of ours is no reason to try theirs of the same number", async (place) => {
+  await using hub = await startHub(place.sandbox);
+  const person = await place.sandbox.person("sender", { runtime: "of-sender" });
+  const sending = ["send", "--json", "--hub", hub.url, "--code", "77-guitarist-zulu", "--text", "ours"];
+  await using own = start(sending, { person });
+  await own.event("code");
+  await using theirs = new Peer(
+    "wormhole",
+    ["--relay-url", hub.url, "send", "--code", "77-amulet-adult", "--text", "theirs"],
+    { cwd: place.sandbox.dir },
+  );
+  await theirs.says(CODE);
+  const { ours } = await receivePlainly(place, { code: "77-amulet-adult", hub: hub.url });
+  assertFailed(ours, 3, /it was wrong/);
+  assertFailed(await own.ending(), 3);
+  assertTrue(!ours.events.some(({ event }) => event === "warning" || event === "text"));
+  // Theirs is untouched.
+  const { ours: right } = await receive({ ...place, server: { ...place.server, url: hub.url } }, theirs);
+  assertEquals([right.code, await theirs.ending()], [0, 0], right.stderr + theirs.said);
+});
+
+test("nobody is asked about a code where no hub is named, or the sender's address", async (place) => {
+  await using theirs = place.server.wormhole(["send", "--text", "secret"]);
+  const [, code] = await theirs.says(CODE);
+  const person = await place.sandbox.person("receiver", { runtime: "of-receiver" });
+  const ours = await run(["recv", "--json", "--yes", "--timeout", "2s", code!], { person });
+  assertFailed(ours, [3, 4]);
+  const { ours: known } = await receive(place, theirs);
+  assertEquals([known.code, await theirs.ending()], [0, 0], known.stderr + theirs.said);
+});
+
 test("their relay carries a file where no direct connection can be", async (place) => {
   const relay = await startTheirRelay(await place.sandbox.folder("relay"));
   await using _relay = relay.peer;

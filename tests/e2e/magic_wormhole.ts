@@ -1,7 +1,13 @@
-/** The real magic-wormhole from PyPI with its own servers, which `scripts/bench-peers magic-wormhole` installs. */
+/**
+ * Other people's clients: the real magic-wormhole from PyPI with its own servers, and wormhole-william;
+ * `scripts/bench-peers magic-wormhole wormhole-william` installs them.
+ */
 import { fromFileUrl } from "../../src/base/paths.ts";
 
 const FOLDER = fromFileUrl(new URL("../../build/peers/magic-wormhole/bin", import.meta.url));
+
+/** Path of the Python client, installed or not. */
+export const PYTHON_CLIENT = `${FOLDER}/wormhole`;
 
 /** Whether it is installed; the tests that need it are skipped without it. */
 export const HAVE_MAGIC_WORMHOLE = ["wormhole", "twist"].every((program) => {
@@ -24,10 +30,30 @@ export const HAVE_TRANSIT_RELAY = HAVE_MAGIC_WORMHOLE && (() => {
   });
 })();
 
+/** Path of wormhole-william: one of one's own in build/peers/bin, else the system's; undefined without one. */
+export const WORMHOLE_WILLIAM = [
+  FOLDER.replace("magic-wormhole/bin", "bin"),
+  ...(Deno.env.get("PATH") ?? "").split(":"),
+].map((folder) => `${folder}/wormhole-william`).find((path) => {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+});
+
 /** Longest that a test waits for one thing. */
 const PATIENCE_MS = 60_000;
 
-/** A running Python program. */
+/** Options of {@linkcode Peer}. */
+export interface PeerOptions {
+  readonly cwd: string;
+  readonly stdin?: string;
+  /** Put before the command. */
+  readonly prefix?: readonly string[];
+}
+
+/** A running program of other people: of the Python environment, or by its absolute path. */
 export class Peer implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #title: string;
@@ -35,10 +61,12 @@ export class Peer implements AsyncDisposable {
   #said = "";
   #told = Promise.withResolvers<void>();
 
-  constructor(program: string, args: readonly string[], { cwd, stdin }: { cwd: string; stdin?: string }) {
+  constructor(program: string, args: readonly string[], { cwd, stdin, prefix = [] }: PeerOptions) {
     this.#title = `${program} ${args.join(" ")}`;
-    this.#child = new Deno.Command(`${FOLDER}/${program}`, {
-      args: [...args],
+    const path = program.startsWith("/") ? program : `${FOLDER}/${program}`;
+    const [first, ...rest] = [...prefix, path, ...args];
+    this.#child = new Deno.Command(first!, {
+      args: rest,
       cwd,
       env: { HOME: cwd, PYTHONUNBUFFERED: "1" },
       stdin: stdin === undefined ? "null" : "piped",
@@ -123,6 +151,13 @@ export class Peer implements AsyncDisposable {
   }
 }
 
+/** Where a server runs: on this machine unless told otherwise. */
+export interface Spot {
+  readonly address: string;
+  /** Put before its command. */
+  readonly prefix: readonly string[];
+}
+
 /** Their mailbox server, and what talks through it. */
 export interface TheirServer extends AsyncDisposable {
   readonly url: string;
@@ -131,13 +166,17 @@ export interface TheirServer extends AsyncDisposable {
 }
 
 /** Starts their mailbox server in `folder`. */
-export async function startTheirServer(folder: string): Promise<TheirServer> {
-  const server = new Peer("twist", ["wormhole-mailbox", "--port", "tcp:0:interface=127.0.0.1"], {
+export async function startTheirServer(
+  folder: string,
+  { address = "127.0.0.1", prefix = [] }: Partial<Spot> = {},
+): Promise<TheirServer> {
+  const server = new Peer("twist", ["wormhole-mailbox", "--port", `tcp:0:interface=${address}`], {
     cwd: folder,
+    prefix,
   });
   try {
     const [, port] = await server.says(/Site starting on (\d+)/);
-    const url = `ws://127.0.0.1:${port}/v1`;
+    const url = `ws://${address}:${port}/v1`;
     return {
       url,
       wormhole: (args, { cwd = folder, helper = "tcp:127.0.0.1:1", stdin } = {}) =>
@@ -154,8 +193,12 @@ export async function startTheirServer(folder: string): Promise<TheirServer> {
 }
 
 /** Starts their transit relay; gives its `host:port`. */
-export async function startTheirRelay(folder: string): Promise<{ place: string; peer: Peer }> {
-  const peer = new Peer("twist", ["transitrelay", "--port", "tcp:0:interface=127.0.0.1"], { cwd: folder });
+export async function startTheirRelay(
+  folder: string,
+  { address = "127.0.0.1", prefix = [], port: wanted = 0 }: Partial<Spot> & { port?: number } = {},
+): Promise<{ place: string; peer: Peer }> {
+  const at = `tcp:${wanted}:interface=${address}`;
+  const peer = new Peer("twist", ["transitrelay", "--port", at], { cwd: folder, prefix });
   const [, port] = await peer.says(/(?:Transit|Factory|Server)\w* starting on (\d+)/);
-  return { place: `127.0.0.1:${port}`, peer };
+  return { place: `${address}:${port}`, peer };
 }

@@ -49,6 +49,7 @@ pub fn pack(path: &Path, workplace: &Path, cancelled: &AtomicBool) -> Result<Pac
         let mut entries =
             fs::read_dir(&directory).map_err(read)?.collect::<std::io::Result<Vec<_>>>().map_err(read)?;
         entries.sort_by_key(fs::DirEntry::file_name);
+        let mut is_implied = folder.is_empty();
         for entry in entries {
             if cancelled.load(Ordering::Relaxed) {
                 return Err(Error::new(Kind::Cancelled, "cancelled"));
@@ -61,9 +62,10 @@ pub fn pack(path: &Path, workplace: &Path, cancelled: &AtomicBool) -> Result<Pac
             let name = format!("{folder}{name}");
             let kind = entry.file_type().map_err(read)?;
             if kind.is_dir() {
-                writer.add_directory(&name[..], options(0o755)).map_err(failed)?;
                 pending.push(format!("{name}/"));
+                is_implied = true;
             } else if kind.is_file() {
+                is_implied = true;
                 packed.bytes += add(&mut writer, &entry.path(), &name, &mut buffer, cancelled)?;
                 packed.files += 1;
             } else {
@@ -72,6 +74,10 @@ pub fn pack(path: &Path, workplace: &Path, cancelled: &AtomicBool) -> Result<Pac
                     packed.left_out.push(name.into_bytes());
                 }
             }
+        }
+        // Only a folder that no name below tells of: wormhole-william takes the entry of a folder for a file.
+        if !is_implied {
+            writer.add_directory(&folder[..], options(0o755)).map_err(failed)?;
         }
     }
     let mut archive = writer
@@ -170,6 +176,10 @@ mod tests {
         let packed = pack(&from, dir.path(), &never).unwrap();
         assert_eq!((packed.files, packed.bytes, packed.left_out_count), (2, 700_000, 1));
         assert_eq!(packed.left_out, [b"link"]);
+        let names = zip::ZipArchive::new(packed.archive.try_clone().unwrap()).unwrap();
+        let mut names: Vec<_> = names.file_names().map(|name| name.unwrap().into_owned()).collect();
+        names.sort();
+        assert_eq!(names, ["sub/empty/", "sub/ümlaut", "zero"]);
         // Nothing stays beside the folder.
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let staging = Staging::create_alone(dir.path()).unwrap();

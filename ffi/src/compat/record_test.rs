@@ -77,6 +77,18 @@ fn a_length_meets_its_limit_before_there_is_a_buffer() {
 }
 
 #[test]
+fn a_peer_that_does_not_read_is_frozen_after_a_while() {
+    let (mut records, _raw) = pair();
+    // More than the system keeps for whoever does not read.
+    for _ in 0..32 {
+        records.seal(&vec![0; 1024 * 1024]).unwrap();
+    }
+    assert!(!records.flush(Instant::now(), &NEVER).unwrap());
+    records.begin(Some(Duration::from_millis(1)));
+    assert_eq!(records.flush(soon(), &NEVER).unwrap_err().kind, Kind::PeerFrozen);
+}
+
+#[test]
 fn a_record_cut_off_is_no_record_and_waiting_can_be_cancelled() {
     let (mut records, mut raw) = pair();
     let bytes = sealed(&[(0, b"one")]);

@@ -53,6 +53,26 @@ fn a_stranger_and_another_key_are_not_the_peer() {
 }
 
 #[test]
+fn strangers_who_say_nothing_do_not_keep_two_ends_apart() {
+    run(async {
+        let one = Arc::new(Listening::start().unwrap());
+        let place = places(&one);
+        let mut silent = Vec::new();
+        for _ in 0..20 {
+            silent.push(TcpStream::connect((&place[0].host[..], place[0].port)).await.unwrap());
+        }
+        // A relay that never answers is one of the ways.
+        let relay = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mute = Place { host: "127.0.0.1".to_owned(), port: relay.local_addr().unwrap().port() };
+        let (sender, receiver) = tokio::join!(
+            connect(&KEY, Role::Sender, Some(one), (vec![], vec![mute.clone()]), PATIENCE),
+            connect(&KEY, Role::Receiver, None, (place, vec![mute]), PATIENCE),
+        );
+        assert!(!sender.unwrap().relayed && !receiver.unwrap().relayed);
+    });
+}
+
+#[test]
 fn two_ends_meet_at_a_relay_that_glues_what_has_the_same_token() {
     run(async {
         let relay = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -78,6 +78,37 @@ fn more_than_was_offered_is_refused() {
 }
 
 #[test]
+fn an_archive_that_lies_about_sizes_is_refused_whatever_its_lists_say() {
+    let mut bytes = Vec::new();
+    let mut bomb = archive(|writer| {
+        writer.start_file("zeros", options()).unwrap();
+        writer.write_all(&vec![0; 8 << 20]).unwrap();
+    });
+    bomb.rewind().unwrap();
+    bomb.read_to_end(&mut bytes).unwrap();
+    // The uncompressed size, in the header of the file and in the list (APPNOTE.TXT §4.3.7, §4.3.12).
+    let size = (8u32 << 20).to_le_bytes();
+    let places: Vec<_> = (0..bytes.len() - 4).filter(|&at| bytes[at..at + 4] == size).collect();
+    assert_eq!(places.len(), 2);
+    for at in places {
+        bytes[at..at + 4].copy_from_slice(&5u32.to_le_bytes());
+    }
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&bytes).unwrap();
+    let (dir, _staging, result) = unpacked(file, BOUNDS);
+    let kind = result.unwrap_err().kind;
+    assert!(matches!(kind, Kind::LimitExceeded | Kind::Corrupt), "{kind:?}");
+    let du = |path: &std::path::Path| fs::metadata(path).map_or(0, |data| data.len());
+    let mut pending = vec![dir.path().to_owned()];
+    while let Some(path) = pending.pop() {
+        assert!(path.is_dir() || du(&path) <= BOUNDS.bytes, "{path:?}");
+        if path.is_dir() {
+            pending.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+}
+
+#[test]
 fn a_damaged_archive_and_a_file_that_is_also_a_folder_are_refused() {
     let mut bytes = Vec::new();
     let mut whole = archive(|writer| {

@@ -27,6 +27,7 @@ pub mod relay;
 pub mod reuse;
 pub mod send;
 pub mod sync;
+pub mod transit_relay;
 pub mod walk;
 
 /// Operations by name, one table per module.
@@ -47,6 +48,7 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     send::OPERATIONS,
     receive::OPERATIONS,
     relay::OPERATIONS,
+    transit_relay::OPERATIONS,
     reuse::OPERATIONS,
     sync::OPERATIONS,
 ];

@@ -1,4 +1,13 @@
-import { duration, hubUrl, listenAddress, path, size, text, wholeNumber } from "../../config/values.ts";
+import {
+  duration,
+  hostAndPort,
+  hubUrl,
+  listenAddress,
+  path,
+  size,
+  text,
+  wholeNumber,
+} from "../../config/values.ts";
 import { command, list, maybe, option, toggle } from "../definition.ts";
 
 /** `wormhole hub`. */
@@ -59,6 +68,16 @@ export const HUB = command({
       group: "Relay",
       help: "What one machine may send over the relay each second; as much as it likes when left out.",
     }),
+    transitListen: option(listenAddress, {
+      group: "Other people's clients",
+      help:
+        "Also carry the sealed bytes of magic-wormhole clients that cannot reach each other: a transit relay on this " +
+        "address, which clients are told (magic-wormhole's own need --transit-helper tcp:HOST:PORT).",
+    }),
+    transitAnnounce: option(hostAndPort, {
+      group: "Other people's clients",
+      help: "Where clients find it, when that is not the hub's own name and that port.",
+    }),
     codeTtl: option(duration(60_000, 7 * 86_400_000), {
       group: "Limits",
       help: "Time after which an unused code expires.",
@@ -92,6 +111,10 @@ export const HUB = command({
     {
       line: "wormhole hub --listen '[::]:443' --tls-cert fullchain.pem --tls-key privkey.pem",
       help: "With a certificate",
+    },
+    {
+      line: "wormhole hub --transit-listen 4001",
+      help: "Also with a relay for magic-wormhole clients",
     },
     {
       line: "wormhole hub --listen 127.0.0.1:4000 --trust-forwarded --database /var/lib/wormhole/hub.db",

@@ -16,7 +16,7 @@ import {
   TRANSPORT_FLAG,
   VERIFY_FLAG,
 } from "../common_flags.ts";
-import { any, command, list, maybe, option, toggle } from "../definition.ts";
+import { any, command, list, maybe, option, override, toggle } from "../definition.ts";
 
 const CODE_FROM_ENVIRONMENT =
   "A code on the command line can be seen by other people on this machine (ps); the variable WORMHOLE_CODE and " +
@@ -130,7 +130,10 @@ export const SEND = command({
       help:
         "Send one file, folder or text to a magic-wormhole client (wormhole receive), through their public mailbox " +
         "server or --hub. One connection at their speed; nothing is kept of what ends early; symbolic links are left out.",
-      conflicts: ["exclude", "ignore-files", "checksum", "receivers", "name", "to", "remember"],
+      conflicts: [
+        ...["exclude", "ignore-files", "checksum", "receivers", "guesses", "name", "to", "remember"],
+        ...["transport", "port", "reconnect", "streams", "compress", "compression-level"],
+      ],
     }),
     transitRelay: TRANSIT_RELAY_FLAG,
   },
@@ -206,15 +209,19 @@ export const RECV = command({
       conflicts: ["skip"],
     }),
     skip: toggle({ group: "Existing files", help: "Keep them and leave the new ones out." }),
-    keepChunks: toggle({
+    keepChunks: override({
+      config: "keepChunks",
       group: "What is written",
       help:
         "Also keep what is received in the store, so that it costs nothing later even when the files here are changed " +
-        "or deleted (wormhole store; the setting keep_chunks does it always).",
+        "or deleted (wormhole store), or not, whatever the setting keep_chunks says.",
     }),
-    noDedup: toggle({
+    dedup: override({
+      config: "dedup",
       group: "What is written",
-      help: "Take everything over the network, also what is on this machine already.",
+      help:
+        "Take from this machine what it has already; --no-dedup takes everything over the network, whatever the setting " +
+        "dedup says.",
     }),
     verify: VERIFY_FLAG,
     peer: option(hostAndPort, {
@@ -233,8 +240,11 @@ export const RECV = command({
       group: "Other people's clients",
       help:
         "The code is of a magic-wormhole client (wormhole send): receive its file, folder or text, through their " +
-        "public mailbox server or --hub. One connection at their speed; nothing is kept of what ends early.",
-      conflicts: ["only", "checksum", "peer", "keep-chunks", "from", "remember"],
+        "public mailbox server or --hub (where it is noticed without --compat too). One connection at their speed; " +
+        "nothing is kept of what ends early.",
+      conflicts: [
+        ...["only", "checksum", "peer", "keep-chunks", "dedup", "from", "remember", "transport", "reconnect"],
+      ],
     }),
     transitRelay: TRANSIT_RELAY_FLAG,
   },

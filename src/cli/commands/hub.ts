@@ -22,9 +22,14 @@ export async function run({ args, output, log, clock, signal, hangup }: Context<
     ...args.relayRate !== undefined && { clientBytesPerSecond: args.relayRate },
     maxClients: args.relayClients,
   };
+  const { transitListen: listen, transitAnnounce: announce } = args;
+  if (announce !== undefined && listen === undefined) {
+    throw new WormholeError("USAGE", "Cannot use --transit-announce: there is no --transit-listen");
+  }
   await runHub({
     listen: args.listen,
     ...!args.noRelay && { relay },
+    ...listen !== undefined && { transit: { listen, ...announce !== undefined && { announce } } },
     ...cert !== undefined && key !== undefined && { tls: { cert, key } },
     ...args.database !== undefined && { database: args.database },
     codeTtlMs: args.codeTtl,
@@ -38,13 +43,15 @@ export async function run({ args, output, log, clock, signal, hangup }: Context<
     log,
     clock,
     onRenewal: (renew) => hangup.take(renew),
-    onListening: ({ url, metricsUrl }) =>
-      output.emit({ event: "listening", url, metrics: metricsUrl ?? null }),
-    onDraining: ({ connections, drainMs }) =>
+    onListening: ({ url, metricsUrl, transit }) =>
+      output.emit({ event: "listening", url, metrics: metricsUrl ?? null, transit: transit ?? null }),
+    onDraining: ({ connections, transit, drainMs }) =>
       output.emit({
         event: "warning",
         message: `ending in at most ${formatDuration(drainMs)}: ${
           counted(connections, "connection has a code", "connections have codes")
+        }${
+          transit > 0 ? `, ${counted(transit, "is relayed", "are relayed")}` : ""
         } (once more to end at once)`,
       }),
     signal,

@@ -10,6 +10,7 @@ import { askExisting, askLine, askYesNo } from "../prompt.ts";
 import type { RecvArgs } from "../table.ts";
 import { TransferSums } from "../transfer_sums.ts";
 import { peerBook, remembering, shownPeer } from "./peers.ts";
+import type { Attempt } from "./recv_others.ts";
 import { AGENT, confirmVerifier, finish, finishing, peerEvent, ProgressShow } from "../transfer_show.ts";
 
 /**
@@ -19,7 +20,7 @@ import { AGENT, confirmVerifier, finish, finishing, peerEvent, ProgressShow } fr
  * for the folder; what `recv` throws; PARTIAL when some entries failed.
  */
 export async function run(context: Context<RecvArgs>): Promise<void> {
-  const { args, output, log } = context;
+  const { args } = context;
   if (args.compat) {
     const { runCompat } = await import("./recv_compat.ts");
     return await runCompat(context);
@@ -27,10 +28,19 @@ export async function run(context: Context<RecvArgs>): Promise<void> {
   if (args.transitRelay !== undefined) {
     throw new WormholeError("USAGE", "Cannot use --transit-relay: it is for --compat");
   }
+  const { orFromOthers } = await import("./recv_others.ts");
+  await orFromOthers(context, (attempt) => runOwn(context, attempt));
+}
+
+async function runOwn(context: Context<RecvArgs>, attempt: Attempt): Promise<void> {
+  const { args, output, log } = context;
   const known = args.from === undefined ? undefined : await knownSender(args.from, context);
   if (args.stdout) {
     const { receiveToStdout } = await import("../receive_to_stdout.ts");
-    const outcome = await receiveToStdout(context.stdout(), (destination) => receive(context, destination));
+    const outcome = await receiveToStdout(
+      context.stdout(),
+      (destination) => receive(context, destination, { attempt }),
+    );
     finish(outcome, { direction: "recv", destination: null, output, log });
     return;
   }
@@ -40,7 +50,7 @@ export async function run(context: Context<RecvArgs>): Promise<void> {
   const mayPlace = destination === inbox;
   const sums = args.checksum ? new TransferSums((name) => join(destination, name)) : undefined;
   const transfer = (onOutcome: (outcome: TransferOutcome) => Promise<void>) =>
-    receive(context, destination, { mayPlace, onOutcome, ...sums && { sums } });
+    receive(context, destination, { attempt, mayPlace, onOutcome, ...sums && { sums } });
   await finishing(transfer, async (outcome) => {
     if (outcome.text !== undefined) output.emit({ event: "text", text: outcome.text });
     if (sums && outcome.kind === "text") {
@@ -55,19 +65,22 @@ export async function run(context: Context<RecvArgs>): Promise<void> {
 async function receive(
   context: Context<RecvArgs>,
   destination: string,
-  { mayPlace = false, onOutcome, sums }: {
+  { attempt, mayPlace = false, onOutcome, sums }: {
+    attempt: Attempt;
     /** The sender may place things here without asking. */
     mayPlace?: boolean;
     onOutcome?: (outcome: TransferOutcome) => Promise<void>;
     sums?: TransferSums;
-  } = {},
+  },
 ): Promise<TransferOutcome> {
   const { args, config, settings, output, clock, signal } = context;
   const { from } = args;
   if (args.code === undefined && from === undefined) assertCanAsk(context);
   const show = new ProgressShow(context);
+  attempt.code = args.code;
+  const ask = async () => attempt.code = await askCode(context);
   return await recv({
-    ...from === undefined ? { code: args.code ?? (() => askCode(context)) } : { from },
+    ...from === undefined ? { code: args.code ?? ask } : { from },
     ...args.remember !== undefined && { remember: remembering(args.remember) },
     onRemembered: (peer) => output.emit({ event: "paired", ...shownPeer(peer) }),
     destination,
@@ -92,16 +105,21 @@ async function receive(
       if (peer) output.emit(peer);
     },
     onLooking: () => context.log.info("looking for the sender on this network"),
+    onFound: () => attempt.found = true,
+    isOthers: async () => {
+      const { isTheirs } = await import("./recv_others.ts");
+      return attempt.code !== undefined && await isTheirs(attempt.code, context);
+    },
     ...sums && { onFile: (file: TransferFile) => sums.add(file) },
     onReconnect: (event) => show.reconnect(event),
     onProgress: (progress) => show.progress(progress),
     // What goes to standard output is staged where nobody would look for it.
     resume: !args.stdout,
-    ...(args.keepChunks || config.keepChunks) && !args.stdout && {
+    ...config.keepChunks && !args.stdout && {
       keep: { cacheDir: config.cacheDir, maxChunks: config.dedupIndexSize, quota: config.storeQuota },
     },
     ...!args.stdout && { index: { cacheDir: config.cacheDir, maxChunks: config.dedupIndexSize } },
-    dedup: config.dedup && !args.noDedup,
+    dedup: config.dedup,
     ...onOutcome && { onOutcome },
     onKept: (bytes) => output.emit({ event: "kept", bytes, destination }),
     onWarning: (message) => output.emit({ event: "warning", message }),
