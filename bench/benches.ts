@@ -13,5 +13,6 @@ export const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   small_files: async () => (await import("./small_files.ts")).BENCH,
   wan: async () => (await import("./wan.ts")).BENCH,
   again: async () => (await import("./again.ts")).BENCH,
+  sync: async () => (await import("./sync.ts")).BENCH,
   peers: async () => (await import("./peers.ts")).BENCH,
 };

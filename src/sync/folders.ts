@@ -67,8 +67,7 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
     flipped: isFlipped,
     onWarning: (sentence) => onWarning?.call(options, sentence),
   });
-  if (options.forget && !dryRun) state.forget();
-  mustBeTheOnes(roots, state);
+  if (!options.forget) mustBeTheOnes(roots, state);
   using stack = new DisposableStack();
   const own: (OwnFolder | undefined)[] = [];
   for (const root of roots) {
@@ -76,6 +75,7 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
     const mayOpen = !dryRun || await isFolder(join(root, OWN_FOLDER));
     own.push(mayOpen ? stack.use(await openOwnFolder(root)) : undefined);
   }
+  if (options.forget && !dryRun) state.forget();
   const identities: [string, string] = [own[0]?.identity ?? "", own[1]?.identity ?? ""];
   const ancestor = options.forget ? undefined : state.ancestor(identities);
   await using queue = NativeQueue.open();

@@ -12,3 +12,4 @@ export { ALPHA, BETA, type Change, type Conflict, type ConflictKind, type Side }
 export { type Mode, MODES, PERMISSIONS, type Permissions, type Preference, PREFERENCES } from "./policy.ts";
 export type { Outcome, SyncEvent } from "./synchronize.ts";
 export { type Place, placeOf, restore, type Version, versionsOf } from "./versions.ts";
+export { FolderWatch, type WatchOptions } from "./watch.ts";

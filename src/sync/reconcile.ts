@@ -174,7 +174,10 @@ class Reconciler {
     const [mine, theirs] = [rows[winner], rows[loser]];
     if (this.#kind(winner, mine) !== DIRECTORY && this.#kind(loser, theirs) !== DIRECTORY) {
       const mode = this.#mergedMode(ancestor, rows[ALPHA], rows[BETA], winner);
-      const first = this.#change(loser, { do: "put", path, was: theirs, source: mine, mode });
+      // What need not agree stays as it is there.
+      const kept = this.#kind(loser, theirs) === FILE ? this.#sides[loser].mode(theirs) : mode;
+      const placed = kept & ~this.#mask | mode & this.#mask;
+      const first = this.#change(loser, { do: "put", path, was: theirs, source: mine, mode: placed });
       const second = this.#setMode(winner, mine, path, mode);
       this.agreed.add({ ancestor, ...only(winner, mine), first, second, mode });
       this.isNews = true;

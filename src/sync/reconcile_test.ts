@@ -204,6 +204,19 @@ Deno.test("reconcile() leaves names alone that are one where case or Unicode for
   });
 });
 
+Deno.test("reconcile() leaves permissions that need not agree as they are where a file is replaced", () => {
+  const modes = (permissions: "all" | "none") => {
+    const [ancestor, alpha, beta] = [
+      snapshotOf("a=1", { ends: 2 }),
+      snapshotOf("a=2!640"),
+      snapshotOf("a=1!604"),
+    ];
+    const [put] = reconcile({ ancestor, alpha, beta, policy: { ...POLICY, permissions } }).changes[1];
+    return put?.do === "put" ? put.mode.toString(8) : put?.do;
+  };
+  assertEquals([modes("all"), modes("none")], ["640", "604"]);
+});
+
 Deno.test("reconcile() heeds what the ends can do and what shall be kept the same", () => {
   check([["x", "a=1", "a=1!600", "a=1", []]], { ...POLICY, permissions: "none" });
   check([["x", "a=1", "a=1!600", "a=1", []]], { ...POLICY, permissions: "executable" });

@@ -275,6 +275,23 @@ Deno.test("sync of a damaged, cut, newer or missing database deletes nothing", a
   }
 });
 
+Deno.test("sync --watch carries a change over, stays through conflicts, and ends when it is told to", async () => {
+  await using pair = await Pair.create();
+  await pair.write({ "a/one": "1" });
+  const args = ["sync", "--json", "--watch", pair.a, pair.b];
+  await using watching = start(args, { person: pair.person });
+  await watching.event("sync_change", ({ name, side }) => name === "one" && side === "beta");
+  await pair.write({ "b/d/two": "2" });
+  await watching.event("sync_change", ({ name, side }) => name === "d/two" && side === "alpha");
+  await Promise.all([pair.write({ "a/x": "a's" }), pair.write({ "b/x": "b's" })]);
+  await watching.event("sync_change", ({ name, side }) => name.startsWith("x.conflict-") && side === "alpha");
+  await Deno.remove(`${pair.a}/one`);
+  await watching.event("sync_change", ({ name, action }) => name === "one" && action === "trash");
+  watching.signal("SIGTERM");
+  assertEquals((await watching.ending()).code, 143);
+  assertEquals(await pair.tree("a"), await pair.tree("b"));
+});
+
 Deno.test("two runs of sync never overlap", async () => {
   await using pair = await Pair.create();
   const files = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`a/${i % 7}/${i}`, String(i)]));

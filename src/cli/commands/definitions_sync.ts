@@ -1,4 +1,4 @@
-import { path, text, type ValueType, wholeNumber } from "../../config/values.ts";
+import { duration, path, text, type ValueType, wholeNumber } from "../../config/values.ts";
 import { oneOf } from "../../config/values.ts";
 import { type MaxDelete, MODES, PERMISSIONS, PREFERENCES } from "../../sync/mod.ts";
 import { any, command, list, one, option, toggle } from "../definition.ts";
@@ -53,6 +53,16 @@ export const SYNC = command({
       fallback: "alpha",
     }),
     dryRun: toggle({ short: "n", group: HOW, help: "Say what would be done, and change nothing." }),
+    watch: toggle({
+      group: HOW,
+      help: "Stay, and make them the same again whenever something changes, until Ctrl-C.",
+      conflicts: ["dry-run"],
+    }),
+    interval: option(duration(1000, 86_400_000), {
+      group: HOW,
+      help: "With --watch, look at everything again after TIME even if no change was seen.",
+      fallback: 60_000,
+    }),
     exclude: list(text("GLOB"), {
       group: WHAT,
       help: "Leave alone what matches GLOB in both; may be given many times.",
@@ -90,6 +100,7 @@ export const SYNC = command({
   examples: [
     { line: "wormhole sync ~/notes /media/stick/notes", help: "Make both the same" },
     { line: "wormhole sync --dry-run ~/notes /media/stick/notes", help: "See first what would happen" },
+    { line: "wormhole sync --watch ~/notes /media/stick/notes", help: "Stay and keep them the same" },
     { line: "wormhole sync --mode one-way-replica ~/photos /backup/photos", help: "Keep an exact copy" },
   ],
 });

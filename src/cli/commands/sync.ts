@@ -1,5 +1,5 @@
-import { WormholeError } from "../../base/errors.ts";
-import { ALPHA, type Change, type SyncEvent, syncFolders } from "../../sync/mod.ts";
+import { type ErrorCode, isWormholeError, WormholeError } from "../../base/errors.ts";
+import { ALPHA, type Change, FolderWatch, type SyncEvent, syncFolders } from "../../sync/mod.ts";
 import type { Context } from "../context.ts";
 import type { SyncChangeEvent, SyncedSide } from "../events.ts";
 import { counted } from "../format.ts";
@@ -10,9 +10,43 @@ import type { SyncArgs } from "../table.ts";
  * Runs `wormhole sync`.
  *
  * @throws {WormholeError} BRAKED or BUSY before anything is changed; PARTIAL when something could not be done; CONFLICTS
- * when both versions of something had to be kept; what the folders throw.
+ * when both versions of something had to be kept; what the folders throw. With --watch only what ends it, and what keeps
+ * the first run from beginning.
  */
 export async function run(context: Context<SyncArgs>): Promise<void> {
+  if (!context.args.watch) return void await runOnce(context);
+  const { args, output, clock, signal } = context;
+  const onWarning = (message: string) => output.emit({ event: "warning", message });
+  // Before the first look, so that no change falls between it and the watch.
+  using watch = FolderWatch.open({
+    roots: [args.alpha, args.beta],
+    intervalMs: args.interval,
+    clock,
+    onWarning,
+  });
+  for (let run = 0;; run++) {
+    try {
+      if (await runOnce(context) > 0) watch.touch();
+    } catch (error) {
+      if (signal.aborted || !isWormholeError(error) || (run === 0 && !LATER.includes(error.code))) {
+        throw error;
+      }
+      // What is settled or repaired meanwhile is seen by a later look.
+      if (!LATER.includes(error.code)) onWarning(error.message);
+      if (error.code === "PARTIAL" || error.code === "BUSY") await clock.sleep(RETRY_MS, { signal });
+    }
+    await watch.next(signal);
+  }
+}
+
+/** Failures of a run after which the next one may do better. */
+const LATER: readonly ErrorCode[] = ["PARTIAL", "CONFLICTS", "BUSY"];
+
+/** Rest after a run that left something, in ms: a file that cannot be read is not tried all the time. */
+const RETRY_MS = 1000;
+
+/** Gives how many entries were left because somebody changed them meanwhile. */
+async function runOnce(context: Context<SyncArgs>): Promise<number> {
   const { args, config, settings, output, clock, signal, terminal, log } = context;
   const started = clock.monotonic();
   // A person wants a summary; the changes of a first run would be thousands of lines.
@@ -48,7 +82,7 @@ export async function run(context: Context<SyncArgs>): Promise<void> {
   const { changes, removed, bytes, conflicts, problems: failed, skipped, postponed, entries } = outcome;
   const side = (at: 0 | 1): SyncedSide => ({ changes: changes[at], trashed: removed[at], bytes: bytes[at] });
   const isQuiet = changes[0] + changes[1] + conflicts + failed + postponed === 0;
-  if (!isQuiet || args.json || args.dryRun || terminal.interactive) {
+  if (!isQuiet || (!args.watch && (args.json || args.dryRun || terminal.interactive))) {
     output.emit({
       event: "synced",
       alpha: side(0),
@@ -62,7 +96,7 @@ export async function run(context: Context<SyncArgs>): Promise<void> {
       duration_ms: Math.round(clock.monotonic() - started),
     });
   }
-  if (args.dryRun) return;
+  if (args.dryRun || args.watch && failed + conflicts === 0) return postponed;
   if (failed + postponed > 0) {
     const what = counted(failed + postponed, "entry is", "entries are");
     throw new WormholeError("PARTIAL", `Cannot synchronize everything: ${what} left`);
@@ -73,6 +107,7 @@ export async function run(context: Context<SyncArgs>): Promise<void> {
       `Cannot decide ${counted(conflicts, "conflict")}: both versions are kept`,
     );
   }
+  return 0;
 }
 
 async function confirm(
