@@ -110,7 +110,14 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
     ...signal && { signal },
   });
   if (!dryRun) {
-    for (const root of roots) await emptyTrash(root, { keepMs: options.trashDays * DAY_MS, now: now() });
+    const keepMs = options.trashDays * DAY_MS;
+    for (const root of roots) {
+      await emptyTrash(root, { keepMs, now: now() }).catch((error) => {
+        // All is done; what is too old in the trash stays a little longer.
+        const state = error instanceof Error ? error.message : String(error);
+        onWarning?.call(options, `Cannot empty the trash of "${root}": ${state}`);
+      });
+    }
   }
   return outcome;
 }
