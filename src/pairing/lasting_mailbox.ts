@@ -4,6 +4,7 @@
  */
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
+import type { RelayOffer } from "./relay_offer.ts";
 import { type Mailbox, MailboxClient, type MailboxMessage, type Mood } from "./mailbox_client.ts";
 
 /** How long a server may be away while nobody has come: it keeps a mailbox that long without anybody there. */
@@ -53,6 +54,11 @@ export class LastingMailbox implements Mailbox, AsyncDisposable {
     this.side = client.side;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+  }
+
+  /** That of the connection that is there now. */
+  get relay(): RelayOffer | undefined {
+    return this.#client.relay;
   }
 
   add(phase: string, body: Uint8Array): void {

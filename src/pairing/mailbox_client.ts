@@ -19,7 +19,7 @@ export interface Mailbox {
   /** This client's own side. */
   readonly side: string;
   /** The relay of the hub that the mailbox is at. */
-  readonly relay?: RelayOffer | undefined;
+  readonly relay: RelayOffer | undefined;
   /** Sends `body` under `phase` to the other side, now or when it comes. @throws {WormholeError} when the link is lost. */
   add(phase: string, body: Uint8Array): void;
   /** Gives the next message that is not an echo of this side's own. @throws {WormholeError} when there can be none. */

@@ -44,6 +44,7 @@ class Scene implements AsyncDisposable {
       await client.claim(code.nameplate, { signal });
       const mailbox = {
         side: client.side,
+        relay: client.relay,
         add: client.add.bind(client),
         next: client.next.bind(client),
         async close(mood: "happy" | "lonely" | "scary" | "errory") {

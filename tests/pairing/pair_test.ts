@@ -108,6 +108,7 @@ Deno.test("pair() rejects with the signal's reason and gives up the mailbox", as
 
 /** The other end of a mailbox, in a test's hands. */
 class ScriptedMailbox implements Mailbox {
+  readonly relay = undefined;
   readonly side = "aa";
   readonly added: { phase: string; body: Uint8Array }[] = [];
   mood: Mood | undefined;
