@@ -194,6 +194,8 @@ export interface NetworkEvent {
     readonly rtt_ms: number | null;
     /** The hub's clock less this machine's. */
     readonly skew_ms: number | null;
+    /** Whether it offers one. */
+    readonly relay: boolean;
     /** `host:port` */
     readonly proxy: string | null;
   } | null;

@@ -76,8 +76,8 @@ export function conclude(facts: NetworkFacts): Conclusion {
     return {
       reach: "relay",
       possible: true,
-      text:
-        "others can reach this machine directly only if they can be reached themselves; else through a relay",
+      text: "others can be reached directly only if they can be reached themselves; else " +
+        (hub.relay ? "the hub's relay carries what is sent" : "not at all: this hub has no relay"),
       advice:
         "For speed let one of the two machines be reachable: forward a port in its router, or send over IPv6.",
     };
@@ -87,8 +87,13 @@ export function conclude(facts: NetworkFacts): Conclusion {
     possible: true,
     text:
       "this machine is behind a router that translates addresses; it can dial out, and reaches every machine that " +
-      "can be reached. Whether others reach it by hole punching cannot be known from here",
-    advice:
-      "If two such machines do not come together, forward a port in one router: send --port N, recv --peer HOST:N.",
+      "can be reached. Whether others reach it by hole punching cannot be known from here; " +
+      (hub.relay
+        ? "where they do not, the hub's relay carries what is sent"
+        : "this hub has no relay for where they do not"),
+    ...!hub.relay && {
+      advice:
+        "If two such machines do not come together, forward a port in one router: send --port N, recv --peer HOST:N.",
+    },
   };
 }

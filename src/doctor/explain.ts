@@ -76,6 +76,13 @@ function explainHub({ hub, hubUrl }: NetworkFacts): Finding[] {
     status: "ok",
     text: `${hubUrl} answers over TCP${way}: welcome after ${rounded(hub.connectMs)}${rtt}`,
   }];
+  findings.push({
+    name: "relay",
+    status: hub.relay ? "ok" : "note",
+    text: hub.relay
+      ? "the hub has one, for machines that do not reach each other directly"
+      : "the hub has none: of two machines behind routers, one must be reachable",
+  });
   if (hub.skewMs === undefined) {
     findings.push({ name: "clock", status: "note", text: "the hub does not tell its time" });
   } else if (Math.abs(hub.skewMs) < HARMLESS_SKEW_MS) {

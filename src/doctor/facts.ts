@@ -14,6 +14,8 @@ export interface HubFacts {
   readonly rttMs?: number;
   /** The hub's clock less this machine's, in ms, to half a round trip; undefined: the hub does not tell its time. */
   readonly skewMs?: number;
+  /** Whether it offers a relay for machines that cannot reach each other. */
+  readonly relay: boolean;
   /** `host:port` of the proxy that it went through. */
   readonly proxy?: string;
 }

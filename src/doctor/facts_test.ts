@@ -3,7 +3,7 @@ import { conclude, type Reach } from "./conclude.ts";
 import { explain } from "./explain.ts";
 import { natKind, type NetworkFacts } from "./facts.ts";
 
-const HUB = { connectMs: 42.4, rttMs: 20, skewMs: 1500 };
+const HUB = { connectMs: 42.4, rttMs: 20, skewMs: 1500, relay: true };
 
 const FACTS: NetworkFacts = {
   addresses: ["192.168.1.7", "fd00::7", "fe80::1", "127.0.0.1", "::1"],
@@ -74,6 +74,12 @@ Deno.test("conclude() says how others reach this machine, and whether anything c
   }
 });
 
+Deno.test("conclude() says what carries files where two machines do not reach each other", () => {
+  const texts = [true, false].map((relay) => conclude({ ...FACTS, hub: { ...HUB, relay } }).text);
+  assertTrue(texts[0]!.endsWith("the hub's relay carries what is sent"), texts[0]);
+  assertTrue(texts[1]!.endsWith("this hub has no relay for where they do not"), texts[1]);
+});
+
 Deno.test("natKind() knows a machine without a NAT, and what one address cannot tell", () => {
   const rows: [Partial<NetworkFacts>, ReturnType<typeof natKind>][] = [
     [{}, "unknown"],
@@ -108,15 +114,27 @@ Deno.test("explain() has a sentence for every fact, whatever it is", () => {
     ["hub", {}, "ok", "wss://hub.example answers over TCP: welcome after 42 ms, then 20 ms there and back"],
     [
       "hub",
-      { hub: { connectMs: 5, proxy: "p:1080" } },
+      { hub: { connectMs: 5, relay: false, proxy: "p:1080" } },
       "ok",
       "wss://hub.example answers over TCP through the proxy at p:1080: welcome after 5 ms",
     ],
     ["hub", { hub: failed }, "problem", "no answer within 3 s"],
+    ["relay", {}, "ok", "the hub has one, for machines that do not reach each other directly"],
+    [
+      "relay",
+      { hub: { ...HUB, relay: false } },
+      "note",
+      "the hub has none: of two machines behind routers, one must be reachable",
+    ],
     ["clock", {}, "ok", "1500 ms from the hub's"],
-    ["clock", { hub: { connectMs: 1, skewMs: 600_000 } }, "problem", "10 min behind the hub's"],
-    ["clock", { hub: { connectMs: 1, skewMs: -600_000 } }, "problem", "10 min ahead of the hub's"],
-    ["clock", { hub: { connectMs: 1 } }, "note", "the hub does not tell its time"],
+    ["clock", { hub: { connectMs: 1, relay: false, skewMs: 600_000 } }, "problem", "10 min behind the hub's"],
+    [
+      "clock",
+      { hub: { connectMs: 1, relay: false, skewMs: -600_000 } },
+      "problem",
+      "10 min ahead of the hub's",
+    ],
+    ["clock", { hub: { connectMs: 1, relay: false } }, "note", "the hub does not tell its time"],
     ["NAT", {}, "note", "what kind it is cannot be known: the hub does not tell addresses"],
     ["NAT", { hub: "none" }, "note", "only a hub could tell how this machine looks from outside"],
     [

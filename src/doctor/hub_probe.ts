@@ -2,6 +2,7 @@ import { isWormholeError } from "../base/errors.ts";
 import { processProxies, proxyPlace } from "../config/proxies.ts";
 import { openProxied, proxyState } from "../native/proxy.ts";
 import { plainReason } from "../pairing/mailbox_client.ts";
+import { parseRelayOffer } from "../pairing/relay_offer.ts";
 import type { HubFacts, Unknown } from "./facts.ts";
 
 /** Longest message of a hub that is looked at, in characters; a welcome has some hundred. */
@@ -39,8 +40,10 @@ export async function probeHub(
     const pong = await socket.next("pong");
     const rttMs = performance.now() - sent.tick;
     const hubTime = typeof pong?.server_tx === "number" ? pong.server_tx * 1000 : undefined;
+    const { relay } = typeof welcome.welcome === "object" ? { ...welcome.welcome as Message } : {};
     return {
       connectMs,
+      relay: parseRelayOffer(relay, url) !== undefined,
       ...pong && { rttMs },
       // The hub's time is that of about the middle of the way there and back.
       ...hubTime !== undefined && { skewMs: hubTime - (sent.at + rttMs / 2) },

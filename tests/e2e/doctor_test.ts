@@ -13,14 +13,14 @@ function check({ events }: Ending, name: string) {
 
 Deno.test("doctor --network explains the way to a hub, directly and through a proxy, without its password", async () => {
   await using sandbox = await Sandbox.create();
-  await using hub = await startHub(sandbox);
+  await using hub = await startHub(sandbox, ["--no-relay"]);
   const person = await sandbox.person("somebody");
   const direct = await run(["doctor", "--network", "--json", "--hub", hub.url], { person });
   assertEquals(direct.code, 0, direct.stderr);
   assertEquals(check(direct, "hub").status, "ok");
   assertEquals(check(direct, "clock").status, "ok");
   const told = network(direct);
-  assertEquals([told.possible, told.hub.proxy, told.nat], [true, null, "unknown"]);
+  assertEquals([told.possible, told.hub.proxy, told.hub.relay, told.nat], [true, null, false, "unknown"]);
   assertTrue(told.hub.rtt_ms >= 0 && Math.abs(told.hub.skew_ms) < 60_000, JSON.stringify(told));
   assertTrue(told.addresses.includes("127.0.0.1"), JSON.stringify(told));
 
@@ -42,6 +42,18 @@ Deno.test("doctor --network explains the way to a hub, directly and through a pr
   assertTrue(
     !`${JSON.stringify(through.events)}${through.stderr}`.includes("secret"),
     "the password was shown",
+  );
+});
+
+Deno.test("doctor --network tells of a hub's relay", async () => {
+  await using sandbox = await Sandbox.create();
+  await using hub = await startHub(sandbox);
+  const person = await sandbox.person("somebody");
+  const told = await run(["doctor", "--network", "--json", "--hub", hub.url], { person });
+  assertEquals(
+    [told.code, network(told).hub.relay, check(told, "relay").status],
+    [0, true, "ok"],
+    told.stderr,
   );
 });
 

@@ -44,6 +44,7 @@ async function network(context: Context<DoctorArgs>): Promise<void> {
       connect_ms: Math.round(hub.connectMs),
       rtt_ms: hub.rttMs === undefined ? null : Math.round(hub.rttMs),
       skew_ms: hub.skewMs === undefined ? null : Math.round(hub.skewMs),
+      relay: hub.relay,
       proxy: hub.proxy ?? null,
     },
     port_mapping: mapping.protocols,
