@@ -25,7 +25,7 @@ def place(text):
 
 def source(number):
     # A relay bounds what one address may do.
-    return f"127.1.{number // 200}.{number % 200 + 1}"
+    return f"127.1.{number // 200 % 200}.{number % 200 + 1}"
 
 
 def side(at, number, name):
@@ -99,7 +99,9 @@ def pour(kind, words):
 
 
 def wait(words):
-    clients = [side(place(words[0]), number, "a") for number in range(int(words[1]))]
+    # Tokens that no pair has: whoever waits longest would be joined to one of its sides.
+    numbers = range(1_000_000, 1_000_000 + int(words[1]))
+    clients = [side(place(words[0]), number, "a") for number in numbers]
     print(json.dumps({"waiting": len(clients)}), flush=True)
     sys.stdin.read()
 
