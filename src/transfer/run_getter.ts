@@ -190,7 +190,7 @@ class Work implements AsyncDisposable {
         return { type: "links", received: Array.from(received, (each = 0) => each), isPlacing };
       }
       case "expect":
-        return await this.#lane.run(() => this.#expect(action));
+        return await this.#lane.run(() => this.#expect(action, signal));
       case "place":
         return { type: "placed", result: await this.#finder!.place(action, { signal }) };
       case "release":
@@ -412,7 +412,7 @@ class Work implements AsyncDisposable {
     };
   }
 
-  async #expect(action: GetterAction & { type: "expect" }): Promise<GetterEvent> {
+  async #expect(action: GetterAction & { type: "expect" }, signal: AbortSignal): Promise<GetterEvent> {
     const { columns, versions, wanted } = action;
     const { plans, refused } = await this.#placement!.plan(action.roots);
     this.#names?.page(columns, { wanted, rootName: finalNames(plans) });
@@ -429,7 +429,12 @@ class Work implements AsyncDisposable {
       ...this.#log && versions && { versions },
       ...plan,
     });
-    return { type: "expected", result, refused, ...finder?.heldOf(result) ?? { held: [], kept: [] } };
+    return {
+      type: "expected",
+      result,
+      refused,
+      ...finder?.heldOf(result, { signal }) ?? { held: [], kept: [] },
+    };
   }
 
   #noteNames(roots: readonly ManifestRoot[], plans: readonly RootPlan[]): void {

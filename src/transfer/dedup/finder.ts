@@ -56,7 +56,12 @@ interface Candidate {
   readonly held: HeldEntry;
   readonly match?: Known;
   readonly old?: OldFile;
+  /** Some other file of its size is known. */
+  readonly isSizeKnown: boolean;
 }
+
+/** Files that are cut before their lists are there: the sender makes one list after the other. */
+const MAX_EARLY = 2;
 
 /** See the top of this file. */
 export class Finder {
@@ -65,6 +70,8 @@ export class Finder {
   /** Of the page that the engine is about to expect. */
   readonly #planned = new Map<number, Candidate>();
   readonly #candidates = new Map<number, Candidate>();
+  /** What is being cut before its list is there, by entry. */
+  readonly #early = new Map<number, Promise<Known | undefined>>();
 
   constructor(options: FinderOptions) {
     this.#options = options;
@@ -106,13 +113,17 @@ export class Finder {
         held: { ...file, question: verdict.type === "hold" ? verdict.question : undefined },
         ...match && { match: { ...match, offsets: chunkOffsets(match.chunks) } },
         ...old && { old },
+        isSizeKnown: sizeKnown,
       });
     }
     return { held, kept, kept_stamps: concat(...stamps) };
   }
 
-  /** Gives what the engine holds of a page that it expects, and what it keeps. */
-  heldOf({ held, kept }: ExpectResult): { held: HeldEntry[]; kept: HeldEntry[] } {
+  /** Gives what the engine holds of a page that it expects, and what it keeps; begins what can be done until `signal`. */
+  heldOf(
+    { held, kept }: ExpectResult,
+    { signal }: { signal: AbortSignal },
+  ): { held: HeldEntry[]; kept: HeldEntry[] } {
     // Small ones that are kept are nothing to look for.
     const keeps = entriesOf(kept).map((entry) => this.#planned.get(entry)).filter((kept) =>
       kept !== undefined
@@ -126,7 +137,10 @@ export class Finder {
       }
     }
     const holds = entriesOf(held).map((entry) => this.#planned.get(entry)!);
-    for (const candidate of holds) this.#candidates.set(candidate.held.entry, candidate);
+    for (const candidate of holds) {
+      this.#candidates.set(candidate.held.entry, candidate);
+      this.#cutEarly(candidate, signal);
+    }
     return { held: holds.map(({ held }) => held), kept: keeps.map(({ held }) => held) };
   }
 
@@ -138,6 +152,7 @@ export class Finder {
     const candidate = this.#candidates.get(entry)!;
     const { engine } = this.#options;
     const places = await this.#find(candidate, list, signal);
+    this.#early.delete(entry);
     const { sources, pieces } = places.pieces();
     if (pieces.length === 0) return await this.release(entry);
     this.#candidates.delete(entry);
@@ -155,6 +170,7 @@ export class Finder {
   async release(entry: number): Promise<PlacedEntry> {
     const { size } = this.#candidates.get(entry)!.held;
     this.#candidates.delete(entry);
+    this.#early.delete(entry);
     const { whole, complete, ranges } = await this.#options.engine.release(entry);
     return { entry, whole, complete, ranges: ranges.slice(), found: 0, size };
   }
@@ -171,10 +187,20 @@ export class Finder {
     await places.inIndex();
     if (this.#unfinished !== undefined) await places.inUnfinished(this.#unfinished);
     if (old !== undefined && held.question !== undefined && places.missing > 0) {
-      const cut = await this.#cut(old, held.question, signal);
+      const cut = await (this.#early.get(held.entry) ?? this.#cut(old, held.question, signal));
       if (cut !== undefined) await places.inFile(cut, { isTheSame: false });
     }
     return places;
+  }
+
+  /** Cuts what will be replaced while the sender makes its list, which takes it as long. */
+  #cutEarly({ held: { entry, question }, old, isSizeKnown }: Candidate, signal: AbortSignal): void {
+    // Of a size that is known the index will most likely have all.
+    if (old === undefined || question === undefined || isSizeKnown || this.#early.size >= MAX_EARLY) return;
+    const cutting = this.#cut(old, question, signal);
+    this.#early.set(entry, cutting);
+    // Whoever places the entry hears of it.
+    cutting.catch(() => undefined);
   }
 
   /** Cuts the file that will be replaced as the list is cut. */
