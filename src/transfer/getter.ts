@@ -443,13 +443,14 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     if (peerGone) this.finish(this.#outcome);
   }
 
+  /** What was found needs no report of the engine: there may have been none, or an older one. */
   #result(counts: { files: number; directories: number; symlinks: number }): TransferOutcome {
     const { kind, text } = this.#offer!;
     return {
       kind,
       ...counts,
-      bytes: this.#received.bytes,
-      bytesFound: this.#bytesFound,
+      bytes: Math.max(this.#received.bytes, this.#found),
+      bytesFound: this.#found,
       bytesWire: this.#received.bytes_wire,
       skipped: Math.max(0, this.#skipped),
       failed: this.#failures.listed,

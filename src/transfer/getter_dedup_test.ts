@@ -127,6 +127,18 @@ Deno.test("Getter ends when all was here, with what the report says of it", () =
   assertEquals([finish.outcome.bytes, finish.outcome.bytesFound], [3 * SIZE, 3 * SIZE]);
 });
 
+Deno.test("Getter counts what was here also when the engine has not reported yet", () => {
+  const script = holding([], { kept: [question(0)], result: { complete: 1, resumed: SIZE } });
+  assertEquals(asked(script).at(-1), "commit");
+  script.event({
+    type: "committed",
+    result: { files: 1, directories: 0, symlinks: 0, failed: [], total_failed: 0 },
+  });
+  script.hears({ type: "done_ack" });
+  const finish = script.take().at(-1) as CommonAction & { type: "finish" };
+  assertEquals([finish.outcome.bytes, finish.outcome.bytesFound], [SIZE, SIZE]);
+});
+
 Deno.test("Getter tells the sender what it keeps", () => {
   assertEquals(asked(holding([], { kept: [question(0, { size: CHUNK_BYTES }), question(1)], last: false })), [
     "have",
