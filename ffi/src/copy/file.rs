@@ -63,6 +63,9 @@ fn stays(worker: &mut Worker, place: &Place<'_>, meta: &Meta) -> Outcome<bool> {
     if !is_same {
         return Ok(false);
     }
+    if there.links > 1 && worker.preserve().hardlinks && !worker.run.links.keep(there.id(), meta.id()) {
+        return Ok(false);
+    }
     worker.count(Count::TotalBytes, meta.size);
     worker.count(Count::Unchanged, 1);
     // What is newer in the target is left as it is.

@@ -43,11 +43,19 @@ pub enum Claim {
 #[derive(Default)]
 pub struct Links {
     shards: [Mutex<HashMap<(u64, u64), Link>>; SHARDS],
+    /// Files of the target with several names that stay, by device and inode, and whose copies they are.
+    kept: Mutex<HashMap<(u64, u64), (u64, u64)>>,
 }
 
 impl Links {
     fn shard(&self, id: (u64, u64)) -> &Mutex<HashMap<(u64, u64), Link>> {
         &self.shards[(id.1 % SHARDS as u64) as usize]
+    }
+
+    /// Whether the target's file `there`, which has several names, may stay as the copy of `source`: one file cannot be the
+    /// copy of two.
+    pub fn keep(&self, there: (u64, u64), source: (u64, u64)) -> bool {
+        *self.kept.lock().unwrap().entry(there).or_insert(source) == source
     }
 
     /// Meets a name of the file `id`, which has `links` of them.

@@ -32,6 +32,8 @@ mod worker;
 mod xattrs;
 
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod safety_tests;
 #[cfg(test)]
 mod testing;

@@ -19,6 +19,28 @@ use super::worker::Worker;
 /// Longest list of names and longest value that Linux has (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
 const MAX_BYTES: usize = 64 * 1024;
 
+/// Room that is tried first: the kernel allocates as much as it is offered, and 64 KiB of it cost more than the list.
+const USUAL_BYTES: usize = 512;
+
+/// Reads a list or a value into `space` with as much room as it needs.
+fn read(
+    space: &mut Vec<u8>,
+    ask: impl Fn(rustix::buffer::SpareCapacity<'_, u8>) -> Result<usize, Errno>,
+) -> Result<(), Errno> {
+    space.clear();
+    if space.capacity() != USUAL_BYTES {
+        *space = Vec::with_capacity(USUAL_BYTES);
+    }
+    for room in [USUAL_BYTES, MAX_BYTES] {
+        space.reserve(room);
+        match ask(rustix::buffer::spare_capacity(space)) {
+            Err(Errno::RANGE) if room < MAX_BYTES => {}
+            result => return result.map(|_| ()),
+        }
+    }
+    Ok(())
+}
+
 pub const ACL_ACCESS: &CStr = c"system.posix_acl_access";
 pub const ACL_DEFAULT: &CStr = c"system.posix_acl_default";
 
@@ -29,9 +51,8 @@ pub fn read_names(worker: &mut Worker, from: BorrowedFd<'_>) -> bool {
     if !preserve.xattrs && !preserve.acl {
         return false;
     }
-    worker.names.reserve(MAX_BYTES);
-    match flistxattr(from, rustix::buffer::spare_capacity(&mut worker.names)) {
-        Ok(_) | Err(Errno::NOTSUP | Errno::NOSYS) => {}
+    match read(&mut worker.names, |space| flistxattr(from, space)) {
+        Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS) => {}
         Err(errno) => {
             worker.noted.get_or_insert(Failure::Source("read the extended attributes of", errno));
         }
@@ -53,10 +74,8 @@ pub fn copy(worker: &mut Worker, from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
 }
 
 fn copy_one(worker: &mut Worker, (from, to): (BorrowedFd<'_>, BorrowedFd<'_>), name: &CStr) {
-    worker.value.clear();
-    worker.value.reserve(MAX_BYTES);
-    match fgetxattr(from, name, rustix::buffer::spare_capacity(&mut worker.value)) {
-        Ok(_) => {}
+    match read(&mut worker.value, |space| fgetxattr(from, name, space)) {
+        Ok(()) => {}
         // Removed meanwhile.
         Err(Errno::NODATA) => return,
         Err(errno) => {
@@ -143,20 +162,19 @@ pub fn align(
 
 fn read_all(worker: &mut Worker, at: (BorrowedFd<'_>, &CStr)) -> Result<Attributes, Errno> {
     let path = reach(worker, at.0, at.1);
-    worker.names.clear();
-    worker.names.reserve(MAX_BYTES);
-    match llistxattr(&*path, rustix::buffer::spare_capacity(&mut worker.names)) {
-        Ok(_) => {}
+    match read(&mut worker.names, |space| llistxattr(&*path, space)) {
+        Ok(()) => {}
         Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(Attributes::new()),
         Err(errno) => return Err(errno),
     }
     let preserve = worker.preserve();
     let mut attributes = Attributes::new();
+    if worker.names.is_empty() {
+        return Ok(attributes);
+    }
     for name in names_of(&worker.names).filter(|name| is_wanted(name, &preserve)) {
-        worker.value.clear();
-        worker.value.reserve(MAX_BYTES);
-        match lgetxattr(&*path, name, rustix::buffer::spare_capacity(&mut worker.value)) {
-            Ok(_) => drop(attributes.insert(name.to_owned(), worker.value.clone())),
+        match read(&mut worker.value, |space| lgetxattr(&*path, name, space)) {
+            Ok(()) => drop(attributes.insert(name.to_owned(), worker.value.clone())),
             Err(Errno::NODATA) => {}
             Err(errno) => return Err(errno),
         }
