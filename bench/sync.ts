@@ -79,7 +79,7 @@ export const BENCH: Bench = {
     name: "sync",
     title: "Two folders kept the same",
     about:
-      "Both folders on tmpfs of one machine; files of 19 to 380 bytes of text, a hundred to a folder. Whole commands. " +
+      "Both folders on tmpfs of one machine; files of up to 340 bytes of text, a hundred to a folder. Whole commands. " +
       "CPU is user and system time of all their processes.",
     jobs: {
       unchanged: "100,000 files, nothing changed",

@@ -62,10 +62,18 @@ export async function scanFolder(root: string, known: Known, options: ScanOption
       marks: { oneFileSystem },
       ...cancel,
     });
+    const ask = () => {
+      const page = walk.next({ maxEntries: 16_384, ...cancel });
+      page.catch(() => {}); // whoever waits for it is told; nobody does when an earlier one failed
+      return page;
+    };
+    let next = ask();
     for (let last = false; !last;) {
-      const page = await walk.next({ maxEntries: 16_384, ...cancel });
-      walking.take(page);
+      const page = await next;
       last = page.columns.last;
+      // The walk goes on while this page is taken in.
+      if (!last) next = ask();
+      walking.take(page);
     }
   }
   const { snapshot, problems, unknown, isEmpty } = walking.finish(root);
