@@ -183,6 +183,14 @@ export async function useRelay(
  *
  * @throws {WormholeError} PEER_UNAUTHENTICATED when the machine key does not vouch for the other.
  */
+/**
+ * Goes to the relay of {@linkcode useRelay} anew, under the same key, for a machine that has changed networks; what went over it
+ * ends. Nothing happens without a relay.
+ */
+export async function renewRelay(queue: NativeQueue, endpoint: EndpointHandle): Promise<void> {
+  await queue.call("net.renew_relay", { endpoint });
+}
+
 export async function allowPeer(
   queue: NativeQueue,
   { endpoint, peerKey, relayKey }: { endpoint: EndpointHandle; peerKey: Uint8Array; relayKey?: RelayKey },

@@ -85,6 +85,7 @@ export async function hostAcquainted(
       remote: link.remote,
       dial: (hint: DialTarget, { signal }) => endpoint.dial(hint, { peerKey, signal }),
       addresses: () => machineAddresses(queue),
+      onMoved: () => endpoint.renewRelay(),
       ...lan && { seek: { lan, crypto: tools, port: async () => (await endpoint.hints())[0]?.port } },
       nextLink,
       ...clock && { clock },

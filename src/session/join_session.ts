@@ -107,6 +107,7 @@ export async function joinAcquainted(
       remote: link.remote,
       dial,
       addresses: () => machineAddresses(queue),
+      onMoved: () => endpoint.renewRelay(),
       ...lan && { seek: { lan, crypto: tools, port: async () => (await endpoint.hints())[0]?.port } },
       nextLink,
       clock,

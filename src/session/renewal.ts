@@ -38,6 +38,8 @@ export interface RenewalOptions {
   /** Where the other end of the first link was: how the other machine was seen from here. */
   readonly remote: string;
   readonly dial: (hint: DialTarget, options: { signal: AbortSignal }) => Promise<Link>;
+  /** Called before a dial when this machine's addresses are others than at the last one. */
+  readonly onMoved?: () => Promise<void>;
   /** Gives this machine's own addresses. */
   readonly addresses: () => Promise<readonly string[]>;
   /** Where to look for the other machine when both have other addresses; nowhere when left out. */
@@ -59,9 +61,12 @@ abstract class Renewing implements Renewal {
   protected abstract readonly role: Role;
   /** Where the other machine was seen on this network since. */
   #found: readonly string[] = [];
+  /** This machine's addresses at the last dial, in one text; none where they could not be told. */
+  #own: Promise<string | undefined>;
 
   constructor(options: RenewalOptions) {
     this.options = options;
+    this.#own = options.addresses().then(inOneText, () => undefined);
   }
 
   abstract dial(options: { signal: AbortSignal }): Promise<PeerConnection>;
@@ -94,8 +99,12 @@ abstract class Renewing implements Renewal {
 
   /** Dials everything that the other machine may be at. */
   protected async dialled(signal: AbortSignal): Promise<Link> {
-    const { dial, clock = systemClock } = this.options;
-    const link = await dialFirst(this.#hints(await this.addresses()), { dial, clock, signal });
+    const { dial, onMoved, clock = systemClock } = this.options;
+    const own = await this.addresses();
+    const before = await this.#own;
+    this.#own = Promise.resolve(inOneText(own));
+    if (before !== undefined && before !== inOneText(own)) await onMoved?.();
+    const link = await dialFirst(this.#hints(own), { dial, clock, signal });
     if (!signal.aborted) return link;
     await discard(link);
     throw signal.reason;
@@ -127,6 +136,10 @@ abstract class Renewing implements Renewal {
     );
     return relay ? [...each, relay] : each;
   }
+}
+
+function inOneText(addresses: readonly string[]): string {
+  return addresses.toSorted().join();
 }
 
 /** The receiver's side: it numbers the links. */

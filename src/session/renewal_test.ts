@@ -182,3 +182,22 @@ Deno.test("a side that listens nowhere is not sought", async () => {
   await new SenderRenewal(scene({ seek }).options).seek({ onFound: () => {}, signal: SIGNAL });
   assertEquals(seek.lan.senders.size, 0);
 });
+
+Deno.test("a side is told before it dials from other addresses than the last time", async () => {
+  let own = ["192.0.2.9", "127.0.0.1"];
+  const told: string[] = [];
+  const addresses = () => Promise.resolve(own);
+  const onMoved = () => Promise.resolve(void told.push(own.join()));
+  const renewal = new SenderRenewal(scene({ addresses, onMoved }).options);
+  const dial = () => assertRejects(() => renewal.dial({ signal: SIGNAL }), "CONNECT_FAILED");
+  await dial();
+  own = ["127.0.0.1", "192.0.2.9"];
+  await dial();
+  assertEquals(told, []);
+  own = ["127.0.0.1"];
+  await dial();
+  await dial();
+  own = ["127.0.0.1", "192.0.2.10"];
+  await dial();
+  assertEquals(told, ["127.0.0.1", "127.0.0.1,192.0.2.10"]);
+});

@@ -10,6 +10,7 @@ import {
   ownAddresses,
   type RelayKey,
   type RelayOptions,
+  renewRelay,
   useRelay,
 } from "../native/net.ts";
 import type { NativeQueue } from "../native/queue.ts";
@@ -116,6 +117,12 @@ export class Endpoint implements AsyncDisposable {
       portMapping: portMapping && !isLocal(new URL(relay.url).hostname),
     });
     return { transport: "relay", ...made };
+  }
+
+  /** Is at the relay anew, if at any, after this machine has changed networks; what went over it ends. */
+  async renewRelay(): Promise<void> {
+    this.#assertOpen("go to the relay anew from");
+    await renewRelay(this.#queue, this.#bound.endpoint);
   }
 
   /**

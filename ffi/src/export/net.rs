@@ -20,6 +20,7 @@ use super::proxy::ProxyArgs;
 pub const OPERATIONS: &[(&str, Op)] = &[
     ("net.endpoint", endpoint),
     ("net.use_relay", use_relay),
+    ("net.renew_relay", renew_relay),
     ("net.allow", allow),
     ("net.accept", accept),
     ("net.dial", dial),
@@ -232,6 +233,12 @@ fn use_relay(context: Context, args: &[u8]) -> OpFuture {
         let RelayKey { key, proof, .. } =
             context.objects.get::<Endpoint>(args.endpoint)?.use_relay(hub, options).await?;
         Ok(UseRelayResult { key: ByteBuf::from(key), proof: ByteBuf::from(proof) })
+    })
+}
+
+fn renew_relay(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: EndpointHandle| async move {
+        context.objects.get::<Endpoint>(args.endpoint)?.renew_relay().await
     })
 }
 

@@ -8,7 +8,7 @@ use iroh::{RelayUrl, SecretKey};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::congestion::LongPaths;
 use super::handshakes::Handshakes;
@@ -138,23 +138,44 @@ impl Endpoint {
     /// A relay knows one connection per key; under the machine key, of two programs only the later one would be reached.
     pub async fn use_relay(&self, hub: Hub, options: RelayOptions) -> Result<RelayKey> {
         let mut relay = self.relay.lock().await;
-        let at = match relay.take() {
+        let mut at = match relay.take() {
             Some(at) => at,
-            None => self.open_at_relay(&options).await?,
+            None => self.open_at_relay(SecretKey::generate(), &options).await?,
         };
-        let AtRelay { endpoint, trust, .. } = at;
-        let url = relay::join(&endpoint, &trust, hub).await?;
-        let key = RelayKey::sign(&self.secret_key, &endpoint.id(), &options.id);
-        *relay = Some(AtRelay { endpoint, trust, url: Some(url) });
+        let url = relay::join(&at.endpoint, &at.trust, hub.clone()).await?;
+        let key = RelayKey::sign(&self.secret_key, &at.endpoint.id(), &options.id);
+        at.place = Some(Place { hub, options, url });
+        *relay = Some(at);
         Ok(key)
     }
 
-    async fn open_at_relay(&self, options: &RelayOptions) -> Result<AtRelay> {
+    /// Goes to the relay anew, under the same key, and ends what went over it; nothing where this machine is at none.
+    ///
+    /// For a machine that has changed networks. iroh (1.4.1) does not look after the connection to a relay while it waits
+    /// to send on it, and takes a dead one for alive for 15 s; after failures it pauses for up to 16 s.
+    pub async fn renew_relay(&self) -> Result<()> {
+        let mut relay = self.relay.lock().await;
+        let Some((old, Some(Place { hub, options, .. }))) =
+            relay.as_ref().map(|at| (at.endpoint.secret_key().clone(), at.place.clone()))
+        else {
+            return Ok(());
+        };
+        let mut new = self.open_at_relay(old, &options).await?;
+        let url = relay::join(&new.endpoint, &new.trust, hub.clone()).await?;
+        new.place = Some(Place { hub, options, url });
+        if let Some(AtRelay { endpoint, listener, .. }) = relay.replace(new) {
+            listener.abort();
+            tokio::spawn(async move { endpoint.close().await });
+        }
+        Ok(())
+    }
+
+    async fn open_at_relay(&self, secret_key: SecretKey, options: &RelayOptions) -> Result<AtRelay> {
         // Ports of their own: those that the person may have set belong to the machine key.
         let addresses: Vec<_> = self.bind.iter().map(|address| SocketAddr::new(address.ip(), 0)).collect();
         let trust = Trust::default();
         let endpoint = quic::bind(quic::BindOptions {
-            seed: &SecretKey::generate().to_bytes(),
+            seed: &secret_key.to_bytes(),
             addresses: if options.direct { &addresses } else { &[] },
             congestion: self.congestion,
             relay: Some(quic::RelayUse { trust: &trust, port_mapping: options.port_mapping }),
@@ -162,8 +183,8 @@ impl Endpoint {
         .await?;
         let door = self.door.lock().unwrap().clone();
         let door = door.ok_or_else(|| Error::new(Kind::Closed, "the endpoint is closed"))?;
-        self.listeners.lock().unwrap().spawn(listen_quic(door, endpoint.clone()));
-        Ok(AtRelay { endpoint, trust, url: None })
+        let listener = self.listeners.lock().unwrap().spawn(listen_quic(door, endpoint.clone()));
+        Ok(AtRelay { endpoint, trust, listener, place: None })
     }
 
     /// Lets the machine with `key` connect from now on.
@@ -234,8 +255,9 @@ impl Endpoint {
     ) -> Result<Connection> {
         let what = "Cannot connect over the relay";
         relay_key.verify(&peer_key)?;
-        let known =
-            self.relay.lock().await.as_ref().and_then(|at| Some((at.endpoint.clone(), at.url.clone()?)));
+        let at = self.relay.lock().await;
+        let known = at.as_ref().and_then(|at| Some((at.endpoint.clone(), at.place.as_ref()?.url.clone())));
+        drop(at);
         let Some((endpoint, url)) = known else {
             return Err(Error::new(Kind::Unsupported, format!("{what}: this endpoint knows none")));
         };
@@ -294,8 +316,18 @@ pub struct RelayOptions {
 struct AtRelay {
     endpoint: iroh::Endpoint,
     trust: Trust,
+    /// What takes connections there.
+    listener: AbortHandle,
     /// None until it is there.
-    url: Option<RelayUrl>,
+    place: Option<Place>,
+}
+
+/// The relay that is dialled.
+#[derive(Clone)]
+struct Place {
+    hub: Hub,
+    options: RelayOptions,
+    url: RelayUrl,
 }
 
 /// The connections of an endpoint, as long as somebody uses them.

@@ -148,6 +148,22 @@ fn two_programs_of_one_machine_are_reached_each_by_its_own() {
 }
 
 #[test]
+fn a_machine_that_goes_to_the_relay_anew_is_reached_under_the_same_key_and_reaches_others() {
+    within(async {
+        let relay = RelayServer::open(options()).await.unwrap();
+        let (a, b) = (machine(1, false, hub(&relay)).await, machine(2, false, hub(&relay)).await);
+        let (before, _acceptor) = connect(&a, &b).await;
+        b.endpoint.renew_relay().await.unwrap();
+        before.recv_control().await.unwrap_err();
+        for (from, to) in [(&a, &b), (&b, &a)] {
+            let (dialler, acceptor) = connect(from, to).await;
+            dialler.send_control(Bytes::from_static(b"again")).await.unwrap();
+            assert_eq!(acceptor.recv_control().await.unwrap().unwrap(), b"again".as_slice());
+        }
+    });
+}
+
+#[test]
 fn a_key_that_its_machine_does_not_vouch_for_is_neither_dialled_nor_let_in() {
     within(async {
         let relay = RelayServer::open(options()).await.unwrap();
