@@ -27,7 +27,7 @@ export interface Roamed {
 }
 
 /** Part of the content that is there when the change comes. */
-const BEFORE = 0.25;
+const BEFORE = 0.15;
 
 /** Sends and receives, and has the network changed meanwhile. @throws when the transfer fails. */
 export async function roam({ from, to, hub, content, both = [], change }: RoamOptions): Promise<Roamed> {

@@ -1,0 +1,58 @@
+/** Two machines behind routers of all kinds get through to each other, by the real commands and one hub. */
+import { assertEquals, assertTrue } from "../../../src/base/testing.ts";
+import { Sandbox } from "../sandbox.ts";
+import { noise } from "../trees.ts";
+import { cross, startHubOn } from "./crossing.ts";
+import { HARD } from "./hard_networks.ts";
+import { inLab, inLanes } from "./in_lab.ts";
+import { crossMatrix, told } from "./matrix.ts";
+
+const MIB = 1024 * 1024;
+
+/** Pairs at a time: two processes each, beside the hub. */
+const LANES = 3;
+
+inLab("between any two kinds of NAT a file gets through, and directly in 13 of 16 pairs", async (lab) => {
+  const cells = await crossMatrix(lab, { content: noise(4 * MIB), lanes: LANES, mbits: 400 });
+  const lines = cells.map((cell) => `${cell.sender} -> ${cell.receiver}: ${told(cell)}`).join("\n");
+  const count = (path: string) => cells.filter((cell) => cell.path === path).length;
+  assertEquals(count("failed"), 0, lines);
+  assertTrue(count("direct") >= 13, lines);
+});
+
+inLab("where hardly anything gets through, a hub at port 443 still does", async (lab) => {
+  await using sandbox = await Sandbox.create();
+  await using hub = await startHubOn(await lab.site("hub"), sandbox, { port: 443 });
+  const content = noise(2 * MIB);
+  await inLanes([...HARD.entries()], {
+    lanes: LANES,
+    work: async ([at, { what, sender, receiver, path }]) => {
+      const from = await lab.site(`sender${at}`, sender);
+      const to = await lab.site(`receiver${at}`, receiver);
+      const crossing = await cross({ from, to, hub: hub.url, content });
+      assertEquals(crossing.path, path, `${what}: ${told(crossing)}`);
+    },
+  });
+});
+
+inLab("two machines behind two NATs each get through directly where the outer ones let them", async (lab) => {
+  await using sandbox = await Sandbox.create();
+  await using hub = await startHubOn(await lab.site("hub"), sandbox);
+  const [left, right] = [
+    await lab.router("carrier-a", { nat: "port-restricted" }),
+    await lab.router("carrier-b", { nat: "full-cone" }),
+  ];
+  const from = await lab.site("sender", { nat: "port-restricted", behind: left });
+  const to = await lab.site("receiver", { nat: "restricted", behind: right });
+  const crossing = await cross({ from, to, hub: hub.url, content: noise(2 * MIB) });
+  assertEquals(crossing.path, "direct", told(crossing));
+});
+
+inLab("two machines on an internet of IPv6 alone get through directly", async (lab) => {
+  await using sandbox = await Sandbox.create();
+  const hubHost = await lab.site("hub", { ip: 6, open: true });
+  await using hub = await startHubOn(hubHost, sandbox);
+  const [from, to] = [await lab.site("sender", { ip: 6 }), await lab.site("receiver", { ip: 6 })];
+  const crossing = await cross({ from, to, hub: hub.url, content: noise(2 * MIB) });
+  assertEquals(crossing.path, "direct", told(crossing));
+});
