@@ -14,5 +14,6 @@ export const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   wan: async () => (await import("./wan.ts")).BENCH,
   again: async () => (await import("./again.ts")).BENCH,
   sync: async () => (await import("./sync.ts")).BENCH,
+  copy: async () => (await import("./copy.ts")).BENCH,
   peers: async () => (await import("./peers.ts")).BENCH,
 };

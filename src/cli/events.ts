@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../base/errors.ts";
+import type { ChangeEvent, CopiedEvent, DeletionsEvent } from "./events_copy.ts";
 
 /**
  * What commands tell, once; `--json` writes each as one line, a person gets sentences and a progress line.
@@ -38,6 +39,9 @@ export type OutputEvent =
   | SyncedEvent
   | ConflictCopyEvent
   | VersionEvent
+  | ChangeEvent
+  | DeletionsEvent
+  | CopiedEvent
   | WarningEvent
   | DoneEvent
   | ErrorEvent;
@@ -119,8 +123,14 @@ export interface ProgressEvent extends OfReceiver {
   readonly eta_ms: number | null;
   /** The file in work; null between files. */
   readonly name: string | null;
-  readonly transport: "quic" | "tcp" | "memory";
-  readonly path: "direct" | "relay";
+  /** Left out by `copy`, which has no connection. */
+  readonly transport?: "quic" | "tcp" | "memory";
+  readonly path?: "direct" | "relay";
+  /** Of `copy`. */
+  readonly files_per_second?: number;
+  /** Of `copy`: entries that are the same there already, and that failed, so far. */
+  readonly unchanged?: number;
+  readonly failed?: number;
 }
 
 /** One entry that could not be sent or placed; the others go on. */

@@ -15,7 +15,7 @@ export const EXIT_CODES = {
   9: "The folders are the same, but there were conflicts; both versions are kept (sync).",
   10:
     "Stopped before anything was changed: too much would be deleted, a folder is not the one that it was, or another " +
-    "run is at work on it (sync).",
+    "run is at work on it (sync); or too much would be deleted, and was not, the rest being done (copy --delete).",
   130: "Interrupted with Ctrl-C (128 + signal number; 143 for a termination, 141 for a closed pipe).",
 } as const;
 
@@ -89,7 +89,7 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
   REFUSED: { exit: 5, advice: "Ask the other person, and send again with a new code." },
   PARTIAL: {
     exit: 7,
-    advice: "Correct what was named above and send that again; the rest is in place.",
+    advice: "Correct what was named above and do that again; the rest is in place.",
   },
   DESTINATION_EXISTS: {
     exit: 6,
@@ -121,7 +121,7 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
   BRAKED: {
     exit: 10,
     advice:
-      "If that is what you want, say so with --max-delete 100%, or begin anew with --forget, which deletes nothing.",
+      "If that is what you want, say so with --max-delete 100%; --forget begins a sync anew and deletes nothing.",
   },
   BUSY: { exit: 10, advice: "Wait for it to end; a later run sees to everything." },
 };

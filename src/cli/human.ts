@@ -14,6 +14,7 @@ import type {
   UnfinishedEvent,
   VerifiedEvent,
 } from "./events.ts";
+import { changeText, copiedText, deletionsText } from "./human_copy.ts";
 import { storeCleanedText, storeText, storeVerifiedText } from "./human_store.ts";
 import { knownPeerText, pairedText } from "./human_peers.ts";
 import { conflictCopyText, syncChangeText, syncConflictText, syncedText, versionText } from "./human_sync.ts";
@@ -110,6 +111,12 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return conflictCopyText(event);
     case "version":
       return versionText(event);
+    case "change":
+      return changeText(event, styles);
+    case "deletions":
+      return deletionsText(event);
+    case "copied":
+      return copiedText(event);
     case "warning":
       return `${styles.yellow("warning:")} ${safe(event.message)}`;
     case "done":

@@ -118,7 +118,8 @@ export function jsonLine(event: OutputEvent): string {
 }
 
 function isAnswer({ event }: OutputEvent): boolean {
-  return event === "setting" || event === "check" || event === "unfinished" || event === "store";
+  return event === "setting" || event === "check" || event === "unfinished" || event === "store" ||
+    event === "change";
 }
 
 /** A checksum goes as it is into a pipe or file, where b3sum reads it, and without control characters to a terminal. */

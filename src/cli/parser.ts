@@ -110,6 +110,8 @@ function commandMeant(word: string): string {
     rx: "recv",
     tx: "send",
     put: "send",
+    cp: "copy",
+    rsync: "copy",
   };
   const synonym = synonyms[word];
   if (synonym) return `; did you mean "${synonym}"?`;

@@ -186,8 +186,11 @@ function tellingParts(event: ProgressEvent): Part[] {
     parts.push({ text: `${event.files}/${event.files_total} files`, weight: 1 });
   }
   if (rate > 0) parts.push({ text: formatRate(rate), weight: 3 });
+  if (event.files_per_second) parts.push({ text: `${event.files_per_second} files/s`, weight: 2 });
   if (eta !== null && eta > 0) parts.push({ text: `ETA ${formatDuration(eta)}`, weight: 4 });
-  if (event.transport !== "memory") parts.push({ text: `${event.transport} ${event.path}`, weight: 2 });
+  if (event.transport !== undefined && event.transport !== "memory") {
+    parts.push({ text: `${event.transport} ${event.path}`, weight: 2 });
+  }
   return parts;
 }
 

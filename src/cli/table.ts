@@ -13,6 +13,7 @@ import {
   MAN,
   VERSION,
 } from "./commands/definitions_help.ts";
+import { COPY } from "./commands/definitions_copy.ts";
 import { HUB, HUB_STATUS } from "./commands/definitions_hub.ts";
 import { RECV, SEND } from "./commands/definitions_transfer.ts";
 import { STORE_CLEAR, STORE_GC, STORE_STATS, STORE_VERIFY } from "./commands/definitions_store.ts";
@@ -36,6 +37,7 @@ export const COMMANDS = [
   SYNC_CONFLICTS,
   SYNC_RESTORE,
   TRANSFERS,
+  COPY,
   VERIFY,
   STORE_STATS,
   STORE_VERIFY,
@@ -78,6 +80,7 @@ export type SyncArgs = CommandArgs<typeof SYNC>;
 export type SyncConflictsArgs = CommandArgs<typeof SYNC_CONFLICTS>;
 export type SyncRestoreArgs = CommandArgs<typeof SYNC_RESTORE>;
 export type TransfersArgs = CommandArgs<typeof TRANSFERS>;
+export type CopyArgs = CommandArgs<typeof COPY>;
 export type VerifyArgs = CommandArgs<typeof VERIFY>;
 export type StoreStatsArgs = CommandArgs<typeof STORE_STATS>;
 export type StoreVerifyArgs = CommandArgs<typeof STORE_VERIFY>;

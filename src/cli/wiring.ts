@@ -24,6 +24,7 @@ export const WIRING: Readonly<Record<CommandName, Wire>> = {
   "sync conflicts": { load: () => import("./commands/sync_conflicts.ts") },
   "sync restore": { load: () => import("./commands/sync_restore.ts") },
   transfers: { load: () => import("./commands/transfers.ts") },
+  copy: { load: () => import("./commands/copy.ts") },
   verify: { load: () => import("./commands/verify.ts") },
   "store stats": { load: () => import("./commands/store_stats.ts") },
   "store verify": { load: () => import("./commands/store_verify.ts") },

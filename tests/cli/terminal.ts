@@ -12,6 +12,8 @@ export interface TerminalOptions {
   rows?: number;
   cwd?: string;
   env?: Record<string, string>;
+  /** Put before the command. */
+  prefix?: readonly string[];
 }
 
 /** A running command and its terminal; dispose it to be sure that both are gone. */
@@ -30,9 +32,9 @@ export class Terminal implements AsyncDisposable {
 
   /** Runs `wormhole ARGS…` in a terminal. */
   static open(args: readonly string[], options: TerminalOptions): Terminal {
-    const { columns = 80, rows = 24, person } = options;
+    const { columns = 80, rows = 24, person, prefix = [] } = options;
     const child = new Deno.Command("python3", {
-      args: [SCRIPT, String(columns), String(rows), ...wormholeCommand(), ...args],
+      args: [SCRIPT, String(columns), String(rows), ...prefix, ...wormholeCommand(), ...args],
       cwd: options.cwd,
       clearEnv: true,
       env: { ...person.env, TERM: "xterm-256color", ...options.env },

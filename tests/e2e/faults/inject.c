@@ -56,7 +56,13 @@ static const struct call CALLS[] = {
     {SYS_mkdirat, MAKE, PATH, 0},            {SYS_symlinkat, MAKE, TARGET, 1},
     {SYS_linkat, MAKE, PATH, 0},             {SYS_unlinkat, REMOVE, PATH, 0},
     {SYS_fchmod, ATTRIBUTES, DESCRIPTOR, 0}, {SYS_fchmodat, ATTRIBUTES, PATH, 0},
-    {SYS_utimensat, ATTRIBUTES, PATH, 0},
+    {SYS_utimensat, ATTRIBUTES, PATH, 0},    {SYS_splice, COPY, DESCRIPTOR, 2},
+    {SYS_sendfile, COPY, DESCRIPTOR, 0},     {SYS_mknodat, MAKE, PATH, 0},
+    {SYS_fchown, ATTRIBUTES, DESCRIPTOR, 0}, {SYS_fchownat, ATTRIBUTES, PATH, 0},
+    {SYS_fsetxattr, ATTRIBUTES, DESCRIPTOR, 0},
+#ifdef SYS_fchmodat2
+    {SYS_fchmodat2, ATTRIBUTES, PATH, 0},
+#endif
 #ifdef SYS_rename
     {SYS_rename, RENAME, PATH_ONLY, 0},      {SYS_open, OPEN, PATH_ONLY, 0},
     {SYS_mkdir, MAKE, PATH_ONLY, 0},         {SYS_unlink, REMOVE, PATH_ONLY, 0},

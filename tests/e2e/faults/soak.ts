@@ -1,4 +1,6 @@
 /** `scripts/soak`: runs one fault scenario with many seeds and says how it goes. */
+import { COPY } from "./copy.ts";
+import { COPY_MILLION } from "./copy_million.ts";
 import { DISK } from "./disk.ts";
 import { FLIP } from "./flip.ts";
 import { endFuzzedHub, HUB_FRAMES } from "./hub_frames.ts";
@@ -9,7 +11,18 @@ import { SYNC_KILL } from "./sync_kill.ts";
 import { SYNC_MODEL } from "./sync_model.ts";
 import { type Results, runScenario, type Scenario } from "./scenario.ts";
 
-const SCENARIOS: readonly Scenario[] = [KILL, DISK, POWER, FLIP, HUB_KILL, HUB_FRAMES, SYNC_MODEL, SYNC_KILL];
+const SCENARIOS: readonly Scenario[] = [
+  KILL,
+  DISK,
+  POWER,
+  FLIP,
+  HUB_KILL,
+  HUB_FRAMES,
+  SYNC_MODEL,
+  SYNC_KILL,
+  COPY,
+  COPY_MILLION,
+];
 
 /** How often progress is printed, in ms. */
 const EVERY_MS = 10_000;
@@ -69,6 +82,6 @@ function onRun({ passed, failed, tally }: Results): void {
 function usage(complaint?: string): never {
   if (complaint !== undefined) console.error(`soak: ${complaint}`);
   console.error("usage: scripts/soak SCENARIO [--runs N] [--minutes N] [--seed N]\n");
-  for (const { name, about } of SCENARIOS) console.error(`  ${name.padEnd(10)} ${about}`);
+  for (const { name, about } of SCENARIOS) console.error(`  ${name.padEnd(13)} ${about}`);
   Deno.exit(2);
 }
