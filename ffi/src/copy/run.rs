@@ -236,7 +236,9 @@ impl Run {
     /// The last job is done: forces to the disk what must be there, and gives folders that waited for it their names.
     pub fn all_done(&self) {
         let hidden = std::mem::take(&mut *self.hidden.lock().unwrap());
-        if self.options.fsync == Fsync::End && !self.options.dry_run {
+        // Who stops a copy does not wait for the disk.
+        if self.options.fsync == Fsync::End && !self.options.dry_run && !self.stopped.load(Ordering::Acquire)
+        {
             self.synchronise();
         }
         if !hidden.is_empty() {
