@@ -140,7 +140,8 @@ fn two_programs_of_one_machine_are_reached_each_by_its_own() {
         let (first, second) = (machine(1, false, hub(&relay)).await, machine(1, false, hub(&relay)).await);
         assert_ne!(first.key, second.key);
         for (seed, one) in [(2, &first), (3, &second), (4, &first)] {
-            let (dialler, acceptor) = connect(&machine(seed, false, hub(&relay)).await, one).await;
+            let other = machine(seed, false, hub(&relay)).await;
+            let (dialler, acceptor) = connect(&other, one).await;
             dialler.send_control(Bytes::from_static(b"to you")).await.unwrap();
             assert_eq!(acceptor.recv_control().await.unwrap().unwrap(), b"to you".as_slice());
         }
