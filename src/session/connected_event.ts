@@ -13,5 +13,7 @@ export interface ConnectedEvent {
 /** Gives how a link goes now. */
 export async function connectedEvent(link: Link): Promise<ConnectedEvent> {
   const { remote, relayed = false } = await link.stats();
-  return { type: "connected", kind: link.kind, remote, direct: !relayed };
+  // Between two paths none is in use, and the link tells where it began.
+  const isRelayed = relayed || remote.startsWith("relay ");
+  return { type: "connected", kind: link.kind, remote, direct: !isRelayed };
 }
