@@ -18,6 +18,7 @@ pub mod queue;
 pub mod store;
 pub mod transfer;
 pub mod transit_relay;
+pub mod workers;
 
 /// Version of the seam's symbols, operations and record layouts; `src/native/library.ts` holds the same number.
 pub const ABI_VERSION: u32 = 1;

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use crate::error::{Error, Kind, Result};
 use crate::io::read::read_at;
+use crate::workers;
 
 /// BLAKE3-256 of a plaintext chunk is its id.
 pub const HASH_BYTES: usize = 32;
@@ -48,22 +49,41 @@ pub fn hash_range(
 /// Hashes `file` in chunks of `chunk_bytes` (the last may be shorter); gives the hashes, concatenated, and the size.
 ///
 /// # Errors
-/// INVALID_ARGUMENT for `chunk_bytes` 0; CANCELLED as [`hash_range`].
-pub fn hash_chunks(file: &File, chunk_bytes: u64, cancelled: &dyn Fn() -> bool) -> Result<(Vec<u8>, u64)> {
+/// INVALID_ARGUMENT for `chunk_bytes` 0; CANCELLED as [`hash_range`]; SOURCE_CHANGED when it shrinks meanwhile. What is
+/// added meanwhile is left out.
+pub fn hash_chunks(
+    file: &File,
+    chunk_bytes: u64,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<(Vec<u8>, u64)> {
     if chunk_bytes == 0 {
         return Err(Error::new(Kind::InvalidArgument, "a chunk needs at least one byte"));
     }
-    let (mut hashes, mut size) = (Vec::new(), 0u64);
-    loop {
-        let (hash, bytes) = hash_range(file, size, chunk_bytes, cancelled)?;
-        if bytes > 0 {
-            hashes.extend_from_slice(&hash);
-            size += bytes;
+    let size = file.metadata().map_err(|error| Error::io("Cannot look at a file", &error))?.len();
+    Ok((hash_parts(file, (0, size), chunk_bytes, cancelled)?, size))
+}
+
+/// Hashes `offset..end` of `file` in chunks of `chunk_bytes` (the last may be shorter), several at once; gives the hashes,
+/// concatenated.
+///
+/// # Errors
+/// CANCELLED as [`hash_range`]; SOURCE_CHANGED when the file ends before.
+pub fn hash_parts(
+    file: &File,
+    (offset, end): (u64, u64),
+    chunk_bytes: u64,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<u8>> {
+    let count = end.saturating_sub(offset).div_ceil(chunk_bytes);
+    let hashes = workers::map(count as usize, |index| {
+        let at = offset + index as u64 * chunk_bytes;
+        let length = chunk_bytes.min(end - at);
+        match hash_range(file, at, length, cancelled)? {
+            (hash, read) if read == length => Ok(hash),
+            _ => Err(Error::new(Kind::SourceChanged, "Cannot read a file: it became shorter meanwhile")),
         }
-        if bytes < chunk_bytes {
-            return Ok((hashes, size));
-        }
-    }
+    })?;
+    Ok(hashes.concat())
 }
 
 /// A hash of bytes that come in parts.

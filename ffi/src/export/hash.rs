@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use crate::handles::Handles;
 use crate::io::name::quoted_path;
 use crate::io::stamp::Stamp;
 use crate::op::{self, Context, Op, OpFuture};
+use crate::workers;
 
 pub const OPERATIONS: &[(&str, Op)] = &[("hash.file", file), ("hash.chunks", chunks), ("hash.files", files)];
 
@@ -229,32 +230,15 @@ fn files(context: Context, args: &[u8]) -> OpFuture {
     })
 }
 
-/// Hashes files on as many threads as there are processors; each takes the next one.
+/// Hashes files, several at once.
 fn hash_each(paths: &[LocalPath], stop: &(dyn Fn() -> bool + Sync)) -> Vec<Result<([u8; HASH_BYTES], u64)>> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        while let Some((index, path)) = Some(next.fetch_add(1, Ordering::Relaxed))
-            .and_then(|index| paths.get(index).map(|path| (index, path)))
-        {
-            let sum = open(&path.0)
-                .and_then(|file| Stamp::of(&file).map(|_| file))
-                .and_then(|file| hash_range(&file, 0, u64::MAX, stop))
-                .map_err(|error| name(&path.0, error));
-            done.push((index, sum));
-        }
-        done
+    let hash = |path: &Path| {
+        open(path)
+            .and_then(|file| Stamp::of(&file).map(|_| file))
+            .and_then(|file| hash_range(&file, 0, u64::MAX, stop))
+            .map_err(|error| name(path, error))
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len()).max(1);
-    let mut done: Vec<_> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        own.into_iter()
-            .chain(others.into_iter().flat_map(|thread| thread.join().expect("hashing does not panic")))
-            .collect()
-    });
-    done.sort_unstable_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, sum)| sum).collect()
+    workers::map(paths.len(), |index| Ok(hash(&paths[index].0))).expect("one file's failure is not all of it")
 }
 
 fn open(path: &Path) -> Result<File> {

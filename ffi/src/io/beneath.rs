@@ -109,7 +109,46 @@ pub fn remove_file(directory: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
 /// Looks at `path` beneath `directory` without following a symlink.
 pub fn stat(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Stat> {
     let (parent, name) = parent(directory, path)?;
-    statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("look at", path, errno))
+    look(parent, name, path)
+}
+
+/// Looks at one path after the other beneath a directory: the folder of the last stays open for the next, which is mostly
+/// in the same. For moments only: a folder that is moved meanwhile is looked into where it is then.
+pub struct Looker<'a> {
+    directory: BorrowedFd<'a>,
+    folder: Option<(Vec<u8>, OwnedFd)>,
+}
+
+impl<'a> Looker<'a> {
+    pub fn new(directory: BorrowedFd<'a>) -> Looker<'a> {
+        Looker { directory, folder: None }
+    }
+
+    /// The directory that all paths are beneath.
+    pub fn directory(&self) -> BorrowedFd<'a> {
+        self.directory
+    }
+
+    /// As [`stat`].
+    pub fn stat(&mut self, path: &[u8]) -> Result<Stat> {
+        let at = match path.iter().rposition(|&b| b == b'/') {
+            Some(cut) if self.folder.as_ref().is_some_and(|(folder, _)| *folder == path[..cut]) => cut,
+            _ => {
+                let (parent, name) = parent(self.directory, path)?;
+                let cut = path.len() - name.len();
+                let Parent::Opened(opened) = parent else { return look(parent, name, path) };
+                self.folder = Some((path[..cut - 1].to_vec(), opened));
+                cut - 1
+            }
+        };
+        let (_, folder) = self.folder.as_ref().expect("it is that of this path");
+        check_component(&path[at + 1..])?;
+        look(folder, &path[at + 1..], path)
+    }
+}
+
+fn look(folder: impl AsFd, name: &[u8], path: &[u8]) -> Result<Stat> {
+    statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("look at", path, errno))
 }
 
 /// Refuses a path with an empty component, `.`, `..` or NUL; so also an absolute one.

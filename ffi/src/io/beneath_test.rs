@@ -128,3 +128,21 @@ proptest! {
         prop_assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_looker_sees_what_a_look_at_each_path_sees(paths in proptest::collection::vec(
+        prop::sample::select(vec![
+            "a/file", "a/b", "a/leaf", "a/none", "a", "none/x", "out", "out/secret", "a/inner/x", "a/b/..", "a/..", "..", "a//b", "/a",
+            "a/\0", "a/absolute/secret", "",
+        ]), 1..12,
+    )) {
+        let (_root, tree) = scene();
+        let mut looker = Looker::new(tree.as_fd());
+        let said = |result: Result<Stat>| result.map(|stat| stat.st_ino).map_err(|error| (error.kind, error.text));
+        for path in paths {
+            prop_assert_eq!(said(looker.stat(path.as_bytes())), said(stat(tree.as_fd(), path.as_bytes())), "{}", path);
+        }
+    }
+}

@@ -44,7 +44,7 @@ pub fn stage(
     root: BorrowedFd<'_>,
     to: &[u8],
     wanted: &Wanted,
-    cancelled: &dyn Fn() -> bool,
+    cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<()> {
     make_parents(root, to)?;
     if wanted.is_symlink {
@@ -71,7 +71,12 @@ pub fn stage(
     result
 }
 
-fn copy(from: &mut File, made: &mut File, wanted: &Wanted, cancelled: &dyn Fn() -> bool) -> Result<bool> {
+fn copy(
+    from: &mut File,
+    made: &mut File,
+    wanted: &Wanted,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<bool> {
     let write = |error: std::io::Error| Error::io("Cannot copy a file", &error);
     if wanted.size <= CHUNK_BYTES {
         let mut bytes = Vec::with_capacity(wanted.size as usize);

@@ -1,10 +1,8 @@
 //! Files at their final place that have the right content already: left there, with their mode and time set at the end.
 
-use std::os::fd::BorrowedFd;
-
 use rustix::fs::{Mode, OFlags, RawMode, Stat, fchmod, fstat, futimens};
 
-use super::beneath::{self, failed};
+use super::beneath::{self, Looker, failed};
 use super::local::stamp_of;
 use super::name::quoted;
 use super::stage::{permissions, sync_one, times};
@@ -24,8 +22,8 @@ pub struct KeptFile {
 impl KeptFile {
     /// Whether the file is as its stamp says, of `size` bytes, and can be given what it lacks without changing more than
     /// this one name: not when others own it or it has further links.
-    pub fn may_stay(&self, destination: BorrowedFd<'_>, size: u64) -> Result<bool> {
-        let stat = match beneath::stat(destination, &self.path) {
+    pub fn may_stay(&self, near: &mut Looker<'_>, size: u64) -> Result<bool> {
+        let stat = match near.stat(&self.path) {
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::NotDirectory | Kind::PathEscapes) => {
                 return Ok(false);
             }
@@ -43,19 +41,17 @@ impl KeptFile {
     ///
     /// # Errors
     /// SOURCE_CHANGED, with nothing done, when it is not as its stamp says; what the disk says.
-    pub fn settle(&self, destination: BorrowedFd<'_>, sync: bool) -> Result<Stamp> {
+    pub fn settle(&self, near: &mut Looker<'_>, sync: bool) -> Result<Stamp> {
+        if !sync && self.is_settled(near)? {
+            return Ok(self.stamp);
+        }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-        let file = match beneath::open(destination, &self.path, flags, Mode::empty()) {
+        let file = match beneath::open(near.directory(), &self.path, flags, Mode::empty()) {
             // It cannot be opened, which does no harm when there is nothing to do.
             Err(error) if error.kind == Kind::PermissionDenied => {
-                let stat = beneath::stat(destination, &self.path)?;
-                self.check(&stat)?;
-                return if self.lacks_nothing(&stat) { Ok(self.stamp) } else { Err(error) };
+                return if self.is_settled(near)? { Ok(self.stamp) } else { Err(error) };
             }
-            Err(error) if matches!(error.kind, Kind::NotFound | Kind::NotDirectory | Kind::PathEscapes) => {
-                return Err(self.changed());
-            }
-            result => result?,
+            result => result.map_err(|error| self.gone(error))?,
         };
         let look = || fstat(&file).map_err(|errno| failed("look at", &self.path, errno));
         let stat = look()?;
@@ -70,6 +66,20 @@ impl KeptFile {
             sync_one(file.as_fd()).map_err(|errno| failed("write to the disk", &self.path, errno))?;
         }
         stamp_of(&look()?).ok_or_else(|| self.changed())
+    }
+
+    /// Whether the file lacks nothing; fails as [`KeptFile::settle`].
+    fn is_settled(&self, near: &mut Looker<'_>) -> Result<bool> {
+        let stat = near.stat(&self.path).map_err(|error| self.gone(error))?;
+        self.check(&stat)?;
+        Ok(self.lacks_nothing(&stat))
+    }
+
+    fn gone(&self, error: Error) -> Error {
+        match error.kind {
+            Kind::NotFound | Kind::NotDirectory | Kind::PathEscapes => self.changed(),
+            _ => error,
+        }
     }
 
     fn check(&self, stat: &Stat) -> Result<()> {
@@ -111,16 +121,16 @@ mod tests {
         fs::write(&path, "text").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o4755)).unwrap();
         let file = kept(dir.path(), "f");
-        assert!(file.may_stay(folder.as_fd(), 4).unwrap());
-        assert!(!file.may_stay(folder.as_fd(), 5).unwrap());
-        let settled = file.settle(folder.as_fd(), true).unwrap();
+        assert!(file.may_stay(&mut Looker::new(folder.as_fd()), 4).unwrap());
+        assert!(!file.may_stay(&mut Looker::new(folder.as_fd()), 5).unwrap());
+        let settled = file.settle(&mut Looker::new(folder.as_fd()), true).unwrap();
         let found = fs::metadata(&path).unwrap();
         assert_eq!((found.mode() & 0o7777, found.ino()), (0o640, file.stamp.ino));
         assert_eq!(found.mtime() * 1_000_000_000 + found.mtime_nsec(), OLD_NS);
         assert_eq!(stamp_at(&path), Some(settled));
         // Again: nothing is done, so that the stamp stays.
         let again = KeptFile { stamp: settled, ..file };
-        assert_eq!(again.settle(folder.as_fd(), false).unwrap(), settled);
+        assert_eq!(again.settle(&mut Looker::new(folder.as_fd()), false).unwrap(), settled);
     }
 
     #[test]
@@ -147,8 +157,12 @@ mod tests {
             let file = kept(dir.path(), "f");
             change(&path);
             let before = fs::symlink_metadata(&path).ok().map(|found| (found.mode(), found.ctime_nsec()));
-            assert!(!file.may_stay(folder.as_fd(), 4).unwrap(), "{index}");
-            assert_eq!(file.settle(folder.as_fd(), true).unwrap_err().kind, Kind::SourceChanged, "{index}");
+            assert!(!file.may_stay(&mut Looker::new(folder.as_fd()), 4).unwrap(), "{index}");
+            assert_eq!(
+                file.settle(&mut Looker::new(folder.as_fd()), true).unwrap_err().kind,
+                Kind::SourceChanged,
+                "{index}"
+            );
             let after = fs::symlink_metadata(&path).ok().map(|found| (found.mode(), found.ctime_nsec()));
             assert_eq!(before, after, "{index}");
         }
@@ -161,9 +175,9 @@ mod tests {
         fs::write(dir.path().join("f"), "text").unwrap();
         fs::hard_link(dir.path().join("f"), dir.path().join("other")).unwrap();
         let file = kept(dir.path(), "f");
-        assert!(!file.may_stay(folder.as_fd(), 4).unwrap());
+        assert!(!file.may_stay(&mut Looker::new(folder.as_fd()), 4).unwrap());
         let found = fs::metadata(dir.path().join("f")).unwrap();
         let as_it_is = KeptFile { mode: found.mode(), mtime_ns: file.stamp.mtime_ns, ..file };
-        assert!(as_it_is.may_stay(folder.as_fd(), 4).unwrap());
+        assert!(as_it_is.may_stay(&mut Looker::new(folder.as_fd()), 4).unwrap());
     }
 }

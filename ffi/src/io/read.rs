@@ -52,27 +52,33 @@ pub fn unchanged(file: &File, source: &FileRef) -> Result<bool> {
 
 /// Gives the parts of `offset..offset + length` that hold data; the rest are holes, read as zeros.
 ///
-/// `known` is the extent of data that the last call found, an empty range at first: some file systems (tmpfs) look
-/// at every page up to the next hole, so a dense file must not be asked for each of its chunks. Everything is data
-/// where the file system cannot tell. Moves the file's position.
-pub fn data_ranges(file: &File, offset: u64, length: u64, known: &mut Range<u64>) -> Vec<Range<u64>> {
+/// `known` is what the last call found, the default at first: some file systems (tmpfs) look
+/// at every page up to the next hole, so neither a dense file nor a long hole must be asked for each of its chunks.
+/// Everything is data where the file system cannot tell. Moves the file's position.
+pub fn data_ranges(file: &File, offset: u64, length: u64, known: &mut Extent) -> Vec<Range<u64>> {
     let end = offset.saturating_add(length);
     let mut ranges = Vec::new();
     let mut at = offset;
     while at < end {
-        if !known.contains(&at) {
-            match data_extent(file, at) {
-                Some(extent) => *known = extent,
-                None => break,
-            }
+        if !(known.hole_start..known.data.end).contains(&at) {
+            let data = data_extent(file, at).unwrap_or(u64::MAX..u64::MAX);
+            *known = Extent { hole_start: at, data };
         }
-        if known.start >= end {
+        if known.data.start >= end {
             break;
         }
-        ranges.push(known.start.max(at)..known.end.min(end));
-        at = known.end;
+        ranges.push(known.data.start.max(at)..known.data.end.min(end));
+        at = known.data.end;
     }
     ranges
+}
+
+/// A run of data and the hole before it, as far as it was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    pub hole_start: u64,
+    /// Begins at the highest number when only a hole follows.
+    pub data: Range<u64>,
 }
 
 /// Gives the first run of data at or after `offset`, up to the next hole; none when only holes follow.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 use super::backend::{Backend, CopyRange};
-use super::read;
+use super::read::{self, Extent};
 use crate::error::{Error, Result};
 
 /// Zeros that are written at once where a hole cannot be made.
@@ -13,7 +13,7 @@ static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 /// Makes `offset..offset + length` of `file`, which is open for writing and at least that long, read as zeros; as a hole
 /// where the file system has them.
 pub fn clear(file: &File, offset: u64, length: u64) -> Result<()> {
-    for range in read::data_ranges(file, offset, length, &mut (0..0)) {
+    for range in read::data_ranges(file, offset, length, &mut Extent::default()) {
         if !punch(file, range.start, range.end - range.start)? {
             write_zeros(file, range.start, range.end - range.start)?;
         }
@@ -38,7 +38,7 @@ pub fn copy(
         false => clear(to, to_offset + (at - from_offset), until - at)
             .map_err(|error| io::Error::from_raw_os_error(error.errno)),
     };
-    for data in read::data_ranges(from, from_offset, length, &mut (0..0)) {
+    for data in read::data_ranges(from, from_offset, length, &mut Extent::default()) {
         skip(at, data.start)?;
         let part = CopyRange {
             from_offset: data.start,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -297,6 +298,7 @@ fn a_sender_without_acknowledgements_stops_at_a_bound() {
     fs::create_dir(&source).unwrap();
     let sparse = fs::File::create(source.join("sparse")).unwrap();
     sparse.set_len(5000 * CHUNK_BYTES as u64).unwrap();
+    (0..5000).for_each(|chunk| sparse.write_all_at(b"x", chunk * CHUNK_BYTES as u64 + 9).unwrap());
     runtime().block_on(async {
         let to = tempfile::tempdir().unwrap();
         let mut bench = Bench::new(&source, to.path(), Codec::Raw);
@@ -317,6 +319,44 @@ fn a_sender_without_acknowledgements_stops_at_a_bound() {
         assert_eq!(sent(), 5000);
         assert_eq!(bench.receiver.commit().unwrap().files, 1);
         bench.close();
+    });
+}
+
+#[test]
+fn a_hole_takes_one_frame_however_long_it_is_also_when_it_is_sent_again() {
+    const CHUNK: u64 = CHUNK_BYTES as u64;
+    let from = tempfile::tempdir().unwrap();
+    let source = from.path().join("tree");
+    fs::create_dir(&source).unwrap();
+    let sparse = fs::File::create(source.join("sparse")).unwrap();
+    sparse.set_len(500 * CHUNK + 5).unwrap();
+    sparse.write_all_at(b"in the middle of a chunk", 100 * CHUNK + 99_999).unwrap();
+    sparse.write_all_at(b"at its start", 300 * CHUNK).unwrap();
+    // Of each of the three holes a chunk and the rest, and two chunks with data.
+    const FRAMES: u64 = 8;
+    runtime().block_on(async {
+        let to = tempfile::tempdir().unwrap();
+        let mut bench = Bench::new(&source, to.path(), Codec::Raw);
+        // Nobody reads this link, but it takes everything.
+        let (a, b) = memory::pair();
+        bench.sender.streams((9, &a), 1, &Handle::current()).await.unwrap();
+        bench.push_all();
+        let link = bench.sender.links.all()[0].clone();
+        let started = Instant::now();
+        while link.frames.load(std::sync::atomic::Ordering::Relaxed) < FRAMES {
+            assert!(started.elapsed() < PATIENCE);
+            tokio::task::yield_now().await;
+        }
+        b.close(0, "gone");
+        bench.connect();
+        bench.streams(0, 1).await;
+        bench.complete(0).await;
+        for link in bench.sender.links.all() {
+            assert_eq!(link.frames.load(std::sync::atomic::Ordering::Relaxed), FRAMES);
+        }
+        assert_eq!(bench.receiver.commit().unwrap().files, 1);
+        bench.close();
+        assert_same(&source, &to.path().join("root"));
     });
 }
 

@@ -15,14 +15,19 @@ use super::target::Target;
 use super::tree::{Directory, Link, Tree};
 use crate::error::{Error, Kind, Result};
 use crate::io::backend::Backend;
+use crate::io::beneath::Looker;
 use crate::io::columns::{Columns, Entry, KIND_DIRECTORY, KIND_FILE, KIND_STREAM, KIND_SYMLINK, NO_PARENT};
 use crate::io::kept::KeptFile;
 use crate::io::leftover::LeftoverFolder;
 use crate::io::stage::{CommitPolicy, Staging};
 use crate::io::stamp::Stamp;
+use crate::workers;
 
 /// Failures that a commit names; more are only counted.
 const MAX_COMMIT_FAILURES: usize = 1000;
+
+/// Files that stay, of which one thread looks after the other: mostly those of a few folders.
+const SETTLED_AT_ONCE: usize = 256;
 
 /// What happens to one root when its final name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +176,7 @@ impl ReceiveSession {
             return Err(Error::new(Kind::InvalidArgument, "a bitmap of the page is cut"));
         }
         let mut kept_stamps = page.kept_stamps.iter();
+        let mut near = Looker::new(self.inbox.staging.destination());
         let mut tree = self.tree.lock().unwrap();
         if columns.first != tree.next || wanted.len() < bitmap_bytes {
             return Err(Error::new(Kind::Protocol, "The manifest's pages do not follow each other"));
@@ -207,7 +213,7 @@ impl ReceiveSession {
                 _ => {
                     let version = versions.get(index).copied().unwrap_or(0);
                     let leaf = Leaf { entry: &entry, version, is_held: bit(page.held), kept };
-                    self.expect_leaf(&mut tree, &leaf, path.clone(), root, &mut expected)
+                    self.expect_leaf(&mut tree, &leaf, (path.clone(), root), &mut near, &mut expected)
                 }
             };
             match result {
@@ -263,8 +269,8 @@ impl ReceiveSession {
         &self,
         tree: &mut Tree,
         leaf: &Leaf<'_>,
-        path: Vec<u8>,
-        root: usize,
+        (path, root): (Vec<u8>, usize),
+        near: &mut Looker<'_>,
         expected: &mut Expected,
     ) -> Result<()> {
         let entry = leaf.entry;
@@ -277,7 +283,7 @@ impl ReceiveSession {
         if entry.kind == KIND_FILE && entry.size > 0 {
             let below = &path[tree.roots[root].1.len()..];
             self.remembered.lock().unwrap().expect(entry.id, entry.size, root, below);
-            if self.keep(tree, leaf, &path, root, expected)? {
+            if self.keep(tree, leaf, (&path, root), near, expected)? {
                 return Ok(());
             }
         }
@@ -325,8 +331,8 @@ impl ReceiveSession {
         &self,
         tree: &mut Tree,
         leaf: &Leaf<'_>,
-        path: &[u8],
-        root: usize,
+        (path, root): (&[u8], usize),
+        near: &mut Looker<'_>,
         expected: &mut Expected,
     ) -> Result<bool> {
         let Entry { id, size, mode, mtime, .. } = *leaf.entry;
@@ -334,7 +340,7 @@ impl ReceiveSession {
             return Ok(false);
         };
         let file = KeptFile { path: tree.final_path(root, path), stamp, mode, mtime_ns: mtime };
-        if !file.may_stay(self.inbox.staging.destination(), size)? {
+        if !file.may_stay(near, size)? {
             return Ok(false);
         }
         tree.keep(file.path.len())?;
@@ -435,8 +441,14 @@ impl ReceiveSession {
         let staging = &self.inbox.staging;
         // As in staging: beyond some, one sync of the file system is cheaper.
         let one_by_one = kept.len() <= MAX_SINGLE_SYNCS;
-        for (entry, file) in kept {
-            match file.settle(staging.destination(), one_by_one) {
+        let batches: Vec<&[(u32, KeptFile)]> = kept.chunks(SETTLED_AT_ONCE).collect();
+        let settled = workers::map(batches.len(), |index| {
+            let mut near = Looker::new(staging.destination());
+            let settle = |(_, file): &(u32, KeptFile)| file.settle(&mut near, one_by_one);
+            Ok(batches[index].iter().map(settle).collect::<Vec<_>>())
+        })?;
+        for ((entry, file), settled) in kept.iter().zip(settled.into_iter().flatten()) {
+            match settled {
                 Ok(stamp) => {
                     placed.files += 1;
                     self.remembered.lock().unwrap().kept(*entry, stamp, &file.path);

@@ -1,6 +1,7 @@
 //! What the sender learns of large files while it reads them: where they are, and their chunk ids.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::{Mutex, OnceLock};
 
@@ -12,6 +13,9 @@ use crate::io::walk::FileRef;
 
 /// The grid of chunk lists: 4 MiB (`src/wire/spec/chunks.md` §2).
 const GRID_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Longer files are not remembered: TypeScript keeps no longer lists, and of a hole each chunk takes memory.
+const MAX_LIST_BYTES: u64 = (1 << 20) * GRID_BYTES;
 
 /// The large files of one send session.
 #[derive(Default)]
@@ -66,6 +70,25 @@ impl Hashed {
         self.state.lock().unwrap().pending.entry(file.id).or_default().extend_from_slice(&record);
     }
 
+    /// Takes note of a range that is a hole.
+    pub fn hole(&self, file: &FileRef, range: Range<u64>) {
+        if !self.is_large(file) {
+            return;
+        }
+        let mut offset = range.start.next_multiple_of(GRID_BYTES);
+        let mut records = Vec::new();
+        while offset < range.end {
+            let length = GRID_BYTES.min(file.size - offset);
+            if offset + length > range.end {
+                break;
+            }
+            let id = if length == GRID_BYTES { *zeros() } else { hash_of_zeros(length) };
+            records.extend_from_slice(&record(file.id, offset, length as u32, &id));
+            offset += length;
+        }
+        self.state.lock().unwrap().pending.entry(file.id).or_default().extend_from_slice(&records);
+    }
+
     /// Tells what was noted of a file, which was read to its end and is as it was listed; or forgets it.
     pub fn finish(&self, file: &FileRef, is_unchanged: bool) {
         let mut state = self.state.lock().unwrap();
@@ -81,7 +104,7 @@ impl Hashed {
     }
 
     fn is_large(&self, file: &FileRef) -> bool {
-        self.least_bytes.is_some_and(|least| file.size >= least)
+        self.least_bytes.is_some_and(|least| (least..=MAX_LIST_BYTES).contains(&file.size))
     }
 }
 
@@ -95,11 +118,13 @@ pub fn place_of(file: &FileRef) -> (Vec<u8>, Stamp) {
 /// The id of a chunk of the grid that is all zeros.
 fn zeros() -> &'static [u8; 32] {
     static ZEROS: OnceLock<[u8; 32]> = OnceLock::new();
-    ZEROS.get_or_init(|| {
-        let mut hasher = blake3::Hasher::new();
-        add_zeros(&mut hasher, GRID_BYTES);
-        *hasher.finalize().as_bytes()
-    })
+    ZEROS.get_or_init(|| hash_of_zeros(GRID_BYTES))
+}
+
+fn hash_of_zeros(length: u64) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    add_zeros(&mut hasher, length);
+    *hasher.finalize().as_bytes()
 }
 
 fn hash_with_holes(records: &[Record], data: &[u8]) -> [u8; 32] {
@@ -195,6 +220,32 @@ mod tests {
         assert!(read(&path, &Hashed::default(), GRID, || ()).is_empty());
         let last = &expected[3 * 48..];
         assert!(read(&path, &Hashed::new(1), GRID / 2, || ()) == last, "the only whole chunk");
+    }
+
+    #[test]
+    fn a_hole_is_told_chunk_by_chunk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let size = 4 * GRID_BYTES + 5000;
+        File::create(&path).unwrap().set_len(size).unwrap();
+        let file = source(&path).reference;
+        let hashed = Hashed::new(1);
+        for (range, offsets) in [
+            (0..size, vec![0, GRID_BYTES, 2 * GRID_BYTES, 3 * GRID_BYTES, 4 * GRID_BYTES]),
+            (GRID_BYTES + 1..3 * GRID_BYTES, vec![2 * GRID_BYTES]),
+            (3 * GRID_BYTES..4 * GRID_BYTES + 4999, vec![3 * GRID_BYTES]),
+        ] {
+            hashed.hole(&file, range);
+            hashed.finish(&file, true);
+            let of_zeros = |offset: u64| {
+                let length = GRID_BYTES.min(size - offset) as usize;
+                record(5, offset, length as u32, blake3::hash(&vec![0; length]).as_bytes())
+            };
+            assert!(hashed.take() == offsets.into_iter().flat_map(of_zeros).collect::<Vec<u8>>());
+        }
+        hashed.hole(&FileRef { size: MAX_LIST_BYTES + 1, ..file.clone() }, 0..MAX_LIST_BYTES);
+        hashed.finish(&file, true);
+        assert!(hashed.take().is_empty(), "longer than any list");
     }
 
     #[test]

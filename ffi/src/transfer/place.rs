@@ -4,6 +4,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::leftover::gaps;
 use super::pieces::{self, Copy, Piece};
@@ -14,10 +15,11 @@ use crate::error::{Error, Kind, Result};
 use crate::io::backend::CopyRange;
 use crate::io::stamp::Stamp;
 use crate::io::{local, sparse};
+use crate::workers;
 
 /// Bytes copied at once: between two copies a call may be cancelled or the session closed. Where the file system shares
-/// storage it is one operation each; elsewhere about 50 ms.
-const STEP_BYTES: u64 = 64 * 1024 * 1024;
+/// storage it is one operation each; elsewhere about 20 ms, and several are under way.
+const STEP_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Ranges of one file that are remembered as present; what was copied beyond comes over the wire. 1 MiB of memory and
 /// 400 KiB of requests.
@@ -62,7 +64,7 @@ impl Inbox {
     /// # Errors
     /// INVALID_ARGUMENT when the file is not held or the pieces cannot be; CANCELLED and CLOSED, between copies, and then
     /// nothing counts and the file is still held; what the disk says of the staged file.
-    pub fn place(&self, request: &Request, cancelled: &dyn Fn() -> bool) -> Result<Outcome> {
+    pub fn place(&self, request: &Request, cancelled: &(dyn Fn() -> bool + Sync)) -> Result<Outcome> {
         let Some(target) = self.target(request.entry) else {
             return if self.has_dropped(request.entry) { Ok(Outcome::default()) } else { Err(not_held()) };
         };
@@ -109,7 +111,7 @@ impl Inbox {
         target: &Arc<Target>,
         request: &Request,
         pieces: &[Piece],
-        cancelled: &dyn Fn() -> bool,
+        cancelled: &(dyn Fn() -> bool + Sync),
         outcome: &mut Outcome,
     ) -> Result<()> {
         let present = target.standing().present;
@@ -123,17 +125,29 @@ impl Inbox {
         let mut is_stale = vec![false; request.sources.len()];
         for of_source in copies.chunk_by(|a, b| a.source == b.source) {
             let index = of_source[0].source as usize;
-            is_stale[index] = !self.copy(&request.sources[index], of_source, (&file, is_clean), cancelled)?;
+            let to = To { path: &target.path, file: &file, is_clean };
+            is_stale[index] = !self.copy(&request.sources[index], of_source, &to, cancelled)?;
         }
-        let fresh = pieces.iter().filter(|piece| !is_stale[piece.source as usize]);
+        let mut news: Vec<(&Piece, Vec<Range<u64>>)> = Vec::new();
+        let mut ranges = present.len();
+        for piece in pieces.iter().filter(|piece| !is_stale[piece.source as usize]) {
+            let parts = pieces::without(piece.range(), &present);
+            if !parts.is_empty() && ranges + parts.len() <= MAX_RANGES {
+                ranges += parts.len();
+                news.push((piece, parts));
+            }
+        }
+        let is_right = workers::map(news.len(), |index| {
+            let piece = news[index].0;
+            if piece.is_settled {
+                return Ok(true);
+            }
+            Ok(hash_range(&file, piece.offset, piece.length, &|| cancelled())?.0 == piece.id)
+        })?;
         let mut proved: Vec<(&Piece, u64)> = Vec::new();
         let mut counted: Vec<Range<u64>> = Vec::new();
-        for piece in fresh {
-            let parts = pieces::without(piece.range(), &present);
-            if parts.is_empty() || present.len() + counted.len() + parts.len() > MAX_RANGES {
-                continue;
-            }
-            if !piece.is_settled && hash_range(&file, piece.offset, piece.length, cancelled)?.0 != piece.id {
+        for ((piece, parts), is_right) in news.into_iter().zip(is_right) {
+            if !is_right {
                 outcome.rejected += 1;
                 continue;
             }
@@ -150,30 +164,43 @@ impl Inbox {
         &self,
         (path, stamp): &(PathBuf, Stamp),
         copies: &[Copy],
-        (to, is_clean): (&File, bool),
-        cancelled: &dyn Fn() -> bool,
+        to: &To<'_>,
+        cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<bool> {
         let Some(from) = local::open(path, stamp) else { return Ok(false) };
-        for copy in copies {
-            let mut done = 0;
-            while done < copy.length {
-                if cancelled() {
-                    return Err(Error::new(Kind::Cancelled, "cancelled"));
-                }
-                let length = STEP_BYTES.min(copy.length - done);
-                let (from_offset, to_offset) = (copy.from_offset + done, copy.to_offset + done);
-                let range = CopyRange { from_offset, to_offset, length };
-                let copied = self.while_open(|| Ok(sparse::copy(&*self.io, (&from, to), range, is_clean)))?;
-                match copied.map_err(|error| Error::io("Cannot write a received file", &error)) {
-                    Ok(true) => done += length,
-                    Ok(false) => return Ok(false),
-                    Err(error) if matches!(error.kind, Kind::NoSpace | Kind::ReadOnly) => return Err(error),
-                    // Perhaps it is the source that cannot be read; and if not, the wire's bytes will meet it too.
-                    Err(_) => return Ok(false),
-                }
+        let steps = steps(copies);
+        let is_short = AtomicBool::new(false);
+        let step = |index: usize| {
+            if cancelled() {
+                return Err(Error::new(Kind::Cancelled, "cancelled"));
             }
+            if !is_short.load(Ordering::Relaxed) && !self.copy_step(&from, to, &steps, index)? {
+                is_short.store(true, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        workers::map(steps.len(), step)?;
+        Ok(!is_short.into_inner() && local::has(&from, stamp))
+    }
+
+    /// Does one step; false when it cannot be done, and its bytes are to come over the wire.
+    fn copy_step(&self, from: &File, to: &To<'_>, steps: &[CopyRange], index: usize) -> Result<bool> {
+        // Some ways to copy write at the file's position, which each thread needs for itself.
+        let own = match steps.len() {
+            1 => None,
+            _ => match self.staging.open_file(to.path) {
+                Ok(own) => Some(own),
+                Err(_) => return Ok(false),
+            },
+        };
+        let file = own.as_ref().unwrap_or(to.file);
+        let copied =
+            self.while_open(|| Ok(sparse::copy(&*self.io, (from, file), steps[index], to.is_clean)))?;
+        match copied.map_err(|error| Error::io("Cannot write a received file", &error)) {
+            Err(error) if matches!(error.kind, Kind::NoSpace | Kind::ReadOnly) => Err(error),
+            // Perhaps it is the source that cannot be read; and if not, the wire's bytes will meet it too.
+            result => Ok(matches!(result, Ok(true))),
         }
-        Ok(local::has(&from, stamp))
     }
 
     /// Counts what is written and proved.
@@ -201,6 +228,27 @@ impl Inbox {
         }
         Ok(())
     }
+}
+
+/// The staged file that is copied into.
+struct To<'a> {
+    path: &'a [u8],
+    file: &'a File,
+    /// It has nothing but holes.
+    is_clean: bool,
+}
+
+/// Cuts copies from one source into steps of [`STEP_BYTES`].
+fn steps(copies: &[Copy]) -> Vec<CopyRange> {
+    let of_copy = |copy: &Copy| {
+        let Copy { from_offset, to_offset, length, .. } = *copy;
+        (0..length).step_by(STEP_BYTES as usize).map(move |done| CopyRange {
+            from_offset: from_offset + done,
+            to_offset: to_offset + done,
+            length: STEP_BYTES.min(length - done),
+        })
+    };
+    copies.iter().flat_map(of_copy).collect()
 }
 
 /// Adds a range that lies behind all others.

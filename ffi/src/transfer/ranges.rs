@@ -1,12 +1,14 @@
 //! Ranges of files at the sender: read, and described as records.
 
+use std::ops::Range;
+
 use super::frame::{FLAG_DATA, FLAG_END, FLAG_HOLE, MAX_RECORDS, Record};
 use super::hashed::Hashed;
 use super::pool::Buffer;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::io::name::quoted_path;
-use crate::io::read;
+use crate::io::read::{self, Extent};
 
 /// What is read is hashed in pieces of this size, while the second-level cache has them.
 const HASH_PIECE_BYTES: usize = 256 * 1024;
@@ -22,14 +24,44 @@ pub fn read_chunk(
     let file = source.open()?;
     let mut records = read_range(source, &file, offset, length, buffer)?;
     hashed.read(&source.reference, (offset, length as u64), &records, buffer.as_ref());
-    if source.finish_range(length as u64) {
-        let unchanged = source.check_unchanged(&file);
+    finish(source, &file, length as u64, &mut records, hashed)?;
+    Ok(records)
+}
+
+/// Counts bytes as read; with the last of them the file must still be as it was listed.
+fn finish(
+    source: &Source,
+    file: &std::fs::File,
+    length: u64,
+    records: &mut [Record],
+    hashed: &Hashed,
+) -> Result<()> {
+    if source.finish_range(length) {
+        let unchanged = source.check_unchanged(file);
         hashed.finish(&source.reference, unchanged.is_ok());
         unchanged?;
         source.close();
-        end_records(&mut records);
+        end_records(records);
     }
+    Ok(())
+}
+
+/// Describes a range of a hole, of any length; the file's last range carries the end mark.
+pub fn hole(source: &Source, range: Range<u64>, buffer: &mut Buffer, hashed: &Hashed) -> Result<Vec<Record>> {
+    let length = range.end - range.start;
+    let file = source.open()?;
+    buffer.set_length(0);
+    let mut records = vec![hole_record(source, range.start, length)];
+    hashed.hole(&source.reference, range);
+    finish(source, &file, length, &mut records, hashed)?;
     Ok(records)
+}
+
+/// Whether a range of a file has nothing but a hole, as far as its file system tells.
+pub fn is_still_hole(source: &Source, range: Range<u64>) -> bool {
+    let length = range.end - range.start;
+    let ranges = |file| read::data_ranges(&file, range.start, length, &mut Extent::default());
+    read::open_source(&source.reference).map(ranges).is_ok_and(|ranges| ranges.is_empty())
 }
 
 /// Reads a range once more. Others of the file may have arrived and even its end mark, so it must still be the same.
@@ -67,6 +99,10 @@ fn read_range(
     if 2 * ranges.len() + 2 > MAX_RECORDS {
         ranges.clear();
         ranges.push(offset..offset + length as u64);
+    }
+    // A hole may be longer than a buffer; data that has come into it since is not what was listed.
+    if ranges.iter().map(|range| range.end - range.start).sum::<u64>() > buffer.space().len() as u64 {
+        return Err(source.changed());
     }
     let mut records = Vec::with_capacity(2 * ranges.len() + 1);
     let mut used = 0;

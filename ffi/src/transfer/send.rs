@@ -1,24 +1,25 @@
 //! The sending engine: reads, hashes, encodes and writes what TypeScript pushes.
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::encode::{Encoding, Origin};
-use super::frame::{self, FLAG_END, FLAG_FAILED, FLAG_HOLE, Record};
+use super::frame::{self, FLAG_DATA, FLAG_END, FLAG_FAILED, FLAG_HOLE, Record};
 use super::hashed::{Hashed, place_of};
 use super::ledger::Redo;
 use super::links::{Link, Links};
 use super::pack;
 use super::pool::{Buffer, Pool};
-use super::ranges::{data_record, read_again, read_chunk};
+use super::ranges::{self, data_record, read_again, read_chunk};
 use super::report::{Failure, Report};
 use super::source::Source;
 use super::version::VersionKey;
 use super::work::{Job, Work};
 use crate::chunk::codec::Codec;
-use crate::chunk::hash::hash_range;
+use crate::chunk::hash::hash_parts;
 use crate::error::{Error, Kind, Result};
 use crate::io::backend::{Backend, select};
 use crate::io::columns::{KIND_STREAM, SIZE_UNKNOWN};
@@ -129,7 +130,7 @@ impl SendSession {
         entry: u32,
         chunk_bytes: u64,
         (offset, max_chunks): (u64, u64),
-        cancelled: &dyn Fn() -> bool,
+        cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<(Vec<u8>, u64)> {
         let source = self.work.find(entry).filter(|source| source.reference.size != SIZE_UNKNOWN);
         let Some(source) = source else {
@@ -142,18 +143,11 @@ impl SendSession {
             return Ok((Vec::new(), size));
         }
         let file = read::open_source(&source.reference)?;
-        let mut hashes = Vec::new();
-        let mut at = offset;
-        while at < end {
-            let length = chunk_bytes.min(end - at);
-            let (hash, read) = hash_range(&file, at, length, cancelled)?;
-            if read != length {
-                return Err(source.changed());
-            }
-            hashes.extend_from_slice(&hash);
-            at += length;
+        let hashes = hash_parts(&file, (offset, end), chunk_bytes, cancelled);
+        if !matches!(&hashes, Err(error) if error.kind == Kind::Cancelled) {
+            source.check_unchanged(&file)?;
         }
-        source.check_unchanged(&file)?;
+        let hashes = hashes?;
         Ok((hashes, size))
     }
 
@@ -288,17 +282,40 @@ impl Stream<'_> {
         let mut buffer = self.take_buffer()?;
         let hashed = &self.session.hashed;
         let result = read_chunk(&source, offset, length as usize, &mut buffer, hashed);
-        self.send_range(source, (offset, length), buffer, result)
+        let is_hole = matches!(&result, Ok(records) if records.iter().all(|record| !record.is(FLAG_DATA)));
+        // Asked before the frame leaves: with the file's end mark the file is closed.
+        let hole = if is_hole { source.hole_at(offset) } else { None };
+        self.send_range(source.clone(), (offset, length), buffer, result)?;
+        match hole.and_then(|hole| self.session.work.take_more(&source, hole)) {
+            Some(more) => self.send_hole(source, more),
+            None => Ok(()),
+        }
     }
 
-    /// Reads a range anew whose frame did not arrive; `end`: that frame had the end mark.
-    fn send_chunk_again(&mut self, source: Arc<Source>, offset: u64, length: u64, end: bool) -> Result<()> {
+    /// Sends a hole of any length, which costs one frame.
+    fn send_hole(&mut self, source: Arc<Source>, Range { start, end }: Range<u64>) -> Result<()> {
         if source.failure().is_some() {
             return Ok(());
         }
         let mut buffer = self.take_buffer()?;
-        let result = read_again(&source, offset, length as usize, end, &mut buffer);
-        self.send_range(source, (offset, length), buffer, result)
+        let result = ranges::hole(&source, start..end, &mut buffer, &self.session.hashed);
+        self.send_range(source, (start, end - start), buffer, result)
+    }
+
+    /// Reads a range anew whose frame did not arrive; `end`: that frame had the end mark.
+    fn send_chunk_again(&mut self, source: Arc<Source>, offset: u64, length: u64, end: bool) -> Result<()> {
+        let stop = offset + length;
+        let mut at = offset;
+        while at < stop && source.failure().is_none() {
+            // What was one hole may be data by now, and then it does not fit into one frame.
+            let next = stop.min((at / self.session.work.chunk_bytes() + 1) * self.session.work.chunk_bytes());
+            let next = if next == stop || ranges::is_still_hole(&source, at..stop) { stop } else { next };
+            let mut buffer = self.take_buffer()?;
+            let result = read_again(&source, at, (next - at) as usize, end && next == stop, &mut buffer);
+            self.send_range(source.clone(), (at, next - at), buffer, result)?;
+            at = next;
+        }
+        Ok(())
     }
 
     /// Sends what reading a range came to.

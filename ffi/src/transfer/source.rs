@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::encode::History;
 use crate::error::{Error, Kind, Result};
 use crate::io::name::quoted_path;
-use crate::io::read;
+use crate::io::read::{self, Extent};
 use crate::io::walk::FileRef;
 
 /// A listed file with what is still to be read of it.
@@ -23,7 +23,7 @@ pub struct Source {
     pub history: History,
     file: Mutex<Option<Arc<File>>>,
     /// The run of data that was found last.
-    extent: Mutex<Range<u64>>,
+    extent: Mutex<Extent>,
 }
 
 impl Source {
@@ -34,7 +34,7 @@ impl Source {
             failed: AtomicU16::new(0),
             history: History::default(),
             file: Mutex::new(None),
-            extent: Mutex::new(0..0),
+            extent: Mutex::default(),
         }
     }
 
@@ -56,6 +56,12 @@ impl Source {
         let ranges = read::data_ranges(file, offset, length, &mut extent);
         *self.extent.lock().unwrap() = extent;
         ranges
+    }
+
+    /// The hole around `offset`, as far as it was seen; none when that is data or was not looked at.
+    pub fn hole_at(&self, offset: u64) -> Option<Range<u64>> {
+        let Extent { hole_start, data } = self.extent.lock().unwrap().clone();
+        (hole_start..data.start).contains(&offset).then_some(offset..data.start)
     }
 
     /// Counts `bytes` as read; true for the one call that makes nothing remain.

@@ -2,6 +2,7 @@
 //! not known to have arrived.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -190,6 +191,36 @@ impl Work {
         }
     }
 
+    /// Takes more of `source` for the job at hand: what comes next and lies within `hole`, to its last whole chunk.
+    pub fn take_more(&self, source: &Arc<Source>, hole: Range<u64>) -> Option<Range<u64>> {
+        let mut state = self.state.lock().unwrap();
+        let Some(Item::Range { source: next, offset, end }) = state.items.front_mut() else { return None };
+        let start = *offset;
+        if !Arc::ptr_eq(next, source) || start < hole.start {
+            return None;
+        }
+        let stop = if hole.end >= *end { *end } else { hole.end / self.chunk_bytes * self.chunk_bytes };
+        if stop <= start {
+            return None;
+        }
+        if stop == *end {
+            state.items.pop_front();
+        } else {
+            *offset = stop;
+        }
+        Some(start..stop)
+    }
+
+    /// Bytes of a whole chunk.
+    pub fn chunk_bytes(&self) -> u64 {
+        self.chunk_bytes
+    }
+
+    /// Threads that have a job.
+    pub fn busy(&self) -> usize {
+        self.state.lock().unwrap().busy
+    }
+
     /// Ends the job that [`Work::take`] gave; true when everything pushed so far has been sent.
     pub fn done(&self) -> bool {
         let mut state = self.state.lock().unwrap();
@@ -352,6 +383,35 @@ mod tests {
             Some(Job::Pack(files)) => files.iter().map(|source| source.reference.id).collect(),
             _ => panic!("not a pack"),
         }
+    }
+
+    #[test]
+    fn what_comes_next_of_a_hole_is_taken_to_its_last_whole_chunk() {
+        const CHUNK: u64 = 1 << 20;
+        let work = Work::new(CHUNK);
+        work.list(1, [file(0, 100 * CHUNK + 5), file(1, 10 * CHUNK)]);
+        assert!(work.push_run(0, 1));
+        let stream = work.ledger(|ledger| ledger.open(0)).unwrap();
+        let next = || match work.take(stream) {
+            Some(Job::Chunk { source, offset, .. }) => (source, offset),
+            _ => panic!("not a chunk"),
+        };
+        let (first, offset) = next();
+        assert_eq!((first.reference.id, offset), (0, 0));
+        assert_eq!(work.take_more(&first, 0..CHUNK + 7), None, "nothing but the chunk at hand is whole");
+        assert_eq!(work.take_more(&first, 0..7 * CHUNK + 9), Some(CHUNK..7 * CHUNK));
+        assert_eq!(
+            work.take_more(&first, 7 * CHUNK + 1..50 * CHUNK),
+            None,
+            "the hole begins behind what comes next"
+        );
+        assert_eq!(next().1, 7 * CHUNK);
+        assert_eq!(work.take_more(&first, 7 * CHUNK..u64::MAX), Some(8 * CHUNK..100 * CHUNK + 5));
+        assert_eq!(work.take_more(&first, 0..u64::MAX), None, "another file's turn");
+        let (second, offset) = next();
+        assert_eq!((second.reference.id, offset), (1, 0));
+        assert_eq!(work.take_more(&second, 0..10 * CHUNK), Some(CHUNK..10 * CHUNK));
+        assert_eq!(work.take_more(&second, 0..u64::MAX), None);
     }
 
     #[test]
