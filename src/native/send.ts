@@ -77,6 +77,8 @@ export interface SendReport {
   readonly hashed: Uint8Array;
   /** Everything that was pushed is sent and acknowledged. */
   readonly idle: boolean;
+  /** Something is being read or encoded just now; otherwise only the link, or more to do, is waited for. */
+  readonly busy: boolean;
 }
 
 /** One connection of a send session, with counters since it was first used. */

@@ -179,6 +179,10 @@ export class Getter extends TransferMachine<GetterEvent, GetterAction> {
     }
   }
 
+  protected override onPing({ busy }: MessageOf<"ping">): void {
+    this.#withheld?.heard(busy);
+  }
+
   protected override isSettled(): boolean {
     return this.#state === "committing" || this.#state === "done";
   }

@@ -358,6 +358,18 @@ Deno.test("Getter ends with PEER_FROZEN when the sender withholds what was asked
   script.failed("PEER_FROZEN");
 });
 
+Deno.test("Getter ends with PEER_FROZEN in time when the sender says that nothing but the link keeps it", () => {
+  for (const [busy, periods] of [[false, 3], [true, 15]] as const) {
+    const script = receiving().hears(pageOf(0, [{}]));
+    expected(script, { runs: [[0, 0]] });
+    const talk = () => script.wait(4000).hears({ type: "ping", nonce: 1, busy });
+    for (let period = 1; period < periods; period++) talk();
+    assertTrue(!script.taken().includes("fail"), "it ended too early");
+    talk().wait(2000);
+    script.failed("PEER_FROZEN");
+  }
+});
+
 Deno.test("Getter waits while its own disk writes what came", () => {
   const script = receiving().hears(pageOf(0, [{}]));
   expected(script, { runs: [[0, 0]] });

@@ -275,6 +275,7 @@ const SENT: SendReport = {
   files_done: 1,
   failed: [],
   idle: true,
+  busy: false,
 };
 
 function providing(random: Random): (action: ProviderAction) => ProviderEvent | CommonEvent | undefined {

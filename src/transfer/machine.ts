@@ -91,6 +91,12 @@ export abstract class TransferMachine<Event, Action> {
   }
   /** The role's tick. */
   protected onTick(): void {}
+  /** What the next ping says of what was done since the last. */
+  protected takeBusy(): Pick<MessageOf<"ping">, "busy"> {
+    return {};
+  }
+  /** What the peer says of what it does. */
+  protected onPing(_ping: MessageOf<"ping">): void {}
   /** How a failure is told to the peer. */
   protected failureMessage(code: ErrorCode): Message {
     return { type: "error", code };
@@ -166,7 +172,10 @@ export abstract class TransferMachine<Event, Action> {
     }
     if (message.type === "hello") return this.#greeted(message);
     if (this.#peer === undefined) throw unexpected(message.type);
-    if (message.type === "ping") return this.send({ type: "pong", nonce: message.nonce });
+    if (message.type === "ping") {
+      this.onPing(message);
+      return this.send({ type: "pong", nonce: message.nonce });
+    }
     if (message.type === "pong") return;
     this.onMessage(message);
   }
@@ -190,7 +199,7 @@ export abstract class TransferMachine<Event, Action> {
         "Cannot finish the transfer: the other side does not answer any more",
       );
     }
-    if (due === "ping") this.send({ type: "ping", nonce: this.#pings++ >>> 0 });
+    if (due === "ping") this.send({ type: "ping", nonce: this.#pings++ >>> 0, ...this.takeBusy() });
     this.onTick();
   }
 

@@ -135,6 +135,9 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   #reading = false;
   #listed = false;
   #acceptedAt = 0;
+  /** Whether the engine's last report, and any since the last ping, found it reading or encoding. */
+  #isBusy: boolean | undefined;
+  #wasBusy = false;
   #sent: Pick<SendReport, "bytes_read" | "bytes_wire" | "files_done" | "blocked_us" | "idle"> = {
     bytes_read: 0,
     bytes_wire: 0,
@@ -225,6 +228,13 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
   }
 
   protected override settle(): void {}
+
+  protected override takeBusy(): Pick<MessageOf<"ping">, "busy"> {
+    if (this.#isBusy === undefined || this.#state !== "sending") return {};
+    const busy = this.#wasBusy;
+    this.#wasBusy = this.#isBusy;
+    return { busy };
+  }
 
   #answered(answer: MessageOf<"answer">): void {
     this.#mustBe("offered", answer.type);
@@ -355,6 +365,8 @@ export class Provider extends TransferMachine<ProviderEvent, ProviderAction> {
     // Bytes that left are no sign of life: the system's buffers take megabytes for a peer that is gone.
     this.#failures.addNative(report.failed);
     this.#sent = report;
+    this.#isBusy = report.busy;
+    this.#wasBusy ||= report.busy;
     this.#progress(report.idle && this.#listed ? "placing" : "transferring");
     this.#bulk!.sent(links, report.lost, this.#remaining());
     this.#tune(report, usage);

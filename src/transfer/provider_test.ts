@@ -41,6 +41,7 @@ const REPORT: SendReport = {
   files_done: 0,
   failed: [],
   idle: false,
+  busy: false,
 };
 const USAGE = { ownMs: 0, idleMs: 0 };
 
@@ -201,6 +202,27 @@ Deno.test("Provider reports a frozen peer in time, however much its own side sti
   }
   assertTrue(!script.taken().includes("fail"));
   script.wait(2000).failed("PEER_FROZEN");
+});
+
+Deno.test("Provider says with its pings whether it was busy since the last", () => {
+  const script = sending();
+  script.event({ type: "started" });
+  const pinged = (...reports: boolean[]) => {
+    for (const busy of reports) {
+      script.event({ type: "sent", report: { ...REPORT, busy }, links: [], usage: USAGE });
+    }
+    const sent = script.wait(4000).hears({ type: "pong", nonce: 1 }).take();
+    return sent.flatMap((action) =>
+      action.type === "send" && action.message.type === "ping" ? [action.message.busy] : []
+    );
+  };
+  assertEquals(pinged(), [undefined]);
+  assertEquals(pinged(false), [false]);
+  assertEquals(pinged(false, true, false), [true]);
+  assertEquals(pinged(true), [true]);
+  assertEquals(pinged(), [true]);
+  assertEquals(pinged(false), [true]);
+  assertEquals(pinged(), [false]);
 });
 
 Deno.test("Provider takes any message for a sign of life", () => {

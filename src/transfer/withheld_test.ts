@@ -1,5 +1,11 @@
 import { assertEquals, assertThrows } from "../base/testing.ts";
-import { type Awaited, UNLISTED_AFTER_MS, Withheld, WITHHELD_AFTER_MS } from "./withheld.ts";
+import {
+  type Awaited,
+  HELD_UP_AFTER_MS,
+  UNLISTED_AFTER_MS,
+  Withheld,
+  WITHHELD_AFTER_MS,
+} from "./withheld.ts";
 
 /** Looks whenever it is due until `until`; `each` says what has happened by then. */
 function look(withheld: Withheld, until: number, each: (now: number) => Awaited): void {
@@ -32,6 +38,50 @@ Deno.test("Withheld waits for whatever still comes, is not awaited, or is only l
   }
   look(new Withheld(0), UNLISTED_AFTER_MS - 1, () => "pages");
   assertThrows(() => look(new Withheld(0), UNLISTED_AFTER_MS, () => "pages"), "PEER_FROZEN");
+});
+
+Deno.test("Withheld notices early when the sender says that only the link keeps it", () => {
+  const withheld = new Withheld(0);
+  const talks = (now: number): Awaited => {
+    withheld.received(now / 10);
+    withheld.heard(false);
+    return "content";
+  };
+  look(withheld, HELD_UP_AFTER_MS - 1, talks);
+  assertThrows(() => look(withheld, HELD_UP_AFTER_MS, talks), "PEER_FROZEN", "gets through");
+});
+
+Deno.test("Withheld gives a minute to a sender whose last word is that it is busy, or that says nothing", () => {
+  const words: Record<string, (now: number) => boolean | undefined> = {
+    "busy": () => true,
+    "busy now and then": (now) => now % 20_000 < 12_000,
+    "nothing": () => undefined,
+  };
+  for (const word of Object.values(words)) {
+    const withheld = new Withheld(0);
+    const talks = (now: number): Awaited => {
+      withheld.heard(word(now));
+      return "content";
+    };
+    look(withheld, WITHHELD_AFTER_MS - 1, talks);
+    assertThrows(() => look(withheld, WITHHELD_AFTER_MS, talks), "PEER_FROZEN", "asked for");
+  }
+});
+
+Deno.test("Withheld gives a slow link its time, and lists and pages theirs, whatever the sender says", () => {
+  const slow = new Withheld(0);
+  look(slow, UNLISTED_AFTER_MS, (now) => {
+    slow.received(now / 2);
+    slow.heard(false);
+    return "content";
+  });
+  for (const awaited of ["lists", "pages"] as const) {
+    const withheld = new Withheld(0);
+    look(withheld, UNLISTED_AFTER_MS - 1, () => {
+      withheld.heard(false);
+      return awaited;
+    });
+  }
 });
 
 Deno.test("Withheld does not count the time in which this machine was asleep", () => {

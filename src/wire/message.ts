@@ -215,7 +215,14 @@ const MESSAGES = {
       manifest_hash: optional(bytes(32, { min: 32 })),
     },
   },
-  ping: { number: 12, fields: { nonce: uint(0xffffffff) } },
+  ping: {
+    number: 12,
+    fields: {
+      nonce: uint(0xffffffff),
+      /** What a sender has done since its last ping: read or encoded content, or nothing but wait for the link. */
+      busy: optional(bool),
+    },
+  },
   pong: { number: 13, fields: { nonce: uint(0xffffffff) } },
   cancel: { number: 14, fields: { code } },
   error: {

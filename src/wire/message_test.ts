@@ -221,7 +221,7 @@ function anyMessage(): fc.Arbitrary<Message> {
     typed("bulk_refused", { link: fc.nat(7), count: fc.integer({ min: 1, max: 256 }) }),
     typed("bulk_gone", { stream: fc.nat(65535) }),
     typed("link_lost", { link: fc.integer({ min: 1, max: 7 }) }),
-    typed("ping", { nonce: u32 }),
+    typed("ping", { nonce: u32, busy: fc.boolean() }, ["nonce"]),
     typed("error", { code, entry: id }, ["code"]),
   );
 }

@@ -28,8 +28,6 @@ const CLOSING_MS = 1500;
 
 /** Time after which both ends must have said something, in ms of that clock: 15 s in all. */
 const CLEAR_AFTER_MS = 15_000 - CLOSING_MS + HURRY * CLOSING_MS;
-/** As long when the data alone stops and the peer still answers: a minute, and what an end may take. */
-const WITHHELD_CLEAR_AFTER_MS = CLEAR_AFTER_MS + 60_000;
 
 interface Ended {
   /** Of the sender and the receiver; undefined when all went well. */
@@ -92,11 +90,11 @@ async function codeOf(running: Promise<unknown>): Promise<string | undefined> {
 
 const GONE = ["PEER_FROZEN", "CONNECTION_LOST"];
 
-function assertClear({ codes: [sender, receiver], afterMs }: Ended, withinMs = CLEAR_AFTER_MS): void {
+function assertClear({ codes: [sender, receiver], afterMs }: Ended): void {
   assertTrue(sender !== undefined && GONE.includes(sender), `the sender ended with ${sender}`);
   // What was on its way may have been all of it.
   assertTrue(receiver === undefined || GONE.includes(receiver), `the receiver ended with ${receiver}`);
-  assertTrue(afterMs < withinMs, `clear only after ${Math.round(afterMs)} ms`);
+  assertTrue(afterMs < CLEAR_AFTER_MS, `clear only after ${Math.round(afterMs)} ms`);
 }
 
 function data(proxy: ChaosTcp): number[] {
@@ -116,7 +114,7 @@ Deno.test("a TCP transfer whose control connection freezes, is reset or is cut i
 Deno.test("a TCP transfer whose data freezes while its control connection lives ends in time", async () => {
   // More than all buffers on the way take.
   const ended = await through((proxy) => data(proxy).forEach((index) => proxy.freeze(index)), 160 * MIB);
-  assertClear(ended, WITHHELD_CLEAR_AFTER_MS);
+  assertClear(ended);
 });
 
 Deno.test("a TCP transfer goes on when a data connection is reset, or cut in a frame", async () => {

@@ -176,6 +176,8 @@ const MESSAGES: [name: string, description: string, message: Message][] = [
   ["done_ack", "no fields", { type: "done_ack" }],
   ["done_ack_receipt", "with the sender's receipt", { type: "done_ack", manifest_hash: filled(32, 8) }],
   ["ping", "", { type: "ping", nonce: 4294967295 }],
+  ["ping_busy", "of a sender whose disk is slow", { type: "ping", nonce: 0, busy: true }],
+  ["ping_held_up", "of a sender whose data does not get through", { type: "ping", nonce: 0, busy: false }],
   ["pong", "", { type: "pong", nonce: 0 }],
   ["cancel", "Ctrl-C", { type: "cancel", code: "INTERRUPTED" }],
   ["error", "the transfer failed", { type: "error", code: "NO_SPACE" }],

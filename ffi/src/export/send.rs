@@ -363,6 +363,8 @@ struct SendReport {
     /// Chunks of large files that were read since the last report.
     hashed: ByteBuf,
     idle: bool,
+    /// Some thread reads or encodes: what does not come is not held up by the link.
+    busy: bool,
     ended: bool,
 }
 
@@ -411,6 +413,7 @@ fn send_wait(context: Context, args: &[u8]) -> OpFuture {
             lost: session.work.ledger(|ledger| ledger.take_lost()),
             hashed: ByteBuf::from(session.hashed.take()),
             idle: session.work.is_idle(),
+            busy: session.work.busy() as u64 > session.report.waiting_threads(),
             ended: session.has_ended(),
         })
     })

@@ -89,6 +89,11 @@ impl Report {
         result
     }
 
+    /// Threads that wait for the link just now.
+    pub fn waiting_threads(&self) -> u64 {
+        self.waiting.lock().unwrap().0
+    }
+
     /// Microseconds that threads have waited for the link until now. A frame takes seconds on a slow link: those that
     /// are under way count as well.
     pub fn blocked(&self) -> u64 {
