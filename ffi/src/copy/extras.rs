@@ -146,7 +146,9 @@ pub fn remove(worker: &mut Worker, extra: &Extra) {
         entry::copy(worker, folder, (name, name), file_type);
     }
     // Its time is the source's; deleting has changed it.
-    if let Ok(Some(directory)) = folder.target() {
+    if let Ok(Some(directory)) = folder.target()
+        && !worker.run.options.dry_run
+    {
         attributes::set_times(worker, directory.as_fd(), &folder.meta);
         worker.tell_noted(folder, (name, name));
     }

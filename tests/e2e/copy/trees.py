@@ -2,7 +2,7 @@
 
 everything DIR         a tree with every attribute and oddity that this user may make there
 random DIR COUNT SEED  COUNT small random trees DIR/0, DIR/1, ...
-compare [--no-holes] [--no-root-time] [--no-xattrs] A B …   JSON: what differs between each pair of trees, one list for each pair
+compare [--no-holes] [--no-xattrs] A B …   JSON: what differs between each pair of trees, one list for each pair
 whole SOURCE ACTUAL    JSON: files of ACTUAL, temporary ones aside, that have other bytes than in SOURCE; not all need be there
 changing DIR SEED      changes the tree DIR a little: contents, attributes, names, kinds
 """
@@ -371,9 +371,6 @@ def differences(a, b, flags):
                     found.append(f"{shown!r}: takes {second} blocks, its source {first}")
                 continue
             if key == "data" or key == "xattrs" and b"--no-xattrs" in flags:
-                continue
-            # Something was removed from it since.
-            if key == "mtime" and path == b"" and b"--no-root-time" in flags:
                 continue
             if key == "flags" and (first is None or second is None):
                 continue

@@ -28,19 +28,16 @@ export async function change(dirs: readonly string[], { seed }: { seed: number }
 export interface Compared {
   /** The room that files take. */
   readonly holes?: boolean;
-  /** When the tree's root was changed. */
-  readonly rootTime?: boolean;
   readonly xattrs?: boolean;
 }
 
 /** Gives what differs between each pair of trees, in words. */
 export async function differences(
   pairs: readonly (readonly [string, string])[],
-  { holes = true, rootTime = true, xattrs = true }: Compared = {},
+  { holes = true, xattrs = true }: Compared = {},
 ): Promise<string[][]> {
   const flags = [
     ...holes ? [] : ["--no-holes"],
-    ...rootTime ? [] : ["--no-root-time"],
     ...xattrs ? [] : ["--no-xattrs"],
   ];
   return JSON.parse(await python(["compare", ...flags, ...pairs.flat()]));
