@@ -44,7 +44,7 @@ async fn answers(answer: Vec<u8>) -> u16 {
     server(move |mut stream| {
         let answer = answer.clone();
         async move {
-            stream.read(&mut [0; 1000]).await.ok()?;
+            let _request = stream.read(&mut [0; 1000]).await.ok()?;
             stream.write_all(&answer).await.ok()?;
             // Not a reset before the answer was read.
             stream.shutdown().await.ok()?;
@@ -58,7 +58,7 @@ async fn answers(answer: Vec<u8>) -> u16 {
 async fn talks(answers: &'static [&'static [u8]]) -> u16 {
     server(move |mut stream| async move {
         for answer in answers {
-            stream.read(&mut [0; 1000]).await.ok()?;
+            let _request = stream.read(&mut [0; 1000]).await.ok()?;
             stream.write_all(answer).await.ok()?;
         }
         stream.read(&mut [0; 1000]).await.ok().map(|_| ())
@@ -292,7 +292,7 @@ fn a_connection_through_a_proxy_carries_control_and_bulk() {
         assert_eq!(read.await.unwrap(), [7; 100_000]);
         // A proxy that says nothing ends with the dial's own deadline.
         let port = server(async |mut stream| {
-            stream.read(&mut [0; 1000]).await.ok()?;
+            let _request = stream.read(&mut [0; 1000]).await.ok()?;
             std::future::pending::<Option<()>>().await
         });
         let silent = proxy(ProxyKind::Http, port.await, None);
