@@ -2,7 +2,7 @@
 import type { LoadedConfig } from "../config/config.ts";
 import { processProxies } from "../config/proxies.ts";
 import { announce, browse, nextNeighbour, stopBrowsing, withdraw } from "../native/mdns.ts";
-import { closeEndpoint, openEndpoint, ownAddresses } from "../native/net.ts";
+import { ownAddresses } from "../native/net.ts";
 import { NativeQueue } from "../native/queue.ts";
 import { parseHubUrl } from "../pairing/hub_url.ts";
 import { isIPv4 } from "node:net";
@@ -10,6 +10,7 @@ import { type NetworkFacts, type Unknown } from "./facts.ts";
 import { activeFirewalls } from "./firewall.ts";
 import { probeHub } from "./hub_probe.ts";
 import { defaultGateway, probePortMapping } from "./port_mapping.ts";
+import { listensAt } from "./sockets.ts";
 
 /** Longest that any probe takes. */
 export const PROBE_MS = 3_000;
@@ -32,8 +33,8 @@ export async function lookAtNetwork(
   const within = <T>(probe: (signal: AbortSignal) => Promise<T>) => unlessLate(probe, signal);
   const addresses = within(() => ownAddresses(queue));
   const [tcp, udp, hub, portMapping, multicast, firewalls] = await Promise.all([
-    within(() => listens(queue, "tcp")),
-    forceTcp ? "off" as const : within(() => listens(queue, "quic")),
+    within(() => listensAt(queue, "tcp")),
+    forceTcp ? "off" as const : within(() => listensAt(queue, "quic")),
     signalServer === ""
       ? "none" as const
       : within(async (signal) =>
@@ -85,17 +86,6 @@ async function unlessLate<T>(
   } finally {
     limit.removeEventListener("abort", end);
   }
-}
-
-async function listens(queue: NativeQueue, kind: "tcp" | "quic"): Promise<string> {
-  const { endpoint, tcp, quic } = await openEndpoint(queue, {
-    secretKey: crypto.getRandomValues(new Uint8Array(32)),
-    bind: ["0.0.0.0:0"],
-    tcp: kind === "tcp",
-    quic: kind === "quic",
-  });
-  await closeEndpoint(queue, endpoint);
-  return (kind === "tcp" ? tcp : quic)[0] ?? "no address";
 }
 
 async function hearsItself(queue: NativeQueue, signal: AbortSignal): Promise<boolean> {

@@ -1,9 +1,9 @@
-import { closeEndpoint, openEndpoint } from "../native/net.ts";
 import { NativeQueue } from "../native/queue.ts";
 import { parseHubUrl } from "../pairing/hub_url.ts";
 import { isUnknown } from "./facts.ts";
 import { probeHub } from "./hub_probe.ts";
 import type { Finding, Surroundings } from "./mod.ts";
+import { listensAt } from "./sockets.ts";
 
 /** Time that a hub gets to answer. */
 const HUB_TIMEOUT_MS = 5000;
@@ -24,16 +24,12 @@ async function probe(
 ): Promise<Finding> {
   try {
     signal?.throwIfAborted();
-    const { endpoint, tcp, quic } = await openEndpoint(queue, {
-      secretKey: crypto.getRandomValues(new Uint8Array(32)),
-      bind: ["0.0.0.0:0"],
-      tcp: kind === "tcp",
-      quic: kind === "quic",
-    });
-    await closeEndpoint(queue, endpoint);
-    const addresses = kind === "tcp" ? tcp : quic;
-    const at = addresses[0] ? `, as now at ${addresses[0]}` : "";
-    return { name, status: "ok", text: `connections can be taken${at}; a firewall may still be in between` };
+    const address = await listensAt(queue, kind);
+    return {
+      name,
+      status: "ok",
+      text: `connections can be taken, as now at ${address}; a firewall may still be in between`,
+    };
   } catch (error) {
     return {
       name,

@@ -53,7 +53,7 @@ export function replaceFile(path: string, options: DatabaseOptions, inode: Opene
     using _lock = lockBeside(path, { exclusive: true });
     isOurs = inodeOf(path) === inode;
     // A newer program that has changed the tables meanwhile looks like damage from here.
-    if (isOurs && versionOf(path) <= options.migrations.length) setAside(path);
+    if (isOurs && versionOf(path) <= options.migrations.length) setAside(path, "damaged");
     else isOurs = false;
   }
   const { what, onReplaced } = options;
@@ -165,8 +165,8 @@ export function databaseError(cause: unknown, what: string): unknown {
   return new WormholeError("IO", `${what}: ${state}`, { cause });
 }
 
-/** Moves a damaged database out of the way; an older one of that name goes. Under the exclusive lock. */
-function setAside(path: string): void {
+/** Moves a database out of the way, to `<path>.<why>`; an older one of that name goes. Under the exclusive lock. */
+export function setAside(path: string, why: "damaged" | "newer"): void {
   // The log first: what is opened as a new database at the name must not find an old one's.
   for (const log of [`${path}-wal`, `${path}-shm`]) {
     try {
@@ -175,7 +175,7 @@ function setAside(path: string): void {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-  Deno.renameSync(path, `${path}.damaged`);
+  Deno.renameSync(path, `${path}.${why}`);
 }
 
 /** Locks `<path>.lock` against other processes; where that is impossible there is no lock. */

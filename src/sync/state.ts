@@ -9,6 +9,7 @@ import { sameBytes } from "../base/bytes.ts";
 import { isWormholeError } from "../base/errors.ts";
 import { hashBuffer } from "../native/hash.ts";
 import { Database } from "../store/database.ts";
+import { setAside } from "../store/database_file.ts";
 import { rowSum } from "../store/row_sum.ts";
 import { flipped, PAGE_ID_BYTES, pagesOf, snapshotOf } from "./pages.ts";
 import type { Abilities } from "./policy.ts";
@@ -55,7 +56,7 @@ export class SyncState implements Disposable {
       return new SyncState(open(), path, options);
     } catch (error) {
       if (!isWormholeError(error, "VERSION_UNSUPPORTED")) throw error;
-      setAside(path);
+      setAside(path, "newer");
       options.onWarning?.(
         `A newer version of wormhole made "${path}"; it is set aside as "${path}.newer", and nothing is deleted in this run`,
       );
@@ -153,16 +154,4 @@ export class SyncState implements Disposable {
   #put(name: string, value: Uint8Array<ArrayBuffer>): void {
     this.#database.run("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", name, value, rowSum(name, value));
   }
-}
-
-/** The log goes first: a new database must not find an old one's. */
-function setAside(path: string): void {
-  for (const log of [`${path}-wal`, `${path}-shm`]) {
-    try {
-      Deno.removeSync(log);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-  Deno.renameSync(path, `${path}.newer`);
 }

@@ -1,4 +1,5 @@
 /** Copies without starting the command: thousands in the time of a few starts. */
+import { lines } from "../lines.ts";
 import { asFailure } from "../../../src/cli/exit.ts";
 import {
   copy,
@@ -80,17 +81,6 @@ export class CopyProcess implements AsyncDisposable {
     while (!(await this.#lines.read()).done);
     await this.#child.status;
   }
-}
-
-function lines(): TransformStream<string, string> {
-  let rest = "";
-  return new TransformStream({
-    transform(text, controller) {
-      const whole = (rest + text).split("\n");
-      rest = whole.pop()!;
-      for (const line of whole) controller.enqueue(line);
-    },
-  });
 }
 
 if (import.meta.main) {

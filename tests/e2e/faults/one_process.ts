@@ -2,6 +2,7 @@
  * A process that does whole transfers with itself, with a journal, at a pace at which faults find it under way: one task
  * per line of standard input, one line of output per thing that happens.
  */
+import { lines } from "../lines.ts";
 import { isWormholeError } from "../../../src/base/errors.ts";
 import { systemClock } from "../../../src/base/clock.ts";
 import { asFailure } from "../../../src/cli/exit.ts";
@@ -145,17 +146,6 @@ export class OneProcess implements AsyncDisposable {
     while (!(await this.#lines.read()).done);
     await this.#child.status;
   }
-}
-
-function lines(): TransformStream<string, string> {
-  let rest = "";
-  return new TransformStream({
-    transform(text, controller) {
-      const whole = (rest + text).split("\n");
-      rest = whole.pop()!;
-      for (const line of whole) controller.enqueue(line);
-    },
-  });
 }
 
 if (import.meta.main) {
