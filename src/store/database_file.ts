@@ -33,16 +33,23 @@ export interface OpenedFile {
 
 /** Opens or makes the file at `path`. @throws {WormholeError} as `Database.open`, CORRUPT for a damaged one. */
 export function openFile(path: string, options: DatabaseOptions): OpenedFile {
-  let database: DatabaseSync | undefined;
-  try {
-    // Nobody replaces the file while it is opened: two processes with one log and different files would harm both.
-    using _lock = lockBeside(path, { exclusive: false });
-    database = new DatabaseSync(path);
-    migrate(database, path, options);
-    return { database, inode: inodeOf(path) };
-  } catch (error) {
-    database?.close();
-    throw databaseError(error, `Cannot open ${options.what} "${path}"`);
+  const end = performance.now() + BUSY_MS;
+  for (;;) {
+    let database: DatabaseSync | undefined;
+    try {
+      // Nobody replaces the file while it is opened: two processes with one log and different files would harm both.
+      using _lock = lockBeside(path, { exclusive: false });
+      database = new DatabaseSync(path);
+      migrate(database, path, options);
+      return { database, inode: inodeOf(path) };
+    } catch (error) {
+      database?.close();
+      // Of two that begin the log of a new file at once SQLite turns one away without waiting for the other.
+      if (!isBusy(error) || performance.now() >= end) {
+        throw databaseError(error, `Cannot open ${options.what} "${path}"`);
+      }
+      Atomics.wait(PAUSE, 0, 0, LOCK_STEP_MS);
+    }
   }
 }
 
@@ -154,7 +161,7 @@ export function databaseError(cause: unknown, what: string): unknown {
   if (errcode === READ_ONLY || /readonly/.test(state)) {
     return new WormholeError("READ_ONLY", `${what}: it is read-only`, { cause });
   }
-  if (errcode === BUSY || /locked/.test(state)) {
+  if (isBusy(cause)) {
     return new WormholeError("TIMEOUT", `${what}: another process has used it for ${BUSY_MS / 1000} s`, {
       cause,
     });
@@ -163,6 +170,12 @@ export function databaseError(cause: unknown, what: string): unknown {
     return new WormholeError("PERMISSION_DENIED", `${what}: it cannot be opened or made there`, { cause });
   }
   return new WormholeError("IO", `${what}: ${state}`, { cause });
+}
+
+function isBusy(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof WormholeError) return false;
+  return (Number((error as { errcode?: number }).errcode ?? 0) & 0xff) === BUSY ||
+    /locked/.test(error.message);
 }
 
 /** Moves a database out of the way, to `<path>.<why>`; an older one of that name goes. Under the exclusive lock. */
