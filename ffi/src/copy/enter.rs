@@ -28,6 +28,7 @@ use super::{extras, flags, xattrs};
 use crate::error::{Error, Kind, Result};
 use crate::io::long_path;
 use crate::io::name::quoted;
+use crate::io::remove::remove_tree;
 
 /// Entries of one job: enough that handing it over costs nothing, few enough to share a flat folder.
 const BATCH_ENTRIES: usize = 64;
@@ -274,9 +275,7 @@ fn existing_target(
     staged_as: Option<CString>,
 ) -> Outcome<Opened> {
     let there = Meta::from(fstat(&to).map_err(target("open"))?);
-    if worker.run.journal.as_ref().is_some_and(|journal| journal.is_resumed()) {
-        remove_leftovers(worker, &to)?;
-    }
+    remove_leftovers(worker, &to)?;
     Ok(Opened {
         keeps_modes: xattrs::keeps_modes(worker, &to, false),
         source: from,
@@ -302,12 +301,20 @@ fn open_staged(
     is_ours.then_some((opened, hidden))
 }
 
-/// Removes from a folder what a stopped run left half done, but for parts of large files, which are gone on with.
+/// With a journal, removes from a folder what a stopped run left half done, whether that had one or not, but for what is gone on
+/// with: parts of large files, and new folders.
 fn remove_leftovers(worker: &Worker, directory: &OwnedFd) -> Outcome<()> {
     let Some(journal) = &worker.run.journal else { return Ok(()) };
     let listing = Listing::read(directory).map_err(target("read"))?;
-    for name in (0..listing.before_directories()).map(|index| listing.name(index)) {
-        if name.to_bytes().starts_with(HIDDEN) && !journal.is_part(name) && !worker.run.is_own(name) {
+    for index in 0..listing.len() {
+        let name = listing.name(index);
+        if !name.to_bytes().starts_with(HIDDEN) || worker.run.is_own(name) || journal.is_known(name) {
+            continue;
+        }
+        // What cannot be removed harms nobody.
+        if listing.file_type(index) == FileType::Directory {
+            let _ = remove_tree(directory.as_fd(), name.to_bytes());
+        } else {
             let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
         }
     }

@@ -61,7 +61,6 @@ struct Known {
 pub struct Journal {
     file: Mutex<File>,
     known: Mutex<Known>,
-    is_resumed: bool,
 }
 
 impl Journal {
@@ -97,12 +96,7 @@ impl Journal {
         if end == 0 {
             file.write_all(MAGIC).map_err(|error| failed(&error))?;
         }
-        Ok(Journal { file: Mutex::new(file), known: Mutex::new(known), is_resumed: end > MAGIC.len() })
-    }
-
-    /// Something of an earlier run is known.
-    pub fn is_resumed(&self) -> bool {
-        self.is_resumed
+        Ok(Journal { file: Mutex::new(file), known: Mutex::new(known) })
     }
 
     /// The hidden name that an earlier run gave to the folder that will be `path`.
@@ -123,9 +117,10 @@ impl Journal {
         self.known.lock().unwrap().parts.get(source).cloned()
     }
 
-    /// Whether `name` is that of a part of a file, which stays until that file is complete.
-    pub fn is_part(&self, name: &CStr) -> bool {
-        self.known.lock().unwrap().parts.values().any(|part| *part.name == *name)
+    /// Whether `name` is that of a part of a file, or of a folder that is not complete.
+    pub fn is_known(&self, name: &CStr) -> bool {
+        let known = self.known.lock().unwrap();
+        known.parts.values().map(|part| &part.name).chain(known.staged.values()).any(|each| **each == *name)
     }
 
     /// Notes how much of a file is on the disk.
@@ -238,7 +233,6 @@ mod tests {
 
     fn written(path: &Path) -> Vec<u8> {
         let journal = Journal::open(path).unwrap();
-        assert!(!journal.is_resumed());
         journal.note_staged(b"/target/tree", c".wormhole-copy-1-0-1").unwrap();
         journal.note_part(&SOURCE, c".wormhole-copy-1-0-2", 1 << 26).unwrap();
         journal.note_part(&SOURCE, c".wormhole-copy-1-0-2", 1 << 27).unwrap();
@@ -251,11 +245,11 @@ mod tests {
         let path = dir.path().join("journal");
         written(&path);
         let journal = Journal::open(&path).unwrap();
-        assert!(journal.is_resumed());
         assert_eq!(journal.staged(b"/target/tree").as_deref(), Some(c".wormhole-copy-1-0-1"));
         let part = Part { name: c".wormhole-copy-1-0-2".into(), done: 1 << 27 };
         assert_eq!(journal.part(&SOURCE), Some(part));
-        assert!(journal.is_part(c".wormhole-copy-1-0-2") && !journal.is_part(c".wormhole-copy-1-0-1"));
+        assert!(journal.is_known(c".wormhole-copy-1-0-2") && journal.is_known(c".wormhole-copy-1-0-1"));
+        assert!(!journal.is_known(c".wormhole-copy-1-0-3"));
         journal.forget_part(&SOURCE, c".wormhole-copy-1-0-2").unwrap();
         assert_eq!(Journal::open(&path).unwrap().part(&SOURCE), None);
     }
