@@ -1,7 +1,7 @@
 /** kill -9 of a copy at any instant, then again until it is done. */
 import { sameBytes } from "../../../src/base/bytes.ts";
 import { assertEquals } from "../../../src/base/testing.ts";
-import { start } from "../command.ts";
+import { run, start } from "../command.ts";
 import { assertTidy } from "../copy/command.ts";
 import { assertSame, assertWhole, makeRandom } from "../copy/trees.ts";
 import { Dice } from "../hostile_manifests.ts";
@@ -12,8 +12,6 @@ import type { Scenario } from "./scenario.ts";
 const MIB = 1024 * 1024;
 /** Kills in one run, at most: the last try may end before. */
 const KILLS_PER_RUN = 6;
-/** Within it the command has started and is somewhere in its work, in ms. */
-const LONGEST_MS = 400;
 
 /** See {@linkcode Scenario.about}. */
 export const COPY: Scenario = {
@@ -42,10 +40,14 @@ export const COPY: Scenario = {
     const before = dice.once(3) ? await older(sandbox, dice) : undefined;
     const person = await sandbox.person("somebody");
     const args = ["copy", "--json", ...flags, `${from}/`, to];
+    const begun = performance.now();
+    await run([...args, "--dry-run"], { person });
+    // Within it the command has started and is somewhere in its work, on a machine of any speed.
+    const longest = 1.5 * (performance.now() - begun);
     for (let kill = 0; kill < KILLS_PER_RUN; kill++) {
       const resumes = kill > 0 || dice.once(2);
       await using running = start([...args, ...resumes ? ["--resume"] : []], { person });
-      const delay = dice.below(LONGEST_MS);
+      const delay = dice.below(longest);
       await Promise.race([running.ending(), new Promise((resolve) => setTimeout(resolve, delay))]);
       try {
         running.signal("SIGKILL");

@@ -1,6 +1,6 @@
 /** kill -9 of `wormhole sync` at any instant, while somebody works in both folders. */
 import { assertEquals, assertTrue } from "../../../src/base/testing.ts";
-import { start } from "../command.ts";
+import { run, start } from "../command.ts";
 import { Dice } from "../hostile_manifests.ts";
 import { type Person, Sandbox } from "../sandbox.ts";
 import type { Scenario } from "./scenario.ts";
@@ -24,11 +24,14 @@ export const SYNC_KILL: Scenario = {
     const folders = [await sandbox.folder("a"), await sandbox.folder("b")] as const;
     const people = new People(dice, folders);
     for (let i = 0; i < 40; i++) await people.act();
+    const args = ["sync", "--json", "--max-delete", "100%", ...folders];
+    const begun = performance.now();
+    await run([...args, "--dry-run"], { person });
+    // From before it has begun to after it has ended, on a machine of any speed.
+    const longest = 1.5 * (performance.now() - begun);
     for (let kill = 0; kill < SYNC_KILLS_PER_RUN; kill++) {
-      const args = ["sync", "--json", "--max-delete", "100%", ...folders];
       await using running = start(args, { person });
-      // From before it has begun to after it has ended.
-      await new Promise((resolve) => setTimeout(resolve, 60 + dice.below(500)));
+      await new Promise((resolve) => setTimeout(resolve, dice.below(longest)));
       const ended = await killed(running);
       tally.add(ended ? "kills too late" : "kills in the middle");
       if (dice.once(2)) { for (let i = 0; i < 6; i++) await people.act(); }
