@@ -60,10 +60,12 @@ for (const [about, link] of Object.entries(LINKS)) {
 
 /** Gives the command line that runs `wormhole ARGS…` with the environment of `person` and nothing else. */
 function as({ env }: Person, args: readonly string[]): string[] {
+  // As people run it: QUIC may stand still for longer than a frozen peer is given, and another connection goes on.
+  const all = { ...env, WORMHOLE_RECONNECT: "10m" };
   return [
     "env",
     "-i",
-    ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    ...Object.entries(all).map(([name, value]) => `${name}=${value}`),
     ...wormholeCommand(),
     ...args,
   ];
