@@ -166,16 +166,7 @@ Deno.test("sendCompat() believes only a receiver that confirms the same SHA-256"
         if (content) await say(queue, { pipe, content: encodeMessage(content) });
       })
     );
-    const error = await assertRejects(() =>
-      sendCompat({
-        content: { path: scene.file("content", "12345") },
-        hub: scene.hub,
-        relays: [],
-        words: 2,
-        onCode: resolve,
-        signal: AbortSignal.timeout(60_000),
-      })
-    );
+    const error = await failedSend(scene, resolve);
     await receiver;
     assertEquals(isWormholeError(error) && error.code, expected, `${description}: ${error}`);
   }
@@ -198,16 +189,7 @@ Deno.test("sendCompat() fails plainly when the receiver answers nonsense", async
         await conversation.next();
       })
     );
-    const error = await assertRejects(() =>
-      sendCompat({
-        content: { path: scene.file("content", "12345") },
-        hub: scene.hub,
-        relays: [],
-        words: 2,
-        onCode: resolve,
-        signal: AbortSignal.timeout(60_000),
-      })
-    ) as Error;
+    const error = await failedSend(scene, resolve) as Error;
     await receiver;
     assertEquals(isWormholeError(error) && error.code, expected, String(error));
     assertEquals(error.message.includes("\u001b"), false);
@@ -264,4 +246,18 @@ function fields(values: [number, 2 | 4][]): Uint8Array {
 
 function concat(parts: Uint8Array[]): Uint8Array {
   return new Uint8Array(parts.flatMap((part) => [...part]));
+}
+
+/** Sends a file, and gives why that failed. */
+function failedSend(scene: Scene, onCode: (code: string) => void): Promise<unknown> {
+  return assertRejects(() =>
+    sendCompat({
+      content: { path: scene.file("content", "12345") },
+      hub: scene.hub,
+      relays: [],
+      words: 2,
+      onCode,
+      signal: AbortSignal.timeout(60_000),
+    })
+  );
 }
