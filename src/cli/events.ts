@@ -1,5 +1,12 @@
 import type { ErrorCode } from "../base/errors.ts";
 import type { ChangeEvent, CopiedEvent, DeletionsEvent } from "./events_copy.ts";
+import type {
+  ConflictCopyEvent,
+  SyncChangeEvent,
+  SyncConflictEvent,
+  SyncedEvent,
+  VersionEvent,
+} from "./events_sync.ts";
 
 /**
  * What commands tell, once; `--json` writes each as one line, a person gets sentences and a progress line.
@@ -377,80 +384,6 @@ export interface PeerForgottenEvent {
   readonly event: "peer_forgotten";
   readonly name: string;
   readonly key: string;
-}
-
-/** Something was changed in a folder that is synchronized, or with --dry-run would be. */
-export interface SyncChangeEvent {
-  readonly event: "sync_change";
-  readonly side: "alpha" | "beta";
-  /** `trash`: it was deleted at the other end. */
-  readonly action: "create" | "replace" | "trash" | "move" | "permissions";
-  /** Relative to the folder. */
-  readonly name: string;
-  /** Where a moved one was; null otherwise. */
-  readonly from: string | null;
-}
-
-/** Both ends have changed the same thing. */
-export interface SyncConflictEvent {
-  readonly event: "sync_conflict";
-  readonly name: string;
-  readonly kind: "edit" | "delete" | "type" | "name" | "blocked";
-  /** Whose version has the name now; null: both were left as they are. */
-  readonly winner: "alpha" | "beta" | null;
-  /** Name of the other version; null: it is in the trash, or there is none. */
-  readonly copy: string | null;
-}
-
-/** What became of one end. */
-export interface SyncedSide {
-  readonly changes: number;
-  /** Of them, what went to the trash because it was deleted at the other end. */
-  readonly trashed: number;
-  /** Copied there. */
-  readonly bytes: number;
-}
-
-/** The end of `wormhole sync`. */
-export interface SyncedEvent {
-  readonly event: "synced";
-  readonly alpha: SyncedSide;
-  readonly beta: SyncedSide;
-  readonly conflicts: number;
-  /** Entries that failed; each had a `file_failed`. */
-  readonly failed: number;
-  /** Sockets and their like. */
-  readonly skipped: number;
-  /** Entries that somebody changed meanwhile; the next run sees to them. */
-  readonly postponed: number;
-  /** Entries that are the same now. */
-  readonly entries: number;
-  readonly dry_run: boolean;
-  readonly duration_ms: number;
-}
-
-/** The other version of a conflict; `wormhole sync conflicts`. */
-export interface ConflictCopyEvent {
-  readonly event: "conflict_copy";
-  readonly name: string;
-  readonly copy: string;
-  readonly machine: string;
-  /** ISO 8601. */
-  readonly time: string;
-  /** It was settled just now: which version stays; null: not yet. */
-  readonly kept: "current" | "copy" | "both" | null;
-}
-
-/** A version that is in the trash; `wormhole sync restore`. */
-export interface VersionEvent {
-  readonly event: "version";
-  readonly name: string;
-  /** When it went there: ISO 8601. */
-  readonly displaced_at: string;
-  readonly kind: "file" | "directory" | "symlink";
-  readonly bytes: number;
-  /** It is in place again just now. */
-  readonly restored: boolean;
 }
 
 /** Something that is wrong without ending the command. */

@@ -5,7 +5,7 @@ import type {
   SyncConflictEvent,
   SyncedEvent,
   VersionEvent,
-} from "./events.ts";
+} from "./events_sync.ts";
 import { counted, formatDuration, formatSize } from "./format.ts";
 import { safe } from "./safe.ts";
 import type { Styles } from "./terminal.ts";

@@ -1,7 +1,7 @@
 import { type ErrorCode, isWormholeError, WormholeError } from "../../base/errors.ts";
 import { ALPHA, type Change, FolderWatch, type SyncEvent, syncFolders } from "../../sync/mod.ts";
 import type { Context } from "../context.ts";
-import type { SyncChangeEvent, SyncedSide } from "../events.ts";
+import type { SyncChangeEvent, SyncedSide } from "../events_sync.ts";
 import { counted } from "../format.ts";
 import { askYesNo } from "../prompt.ts";
 import type { SyncArgs } from "../table.ts";

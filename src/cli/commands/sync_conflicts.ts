@@ -1,7 +1,7 @@
 import { WormholeError } from "../../base/errors.ts";
 import { conflictCopies, type ConflictCopy, settleConflicts } from "../../sync/mod.ts";
 import type { Context } from "../context.ts";
-import type { ConflictCopyEvent } from "../events.ts";
+import type { ConflictCopyEvent } from "../events_sync.ts";
 import { counted } from "../format.ts";
 import type { SyncConflictsArgs } from "../table.ts";
 

@@ -1,7 +1,7 @@
 import { WormholeError } from "../../base/errors.ts";
 import { placeOf, restore, type Version, versionsOf } from "../../sync/mod.ts";
 import type { Context } from "../context.ts";
-import type { VersionEvent } from "../events.ts";
+import type { VersionEvent } from "../events_sync.ts";
 import type { SyncRestoreArgs } from "../table.ts";
 
 /**
