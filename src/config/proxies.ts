@@ -2,9 +2,10 @@
  * Proxies that the environment names, and which of them a connection goes through. Decisions only: bytes are carried
  * by `ffi/src/net/proxy.rs`. The rules for people are in docs/guide.md.
  */
-import { BlockList, isIP } from "node:net";
+import { type BlockList, isIP } from "node:net";
 import { WormholeError } from "../base/errors.ts";
 import { type Environment, processEnvironment } from "./paths.ts";
+import { contains, NEAR, subnets } from "./subnets.ts";
 
 /** A proxy to connect through. It holds a password: show it with {@linkcode proxyPlace} only. */
 export interface Proxy {
@@ -39,17 +40,6 @@ const VARIABLES = { ws: "http_proxy", wss: "https_proxy", all: "all_proxy", none
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "http:": 80, "socks5:": 1080, "socks5h:": 1080 };
 
 const LOOPBACK = subnets("127.0.0.0/8", "::1/128", "0.0.0.0/32", "::/128");
-
-/** Addresses that mean something only near this machine (RFC 6890, RFC 6598, RFC 4193). */
-const NEAR = subnets(
-  "10.0.0.0/8",
-  "172.16.0.0/12",
-  "192.168.0.0/16",
-  "100.64.0.0/10",
-  "169.254.0.0/16",
-  "fc00::/7",
-  "fe80::/10",
-);
 
 /** The proxies of one environment. */
 export class Proxies {
@@ -221,18 +211,4 @@ function blockOf(entry: string): BlockList | undefined {
   const longest = family === 4 ? 32 : 128;
   if (bits !== undefined && !(/^\d{1,3}$/.test(bits) && Number(bits) <= longest)) return undefined;
   return subnets(`${address}/${bits ?? longest}`);
-}
-
-function subnets(...blocks: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const block of blocks) {
-    const [address = "", bits] = block.split("/");
-    list.addSubnet(address, Number(bits), isIP(address) === 4 ? "ipv4" : "ipv6");
-  }
-  return list;
-}
-
-function contains(list: BlockList, host: string): boolean {
-  const family = isIP(host);
-  return family !== 0 && list.check(host, family === 4 ? "ipv4" : "ipv6");
 }

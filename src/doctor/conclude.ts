@@ -1,5 +1,6 @@
 /** What the facts about the network come to; no I/O. */
-import { isUnknown, LOOPBACK, natKind, type NetworkFacts, PRIVATE, within } from "./facts.ts";
+import { contains, NEAR } from "../config/subnets.ts";
+import { isUnknown, LOOPBACK, natKind, type NetworkFacts } from "./facts.ts";
 
 /** How other machines may reach this one. */
 export type Reach = "direct" | "punching" | "relay" | "unknown" | "local" | "none";
@@ -16,7 +17,7 @@ export interface Conclusion {
 /** Says how this machine can be reached, and what to do where that is little. */
 export function conclude(facts: NetworkFacts): Conclusion {
   const { hub, hubUrl, tcp, udp } = facts;
-  const addresses = isUnknown(facts.addresses) ? [] : facts.addresses.filter((ip) => !within(LOOPBACK, ip));
+  const addresses = isUnknown(facts.addresses) ? [] : facts.addresses.filter((ip) => !contains(LOOPBACK, ip));
   if (addresses.length === 0 || isUnknown(tcp) && (udp === "off" || isUnknown(udp))) {
     return {
       reach: "none",
@@ -37,7 +38,7 @@ export function conclude(facts: NetworkFacts): Conclusion {
       advice: "Check the hub's address, the network, and a proxy if one is needed (HTTPS_PROXY).",
     };
   }
-  const open = addresses.filter((ip) => !within(PRIVATE, ip));
+  const open = addresses.filter((ip) => !contains(NEAR, ip));
   if (open.length > 0) {
     const guarded = facts.firewalls.length > 0;
     return {
@@ -61,7 +62,7 @@ export function conclude(facts: NetworkFacts): Conclusion {
     };
   }
   const mapped = !isUnknown(facts.portMapping) && facts.portMapping.protocols.length > 0 &&
-    facts.portMapping.external !== undefined && !within(PRIVATE, facts.portMapping.external);
+    facts.portMapping.external !== undefined && !contains(NEAR, facts.portMapping.external);
   const nat = natKind(facts);
   if (mapped || nat === "endpoint-independent") {
     return {

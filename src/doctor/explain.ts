@@ -1,15 +1,7 @@
 /** The facts about the network in plain words; no I/O. */
 import { isIP } from "node:net";
-import {
-  isUnknown,
-  LOOPBACK,
-  natKind,
-  type NetworkFacts,
-  PRIVATE,
-  SHARED,
-  type Unknown,
-  within,
-} from "./facts.ts";
+import { contains, NEAR } from "../config/subnets.ts";
+import { isUnknown, LOOPBACK, natKind, type NetworkFacts, SHARED, type Unknown } from "./facts.ts";
 import type { Finding } from "./mod.ts";
 
 /** Clocks that differ by less than this trouble nobody: meeting points of known machines change every hour. */
@@ -35,12 +27,12 @@ export function explain(facts: NetworkFacts): Finding[] {
 function explainAddresses(addresses: NetworkFacts["addresses"]): Finding {
   const name = "addresses";
   if (isUnknown(addresses)) return { name, status: "problem", text: addresses.unknown };
-  const outside = addresses.filter((ip) => !within(LOOPBACK, ip) && !/^fe[89ab]/i.test(ip));
+  const outside = addresses.filter((ip) => !contains(LOOPBACK, ip) && !/^fe[89ab]/i.test(ip));
   if (outside.length === 0) {
     return { name, status: "problem", text: "this machine is on no network", advice: "Connect it to one." };
   }
   const kind = (ip: string) =>
-    within(SHARED, ip) ? " (shared by a provider)" : within(PRIVATE, ip) ? " (private)" : " (public)";
+    contains(SHARED, ip) ? " (shared by a provider)" : contains(NEAR, ip) ? " (private)" : " (public)";
   const families = [4, 6].filter((family) => outside.some((ip) => isIP(ip) === family)).map((each) =>
     `IPv${each}`
   );
@@ -157,7 +149,7 @@ function explainPortMapping({ portMapping }: NetworkFacts): Finding {
     return { name, status: "note", text: "the router answers neither UPnP, nor NAT-PMP, nor PCP" };
   }
   const at = external === undefined ? "" : `; outside it is ${external}`;
-  const behind = external !== undefined && within(PRIVATE, external);
+  const behind = external !== undefined && contains(NEAR, external);
   return {
     name,
     status: behind ? "note" : "ok",

@@ -1,5 +1,5 @@
 /** What the probes of `wormhole doctor --network` found out. */
-import { BlockList, isIP } from "node:net";
+import { subnets } from "../config/subnets.ts";
 
 /** Something that could not be found out, and why. */
 export interface Unknown {
@@ -60,20 +60,10 @@ export interface NetworkFacts {
   readonly firewalls: readonly string[];
 }
 
-/** Addresses that no machine elsewhere can use (RFC 6890, RFC 6598, RFC 4193). */
-export const PRIVATE = blocks(
-  "10.0.0.0/8",
-  "172.16.0.0/12",
-  "192.168.0.0/16",
-  "100.64.0.0/10",
-  "169.254.0.0/16",
-  "fc00::/7",
-  "fe80::/10",
-);
 /** This machine itself. */
-export const LOOPBACK = blocks("127.0.0.0/8", "::1/128");
+export const LOOPBACK = subnets("127.0.0.0/8", "::1/128");
 /** What providers share out to several customers. */
-export const SHARED = blocks("100.64.0.0/10");
+export const SHARED = subnets("100.64.0.0/10");
 
 /** What the NAT does with ports, as far as the hub could see. */
 export function natKind(
@@ -95,19 +85,4 @@ export function isUnknown(fact: unknown): fact is Unknown {
 /** The host of `host:port` or `[v6]:port`. */
 export function hostOf(address: string): string {
   return address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-}
-
-function blocks(...texts: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const text of texts) {
-    const [address = "", bits] = text.split("/");
-    list.addSubnet(address, Number(bits), isIP(address) === 4 ? "ipv4" : "ipv6");
-  }
-  return list;
-}
-
-/** Tells whether `host` is an address in `list`. */
-export function within(list: BlockList, host: string): boolean {
-  const family = isIP(host);
-  return family !== 0 && list.check(host, family === 4 ? "ipv4" : "ipv6");
 }
