@@ -37,6 +37,8 @@ export interface Positional<out T = unknown> {
   readonly many: boolean;
   /** Environment variable that gives the value when the argument is not given. */
   readonly env?: string;
+  /** Everything from its first word on belongs to it, flags too, as they are. */
+  readonly raw?: boolean;
   readonly _value?: T;
 }
 
@@ -120,6 +122,11 @@ export function maybe<T>(type: ValueType<T>, options: PositionalOptions): Positi
 /** Defines a positional argument that may be given any number of times. */
 export function any<T>(type: ValueType<T>, options: PositionalOptions): Positional<T[]> {
   return positional(type, options, { required: false, many: true });
+}
+
+/** Defines the last positional argument of a command that takes another command line. */
+export function rest(type: ValueType<string>, options: PositionalOptions): Positional<string[]> {
+  return { ...positional<string[]>(type, options, { required: true, many: true }), raw: true };
 }
 
 /** Defines a command. */

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../base/errors.ts";
 import type { ChangeEvent, CopiedEvent, DeletionsEvent } from "./events_copy.ts";
+import type { JobEvent, JobPlanEvent, JobRunEvent } from "./events_job.ts";
 import type {
   ConflictCopyEvent,
   SyncChangeEvent,
@@ -46,6 +47,9 @@ export type OutputEvent =
   | SyncedEvent
   | ConflictCopyEvent
   | VersionEvent
+  | JobEvent
+  | JobPlanEvent
+  | JobRunEvent
   | ChangeEvent
   | DeletionsEvent
   | CopiedEvent

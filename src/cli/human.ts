@@ -15,6 +15,7 @@ import type {
   VerifiedEvent,
 } from "./events.ts";
 import { changeText, copiedText, deletionsText } from "./human_copy.ts";
+import { jobPlanText, jobRunText, jobText } from "./human_job.ts";
 import { storeCleanedText, storeText, storeVerifiedText } from "./human_store.ts";
 import { knownPeerText, pairedText } from "./human_peers.ts";
 import { conflictCopyText, syncChangeText, syncConflictText, syncedText, versionText } from "./human_sync.ts";
@@ -111,6 +112,12 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return conflictCopyText(event);
     case "version":
       return versionText(event);
+    case "job":
+      return jobText(event, styles);
+    case "job_plan":
+      return jobPlanText(event, styles);
+    case "job_run":
+      return jobRunText(event, styles);
     case "change":
       return changeText(event, styles);
     case "deletions":

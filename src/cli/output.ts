@@ -119,7 +119,7 @@ export function jsonLine(event: OutputEvent): string {
 
 function isAnswer({ event }: OutputEvent): boolean {
   return event === "setting" || event === "check" || event === "unfinished" || event === "store" ||
-    event === "change";
+    event === "change" || event === "job" || event === "job_plan" || event === "job_run";
 }
 
 /** A checksum goes as it is into a pipe or file, where b3sum reads it, and without control characters to a terminal. */

@@ -128,11 +128,15 @@ class Line {
   readonly #values: Record<string, unknown> = {};
   readonly #given = new Set<string>();
   readonly #loose: string[] = [];
+  /** Positional arguments before the one from which on everything is taken as it is. */
+  readonly #rawFrom: number;
 
   constructor(command: Command, env: (name: string) => string | undefined) {
     this.#command = command;
     this.#env = env;
     this.#flags = flagsOf(command);
+    const raw = Object.values(command.positionals).findIndex((positional) => positional.raw);
+    this.#rawFrom = raw < 0 ? Infinity : raw;
     this.#keys = new Map(Object.keys(this.#flags).map((key) => [longName(key), key]));
     this.#shorts = new Map(
       Object.entries(this.#flags).flatMap(([key, { short }]) => short ? [[short, key]] : []),
@@ -148,7 +152,13 @@ class Line {
       }
       if (word.startsWith("--")) at += this.#long(word, words[at + 1]);
       else if (word.startsWith("-") && word !== "-") at += this.#bundle(word, words[at + 1]);
-      else this.#loose.push(word);
+      else {
+        this.#loose.push(word);
+        if (this.#loose.length > this.#rawFrom) {
+          this.#loose.push(...words.slice(at + 1));
+          break;
+        }
+      }
     }
     if (this.#values.help === true) return { kind: "help", topic: this.#command.name };
     this.#refuseConflicts();

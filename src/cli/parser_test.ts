@@ -1,3 +1,4 @@
+import { JOB_ADD } from "./commands/definitions_job.ts";
 import { RECV, SEND } from "./commands/definitions_transfer.ts";
 import type { Command } from "./definition.ts";
 import { parse, parseArguments } from "./parser.ts";
@@ -39,6 +40,25 @@ Deno.test("parseArguments() follows POSIX and GNU", () => {
   for (const [what, command, words, wanted] of rows) {
     const parsed = args(command, words).args;
     for (const [key, value] of Object.entries(wanted)) assertEquals(parsed[key], value, `${what}: ${key}`);
+  }
+});
+
+Deno.test("parseArguments() takes another command line as it is", () => {
+  const rows: [string[], Record<string, unknown>][] = [
+    [["notes", "sync", "-n", "a", "--json"], {
+      name: "notes",
+      command: ["sync", "-n", "a", "--json"],
+      json: false,
+    }],
+    [["-n", "notes", "a", "--", "-n"], { name: "notes", command: ["a", "--", "-n"], dryRun: true }],
+    [["notes", "--replace", "a", "--replace"], { command: ["a", "--replace"], replace: true }],
+    [["--", "notes", "-n", "--", "b"], { name: "notes", command: ["-n", "--", "b"], dryRun: false }],
+    [["notes", "-s", "daily", "--", "--mode", "x"], { command: ["--mode", "x"], schedule: "daily" }],
+    [["notes"], { name: "notes", command: [] }],
+  ];
+  for (const [words, wanted] of rows) {
+    const parsed = args(JOB_ADD, words).args;
+    for (const [key, value] of Object.entries(wanted)) assertEquals(parsed[key], value, `${words}: ${key}`);
   }
 });
 

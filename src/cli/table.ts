@@ -14,6 +14,7 @@ import {
   VERSION,
 } from "./commands/definitions_help.ts";
 import { COPY } from "./commands/definitions_copy.ts";
+import { JOB_ADD, JOB_LIST, JOB_LOG, JOB_REMOVE, JOB_RUN } from "./commands/definitions_job.ts";
 import { HUB, HUB_STATUS } from "./commands/definitions_hub.ts";
 import { RECV, SEND } from "./commands/definitions_transfer.ts";
 import { STORE_CLEAR, STORE_GC, STORE_STATS, STORE_VERIFY } from "./commands/definitions_store.ts";
@@ -36,6 +37,11 @@ export const COMMANDS = [
   SYNC,
   SYNC_CONFLICTS,
   SYNC_RESTORE,
+  JOB_ADD,
+  JOB_LIST,
+  JOB_RUN,
+  JOB_REMOVE,
+  JOB_LOG,
   TRANSFERS,
   COPY,
   VERIFY,
@@ -79,6 +85,11 @@ export type PeersRightsArgs = CommandArgs<typeof PEERS_RIGHTS>;
 export type SyncArgs = CommandArgs<typeof SYNC>;
 export type SyncConflictsArgs = CommandArgs<typeof SYNC_CONFLICTS>;
 export type SyncRestoreArgs = CommandArgs<typeof SYNC_RESTORE>;
+export type JobAddArgs = CommandArgs<typeof JOB_ADD>;
+export type JobListArgs = CommandArgs<typeof JOB_LIST>;
+export type JobRunArgs = CommandArgs<typeof JOB_RUN>;
+export type JobRemoveArgs = CommandArgs<typeof JOB_REMOVE>;
+export type JobLogArgs = CommandArgs<typeof JOB_LOG>;
 export type TransfersArgs = CommandArgs<typeof TRANSFERS>;
 export type CopyArgs = CommandArgs<typeof COPY>;
 export type VerifyArgs = CommandArgs<typeof VERIFY>;

@@ -1,6 +1,7 @@
 /** `scripts/soak`: runs one fault scenario with many seeds and says how it goes. */
 import { COPY } from "./copy.ts";
 import { COPY_MILLION } from "./copy_million.ts";
+import { CRON } from "./cron.ts";
 import { DISK } from "./disk.ts";
 import { FLIP } from "./flip.ts";
 import { endFuzzedHub, HUB_FRAMES } from "./hub_frames.ts";
@@ -22,6 +23,7 @@ const SCENARIOS: readonly Scenario[] = [
   SYNC_KILL,
   COPY,
   COPY_MILLION,
+  CRON,
 ];
 
 /** How often progress is printed, in ms. */

@@ -1,0 +1,59 @@
+/** What `wormhole job` and its subcommands tell; see {@link ./events.ts}. */
+
+/** A job; `wormhole job list`. */
+export interface JobEvent {
+  readonly event: "job";
+  readonly name: string;
+  /** Words after `wormhole`. */
+  readonly command: readonly string[];
+  /** What relative paths in it mean. */
+  readonly folder: string;
+  /** As it was given; null: it runs only when told to. */
+  readonly schedule: string | null;
+  readonly with: string;
+  /** ISO 8601; null: not known. */
+  readonly next_at: string | null;
+  readonly running: boolean;
+  readonly last: {
+    readonly started_at: string;
+    readonly exit: number | null;
+    readonly message: string | null;
+  } | null;
+}
+
+/** What is done, or with --dry-run would be, to have a scheduler run a job or no longer. */
+export interface JobPlanEvent {
+  readonly event: "job_plan";
+  readonly name: string;
+  readonly action: "add" | "remove";
+  readonly with: string;
+  readonly writes: readonly { readonly path: string; readonly text: string }[];
+  readonly removes: readonly string[];
+  /** Line of the crontab: added, or null. */
+  readonly crontab: string | null;
+  /** Commands of the system. */
+  readonly runs: readonly (readonly string[])[];
+  /** What to know about it. */
+  readonly notes: readonly string[];
+  /** First run, ISO 8601; null: not known. */
+  readonly next_at: string | null;
+  readonly dry_run: boolean;
+}
+
+/** A run of a job; `wormhole job log`. */
+export interface JobRunEvent {
+  readonly event: "job_run";
+  readonly name: string;
+  readonly started_at: string;
+  readonly duration_ms: number;
+  /** null: it was cut off. */
+  readonly exit: number | null;
+  readonly code: string | null;
+  readonly message: string | null;
+  /** The event that sums it up (`synced`, `copied`), or null. */
+  readonly report: unknown;
+  /** What it told before. */
+  readonly events: readonly unknown[];
+  /** Events that there was no room for. */
+  readonly omitted: number;
+}
