@@ -43,6 +43,14 @@ const PROBE_RTT_GAIN: f64 = 0.5;
 /// The share of a round trip's bytes above which a loss is congestion.
 const LOSS_LIMIT: f64 = 0.2;
 
+/// Fewer lost packets in a round trip are chance whatever their share: of three packets of a conversation, reordering or a
+/// lossy radio link soon loses one. (BBR version 3 counts 6 losses, draft-ietf-ccwg-bbr §5.3.1.3.)
+const LEAST_LOST_PACKETS: u64 = 8;
+
+/// What congestion leaves of the rate at least, in one round trip (BBR version 3: BBR.Beta). One bad round trip, such as
+/// the first after an interruption, must not cost dozens of slow ones.
+const RATE_KEPT: f64 = 0.7;
+
 /// Bytes handed to the network card at once; three of them may wait in the ends.
 const MAX_QUANTUM: u64 = 64 * 1024;
 
@@ -130,6 +138,12 @@ impl Bbr {
         (gain * self.rate() as f64 * min_rtt.as_secs_f64()) as u64
     }
 
+    /// The first flight in one round trip, as fast as everything is sent while starting.
+    fn initial_rate(&self) -> u64 {
+        let min_rtt = self.min_rtt.unwrap_or_default().max(Duration::from_millis(1));
+        (STARTUP_GAIN * (INITIAL_PACKETS * self.mtu) as f64 / min_rtt.as_secs_f64()) as u64
+    }
+
     fn pacing_gain(&self) -> f64 {
         match self.mode {
             Mode::Startup => STARTUP_GAIN,
@@ -149,14 +163,17 @@ impl Bbr {
             return;
         }
         let delivered = self.delivery.delivered() - self.delivered_before_round;
-        let congested = self.lost_in_round as f64 > LOSS_LIMIT * (delivered + self.lost_in_round) as f64;
+        let share = self.lost_in_round as f64 / (delivered + self.lost_in_round).max(1) as f64;
+        let congested =
+            !sample.app_limited && share > LOSS_LIMIT && self.lost_in_round >= LEAST_LOST_PACKETS * self.mtu;
         self.delivered_before_round = self.delivery.delivered();
         self.lost_in_round = 0;
         if congested {
             self.filled = true;
             if let Some(rate) = sample.rate {
+                let least = (RATE_KEPT * self.rate() as f64) as u64;
                 self.rates.clear();
-                self.note_rate(rate);
+                self.note_rate(rate.max(least));
             }
         }
         if !self.filled && !sample.app_limited {
@@ -234,9 +251,11 @@ impl Bbr {
             return;
         }
         let rate = (gain * PACING_MARGIN * self.rate() as f64) as u64;
-        // While starting, a sample may be low because little has been sent.
-        if self.filled || rate > self.pacing_rate {
+        if self.filled {
             self.pacing_rate = rate.max(least);
+        } else {
+            // While starting, a sample may be low because little has been sent: a conversation comes before the data.
+            self.pacing_rate = self.pacing_rate.max(rate).max(self.initial_rate());
         }
         let waiting = 3 * (self.rate() / 1000).clamp(2 * self.mtu, MAX_QUANTUM);
         let target = self.path_bytes(WINDOW_GAIN) + waiting;

@@ -134,3 +134,61 @@ fn a_link_that_drops_a_third_is_not_flooded() {
     assert!(outcome.share >= 0.7, "{:.3} of the link", outcome.share);
     assert!(outcome.overflow <= 0.15, "{:.3} overflowed", outcome.overflow);
 }
+
+#[test]
+fn a_conversation_that_loses_packets_does_not_slow_the_data_that_follow_it() {
+    // Offer, answer and pings: a few packets in each round trip, of which reordering or a radio link loses some.
+    let rtt = Duration::from_millis(80);
+    let mut now = Instant::now();
+    let mut bbr = Bbr::new(now, PACKET as u16);
+    for number in (0..30).step_by(3) {
+        for packet in number..number + 3 {
+            bbr.on_packet_sent(now, 200, packet);
+        }
+        let sent = now;
+        now += rtt;
+        bbr.acked(now, sent, 200, number);
+        bbr.acked(now, sent, 200, number + 2);
+        bbr.on_packet_lost(200, number + 1, now);
+        bbr.on_end_acks(now, 0, true, Some(number + 2));
+    }
+    let first_flight = bbr.initial_window() as f64 / rtt.as_secs_f64();
+    let pacing = bbr.metrics().pacing_rate.expect("round trips were measured") as f64;
+    assert!(pacing >= first_flight, "{pacing:.0} bytes/s");
+    assert!(bbr.window() >= bbr.initial_window(), "{} bytes", bbr.window());
+}
+
+#[test]
+fn a_bad_round_trip_costs_three_tenths_of_the_rate_at_most() {
+    let rtt = Duration::from_millis(80);
+    let mut now = Instant::now();
+    let mut bbr = Bbr::new(now, PACKET as u16);
+    let mut number = 0;
+    let mut flight = |bbr: &mut Bbr, now: &mut Instant, packets: u64, arrive: u64| {
+        let sent = *now;
+        for packet in number..number + packets {
+            bbr.on_packet_sent(sent, PACKET as u16, packet);
+        }
+        *now += rtt;
+        for packet in number + arrive..number + packets {
+            bbr.on_packet_lost(PACKET as u16, packet, *now);
+        }
+        for packet in number..number + arrive {
+            bbr.acked(*now, sent, PACKET, packet);
+        }
+        bbr.on_end_acks(*now, 0, false, Some(number + arrive));
+        number += packets;
+    };
+    for _ in 0..20 {
+        flight(&mut bbr, &mut now, 200, 200);
+    }
+    let before = bbr.metrics().bandwidth_estimate.expect("BBR tells");
+    flight(&mut bbr, &mut now, 200, 2);
+    flight(&mut bbr, &mut now, 200, 2);
+    let after = bbr.metrics().bandwidth_estimate.expect("BBR tells");
+    assert!(
+        before > 0 && after < before,
+        "the loss of nearly everything is congestion: {before}, then {after}"
+    );
+    assert!(after as f64 > 0.48 * before as f64, "two of them: {before} bit/s, then {after}");
+}

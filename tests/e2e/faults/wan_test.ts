@@ -60,7 +60,7 @@ for (const [about, link] of Object.entries(LINKS)) {
 
 /** Gives the command line that runs `wormhole ARGS…` with the environment of `person` and nothing else. */
 function as({ env }: Person, args: readonly string[]): string[] {
-  // As people run it: QUIC may stand still for longer than a frozen peer is given, and another connection goes on.
+  // As people run it.
   const all = { ...env, WORMHOLE_RECONNECT: "10m" };
   return [
     "env",
