@@ -198,6 +198,19 @@ export function abilities(max: number, maxBytes: number): Field<Readonly<Record<
   };
 }
 
+/** Version as `[major, minor]`. */
+export function version(): Field<{ readonly major: number; readonly minor: number }> {
+  const part = uint(0xffff);
+  return {
+    read(value, where) {
+      // More than two numbers are fine: a later version may say more.
+      const parts = list(part, 4).read(value, where);
+      return { major: part.read(parts[0], `${where}[0]`), minor: part.read(parts[1], `${where}[1]`) };
+    },
+    write: ({ major, minor }) => [major, minor],
+  };
+}
+
 /** Tells whether a decoded CBOR value is a map. */
 export function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) &&

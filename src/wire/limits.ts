@@ -94,3 +94,33 @@ export const MAX_LISTED_FAILURES = 1000;
 
 /** Bytes of a whole-file chunk: the unit of `have` and of verification. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
+
+/** Entries of a folder that is kept in sync with another machine's: 16 Mi, about 2 GiB of columns. */
+export const MAX_SYNC_ENTRIES = 16 * 1024 * 1024;
+
+/** Pages of a snapshot that crosses the wire: entries make fewer, since each but the last has 64 at least. */
+export const MAX_SNAPSHOT_PAGES = MAX_SYNC_ENTRIES / 64;
+
+/** Bytes of one such page: leaves the rest of a control frame for its keys. */
+export const MAX_SNAPSHOT_PAGE_BYTES = 896 * 1024;
+
+/** Ids of pages in one message: 512 KiB. */
+export const MAX_PAGE_IDS = 16 * 1024;
+
+/** Pages that one message asks for: 64 Ki numbers are 256 KiB. */
+export const MAX_ASKED_PAGES = 64 * 1024;
+
+/** Paths that a scan tells could not be looked at; further ones are only counted. */
+export const MAX_SCAN_PROBLEMS = 1000;
+
+/** Files and symlinks that one message names to be copied: 4096, 200 KiB beside their paths. */
+export const MAX_STAGED_FILES = 4096;
+
+/** Files and symlinks of one copying: what a native call takes. */
+export const MAX_STAGED_TOTAL = 65_536;
+
+/** Bytes of all paths, or of all of a message that is no single column: leaves 256 KiB of a frame for the rest. */
+export const MAX_PATHS_BYTES = 768 * 1024;
+
+/** Changes in one message: each has up to 13 CBOR items. */
+export const MAX_STEPS = 1024;

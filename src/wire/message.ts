@@ -1,26 +1,26 @@
 /**
  * Every control message as one table, which gives the types, the encoder and the decoder. Specs: spec/*.md.
  */
-import { WormholeError } from "../base/errors.ts";
-import { decodeCbor, encodeCbor } from "./cbor.ts";
 import {
   abilities,
   bool,
   bytes,
   code,
   column,
-  type Field,
   type Fields,
-  isMap,
   list,
   optional,
   record,
   text,
   uint,
   type ValueOf,
+  version,
   word,
 } from "./fields.ts";
 import * as limits from "./limits.ts";
+import { messageCodec, type UnknownMessage } from "./message_codec.ts";
+
+export { IGNORABLE, type MessageCodec, type UnknownMessage } from "./message_codec.ts";
 
 const ENTRY = uint(limits.MAX_ENTRIES - 1);
 const COUNT = uint(limits.MAX_ENTRIES);
@@ -277,12 +277,6 @@ export type MessageOf<T extends MessageType> = { readonly type: T } & ValueOf<(t
 /** Any message, told apart by `type`. */
 export type Message = { [T in MessageType]: MessageOf<T> }[MessageType];
 
-/** A message from a newer minor version, to be ignored: its number is at least {@linkcode IGNORABLE}. */
-export interface UnknownMessage {
-  readonly type: "unknown";
-  readonly number: number;
-}
-
 /** What the sender says about sizes and counts. */
 export type Totals = MessageOf<"offer">["totals"];
 /** One thing of an offer. */
@@ -290,62 +284,17 @@ export type OfferRoot = MessageOf<"offer">["roots"][number];
 /** The entries of one manifest page as columns. */
 export type Columns = ValueOf<typeof COLUMN_FIELDS>;
 
-/** First message number that a receiver ignores when it does not know it; contracts.md §2. */
-export const IGNORABLE = 128;
+const CODEC = messageCodec(MESSAGES);
 
 /** Numbers of the messages, for the spec and the vectors. */
-export const MESSAGE_NUMBERS = Object.fromEntries(
-  Object.entries(MESSAGES).map(([type, { number }]) => [type, number]),
-) as Readonly<Record<MessageType, number>>;
-
-interface Codec {
-  readonly type: MessageType;
-  readonly number: number;
-  readonly fields: Field<object>;
-}
-const CODECS: readonly Codec[] = Object.entries(MESSAGES).map(([type, { number, fields }]) => ({
-  type: type as MessageType,
-  number,
-  fields: record(fields) as Field<object>,
-}));
-const BY_TYPE = new Map(CODECS.map((codec) => [codec.type, codec]));
-const BY_NUMBER = new Map(CODECS.map((codec) => [codec.number, codec]));
+export const MESSAGE_NUMBERS: Readonly<Record<MessageType, number>> = CODEC.numbers;
 
 /** Gives the frame content of `message`: one canonical CBOR map, `t` is its number. */
 export function encodeMessage(message: Message): Uint8Array {
-  const { number, fields } = BY_TYPE.get(message.type)!;
-  const encoded = encodeCbor({ t: number, ...fields.write(message) as object });
-  if (encoded.length > limits.MAX_FRAME_BYTES) {
-    throw new RangeError(`the ${message.type} message has ${encoded.length} bytes`);
-  }
-  return encoded;
+  return CODEC.encode(message);
 }
 
-/**
- * Gives the message of a frame, checked field by field.
- *
- * @throws {WormholeError} PROTOCOL when it is not canonical CBOR, of an unknown number below 128 or a field is
- * missing or of the wrong kind; LIMIT_EXCEEDED when a field is over its limit. The text names the field.
- */
+/** Gives the message of a frame, checked field by field. @throws {WormholeError} as {@linkcode MessageCodec.decode}. */
 export function decodeMessage(frame: Uint8Array): Message | UnknownMessage {
-  const value = decodeCbor(frame);
-  if (!isMap(value)) throw new WormholeError("PROTOCOL", "Cannot read a message: it is not a map");
-  const number = uint(0xffff).read(Object.hasOwn(value, "t") ? value.t : undefined, "t");
-  const codec = BY_NUMBER.get(number);
-  if (codec !== undefined) return { type: codec.type, ...codec.fields.read(value, codec.type) } as Message;
-  if (number >= IGNORABLE) return { type: "unknown", number };
-  throw new WormholeError("PROTOCOL", `Cannot read a message: its type ${number} is unknown`);
-}
-
-/** Version as `[major, minor]`. */
-function version(): Field<{ readonly major: number; readonly minor: number }> {
-  const part = uint(0xffff);
-  return {
-    read(value, where) {
-      // More than two numbers are fine: a later version may say more.
-      const parts = list(part, 4).read(value, where);
-      return { major: part.read(parts[0], `${where}[0]`), minor: part.read(parts[1], `${where}[1]`) };
-    },
-    write: ({ major, minor }) => [major, minor],
-  };
+  return CODEC.decode(frame);
 }

@@ -19,3 +19,11 @@ export {
   type UnknownMessage,
 } from "./message.ts";
 export type { AbilityValue } from "./fields.ts";
+export {
+  decodeSyncMessage,
+  encodeSyncMessage,
+  SYNC_MESSAGE_NUMBERS,
+  type SyncMessage,
+  type SyncMessageOf,
+  type SyncMessageType,
+} from "./sync_message.ts";

@@ -1,0 +1,194 @@
+/**
+ * Writes sync_messages.json and hostile_sync_messages.json. A format change runs it and commits what changed; the files, not
+ * this program, are what is tested against. Run: deno run -A tests/vectors/make_sync_messages.ts
+ */
+import { encode, Tagged } from "cborg";
+import { encodeCbor } from "../../src/wire/cbor.ts";
+import { encodeSyncMessage, type SyncMessage } from "../../src/wire/mod.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const filled = (length: number, value: number) => new Uint8Array(length).fill(value);
+const none = new Uint8Array();
+const u16 = (...numbers: number[]) => new Uint8Array(new Uint16Array(numbers).buffer);
+const u32 = (...numbers: number[]) => new Uint8Array(new Uint32Array(numbers).buffer);
+const u64 = (...numbers: bigint[]) => new Uint8Array(new BigUint64Array(numbers).buffer);
+
+const MESSAGES: [name: string, description: string, message: SyncMessage][] = [
+  ["hello", "first message of each side", {
+    type: "hello",
+    version: { major: 1, minor: 0 },
+    agent: "wormhole/0.1.0",
+    nonce: filled(16, 0xaa),
+  }],
+  ["look", "a folder below the home folder", { type: "look", path: bytes("notes") }],
+  ["look_only", "the only folder that there is a right to", { type: "look", path: none }],
+  ["looked", "it was synchronized before", { type: "looked", place: bytes("/home/ann/notes"), identity: filled(16, 3) }],
+  ["looked_new", "it never was; its name is not UTF-8", { type: "looked", place: Uint8Array.of(0x2f, 0xff) }],
+  ["begin", "a run", { type: "begin", one_file_system: true, skip_symlinks: false, dry_run: false }],
+  ["begun", "the folder is locked", {
+    type: "begun",
+    identity: filled(16, 3),
+    folds_case: false,
+    normalizes: true,
+    permissions: true,
+    symlinks: true,
+  }],
+  ["ask_ignored", "what the ignore file says", { type: "ask_ignored" }],
+  ["ignored", "two rules", { type: "ignored", rules: "*.tmp\n/build" }],
+  ["scan", "with the rules of both", { type: "scan", exclude: "*.tmp\n/build\n*.o" }],
+  ["scanned", "a file could not be read", {
+    type: "scanned",
+    entries: 1000,
+    pages: 3,
+    digest: filled(32, 9),
+    is_empty: false,
+    problems: [{ path: bytes("a/b"), code: "PERMISSION_DENIED" }],
+    more: 7,
+  }],
+  ["ask_ids", "the pages are others than before", { type: "ask_ids" }],
+  ["ids", "two pages", { type: "ids", ids: filled(64, 1), last: true }],
+  ["ask_pages", "those that are not known", { type: "ask_pages", pages: u32(0, 2) }],
+  ["page", "one of them", { type: "page", bytes: filled(8, 0) }],
+  ["ask_space", "how much fits", { type: "ask_space" }],
+  ["space", "a terabyte", { type: "space", bytes: 2 ** 40 }],
+  ["stage_push", "two files go to the folder", { type: "stage", way: "push", files: 2 }],
+  ["stage_pull", "one comes from it", { type: "stage", way: "pull", files: 1 }],
+  ["files", "a file and a symlink", {
+    type: "files",
+    count: 2,
+    slots: u32(0, 7),
+    kinds: Uint8Array.of(1, 3),
+    sizes: u64(5n, 3n),
+    mtimes: u64(1n, 2n ** 64n - 1n),
+    modes: u16(0o644, 0o777),
+    contents: filled(64, 2),
+    path_lengths: u32(1, 3),
+    paths: bytes("ab/c"),
+  }],
+  ["ready", "one is there, one cannot be had", {
+    type: "ready",
+    failed: u32(7),
+    codes: u16(30),
+    held: u32(0),
+  }],
+  ["go", "a link with a transfer follows", { type: "go", link: true }],
+  ["staged", "everything has come", { type: "staged", failed: none, codes: none }],
+  ["change", "one step of each kind", {
+    type: "change",
+    steps: [
+      { do: "make", path: bytes("d"), mode: 0o755 },
+      { do: "put", path: bytes("a"), slot: 0, was: filled(40, 1), keep: bytes("a.conflict") },
+      { do: "put", path: bytes("d/b"), slot: 7 },
+      { do: "take", path: bytes("c"), was: filled(40, 2) },
+      { do: "drop", path: bytes("e") },
+      { do: "move", path: bytes("g"), from: bytes("f"), was: filled(40, 3) },
+      { do: "mode", path: bytes("h"), was: filled(40, 4), mode: 0o600 },
+    ],
+  }],
+  ["changed", "one of two failed", { type: "changed", stamps: filled(80, 5), failed: u32(1), codes: u16(30) }],
+  ["flush", "it is to survive a power cut", { type: "flush" }],
+  ["flushed", "it does", { type: "flushed" }],
+  ["end", "the run came to its end", { type: "end", done: true }],
+  ["ended", "the folder is free", { type: "ended" }],
+  ["watch", "tell when something changes", { type: "watch" }],
+  ["news", "something has", { type: "news" }],
+  ["refused", "no right to that folder", { type: "refused", code: "REFUSED" }],
+  ["ping", "is somebody there", { type: "ping", nonce: 2 ** 32 - 1 }],
+  ["pong", "yes", { type: "pong", nonce: 0 }],
+];
+
+const plain = (t: number, fields: Record<string, unknown>) => encodeCbor({ t, ...fields });
+const files = {
+  count: 1,
+  slots: new Tagged(70, u32(0)),
+  kinds: new Tagged(64, Uint8Array.of(1)),
+  sizes: new Tagged(71, u64(1n)),
+  mtimes: new Tagged(79, u64(1n)),
+  modes: new Tagged(69, u16(0)),
+  contents: filled(32, 0),
+  path_lengths: new Tagged(70, u32(1)),
+  paths: bytes("a"),
+};
+const step = { do: "drop", path: bytes("a") };
+const scanned = {
+  entries: 1,
+  pages: 1,
+  digest: filled(32, 0),
+  is_empty: false,
+  problems: [] as unknown[],
+  more: 0,
+};
+
+const HOSTILE: [description: string, frame: Uint8Array, code: "PROTOCOL" | "LIMIT_EXCEEDED"][] = [
+  ["a number of a transfer's message", plain(0, {}), "PROTOCOL"],
+  ["a number between the two", plain(31, {}), "PROTOCOL"],
+  ["a number that is not given yet", plain(63, {}), "PROTOCOL"],
+  ["no map", encode(7), "PROTOCOL"],
+  ["a hello without a nonce", plain(32, { version: [1, 0], agent: "" }), "PROTOCOL"],
+  ["a hello of a long agent", plain(32, { version: [1, 0], agent: "x".repeat(129), nonce: filled(16, 0) }), "LIMIT_EXCEEDED"],
+  ["a look at a long path", plain(33, { path: filled(4097, 0x61) }), "LIMIT_EXCEEDED"],
+  ["a look at text", plain(33, { path: "a" }), "PROTOCOL"],
+  ["an identity that is short", plain(34, { place: bytes("/a"), identity: filled(15, 0) }), "PROTOCOL"],
+  ["an identity that is long", plain(34, { place: bytes("/a"), identity: filled(17, 0) }), "LIMIT_EXCEEDED"],
+  ["no place", plain(34, { place: none }), "PROTOCOL"],
+  ["a beginning without a field", plain(35, { one_file_system: true, skip_symlinks: true }), "PROTOCOL"],
+  ["a number for a yes", plain(35, { one_file_system: 1, skip_symlinks: true, dry_run: true }), "PROTOCOL"],
+  ["bytes for rules", plain(38, { rules: none }), "PROTOCOL"],
+  ["too many entries", plain(40, { ...scanned, entries: 2 ** 24 + 1 }), "LIMIT_EXCEEDED"],
+  ["too many pages", plain(40, { ...scanned, pages: 2 ** 18 + 1 }), "LIMIT_EXCEEDED"],
+  ["a short digest", plain(40, { ...scanned, digest: filled(31, 0) }), "PROTOCOL"],
+  ["too many problems", plain(40, { ...scanned, problems: Array(1001).fill({ path: bytes("a"), code: 1 }) }), "LIMIT_EXCEEDED"],
+  ["a problem without a path", plain(40, { ...scanned, problems: [{ code: 1 }] }), "PROTOCOL"],
+  ["a negative count", plain(40, { ...scanned, more: -1 }), "PROTOCOL"],
+  ["too many ids", plain(42, { ids: filled(16 * 1024 * 32 + 1, 0), last: true }), "LIMIT_EXCEEDED"],
+  ["pages as bytes", plain(43, { pages: u32(1) }), "PROTOCOL"],
+  ["pages of another width", plain(43, { pages: new Tagged(69, u16(1)) }), "PROTOCOL"],
+  ["half a number", plain(43, { pages: new Tagged(70, filled(3, 0)) }), "PROTOCOL"],
+  ["a page that is too long", plain(44, { bytes: filled(896 * 1024 + 1, 0) }), "LIMIT_EXCEEDED"],
+  ["space beyond 2^53", plain(46, { bytes: 2n ** 60n }), "LIMIT_EXCEEDED"],
+  ["a third way", plain(47, { way: "both", files: 1 }), "PROTOCOL"],
+  ["nothing to stage", plain(47, { way: "push", files: 0 }), "PROTOCOL"],
+  ["too much to stage", plain(47, { way: "push", files: 65_537 }), "LIMIT_EXCEEDED"],
+  ["no files", plain(48, { ...files, count: 0 }), "PROTOCOL"],
+  ["too many files", plain(48, { ...files, count: 4097 }), "LIMIT_EXCEEDED"],
+  ["too many contents", plain(48, { ...files, contents: filled(4096 * 32 + 1, 0) }), "LIMIT_EXCEEDED"],
+  ["too long paths", plain(48, { ...files, paths: filled(768 * 1024 + 1, 0x61) }), "LIMIT_EXCEEDED"],
+  ["failures without codes", plain(49, { failed: new Tagged(70, none), held: new Tagged(70, none) }), "PROTOCOL"],
+  ["no step at all", plain(52, {}), "PROTOCOL"],
+  ["too many steps", plain(52, { steps: Array(1025).fill(step) }), "LIMIT_EXCEEDED"],
+  ["a step that there is not", plain(52, { steps: [{ ...step, do: "remove" }] }), "PROTOCOL"],
+  ["a step without a path", plain(52, { steps: [{ do: "drop" }] }), "PROTOCOL"],
+  ["an empty path", plain(52, { steps: [{ ...step, path: none }] }), "PROTOCOL"],
+  ["a path that is too long", plain(52, { steps: [{ ...step, path: filled(65_537, 0x61) }] }), "LIMIT_EXCEEDED"],
+  ["a short stamp", plain(52, { steps: [{ ...step, was: filled(39, 0) }] }), "PROTOCOL"],
+  ["a set-uid bit", plain(52, { steps: [{ ...step, mode: 0o4755 }] }), "LIMIT_EXCEEDED"],
+  ["a slot beyond u32", plain(52, { steps: [{ ...step, slot: 2 ** 32 }] }), "LIMIT_EXCEEDED"],
+  ["too many stamps", plain(53, { stamps: filled(1025 * 40, 0), failed: new Tagged(70, none), codes: new Tagged(69, none) }), "LIMIT_EXCEEDED"],
+  ["an end without a word how", plain(56, {}), "PROTOCOL"],
+  ["a refusal without a code", plain(60, {}), "PROTOCOL"],
+  ["a ping without a number", plain(61, {}), "PROTOCOL"],
+];
+
+function write(name: string, value: unknown): void {
+  const text = JSON.stringify(value, (_, each) => {
+    if (each instanceof Uint8Array) return { hex: each.toHex() };
+    return each;
+  }, 1);
+  Deno.writeTextFileSync(new URL(name, import.meta.url), `${text}\n`);
+}
+
+write(
+  "sync_messages.json",
+  MESSAGES.map(([name, description, message]) => ({
+    name,
+    description,
+    message,
+    cbor: encodeSyncMessage(message).toHex(),
+  })),
+);
+// What only its size makes wrong is made by the test: a vector of a megabyte helps nobody.
+write(
+  "hostile_sync_messages.json",
+  HOSTILE.filter(([, frame]) => frame.length < 8192)
+    .map(([description, frame, code]) => ({ description, cbor: frame.toHex(), code })),
+);
