@@ -2,8 +2,6 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import type { Folders } from "../config/paths.ts";
 import type { CompressionMode } from "../content/mod.ts";
-import type { Identity } from "../config/identity.ts";
-import { hashBuffer } from "../native/hash.ts";
 import type { GuessGate } from "../pairing/mod.ts";
 import type { Peer } from "../peers/mod.ts";
 import {
@@ -27,6 +25,7 @@ import {
   SendSource,
   type TransferFile,
   type TransferOutcome,
+  versionKey,
 } from "../transfer/mod.ts";
 import { allowedTransports, type PeerConnection, type TransportChoice } from "../transport/mod.ts";
 import { sendOverLinks } from "./over_links.ts";
@@ -93,9 +92,10 @@ export async function openSource(
   { content, onSource }: Pick<SendOptions, "content"> & Partial<Pick<SendOptions, "onSource">>,
   machine: Machine,
 ): Promise<SendSource> {
-  const source = "text" in content
-    ? SendSource.ofText(content.text)
-    : await SendSource.open(machine.queue, { ...content.files, versionKey: versionKey(machine.identity) });
+  const source = "text" in content ? SendSource.ofText(content.text) : await SendSource.open(machine.queue, {
+    ...content.files,
+    versionKey: versionKey(machine.identity.seed),
+  });
   onSource?.(source);
   return source;
 }
@@ -147,15 +147,6 @@ export async function serve(
     onProgress: options.onProgress,
     signal: options.signal,
   });
-}
-
-/** This machine's secret for the versions of files (spec/manifest.md §4): nobody can tell the machine key from it. */
-function versionKey({ seed }: Identity): Uint8Array<ArrayBuffer> {
-  const context = new TextEncoder().encode("wormhole version key 1\0");
-  const input = new Uint8Array(context.length + seed.length);
-  input.set(context);
-  input.set(seed, context.length);
-  return hashBuffer(input);
 }
 
 /** Waits for the receiver, as long as the person wants. */

@@ -16,7 +16,8 @@ export {
 export type { TransferFile } from "./file_names.ts";
 export type { Receipt } from "./receipt.ts";
 export { runProvider, type RunProviderOptions } from "./run_provider.ts";
-export { type FilesOptions, SendSource } from "./source.ts";
+export { type FilesOptions, type NamedOptions, SendSource } from "./source.ts";
 export { dropUnfinished, openJournal, unfinishedTransfers } from "./unfinished.ts";
 export { Tally } from "./tally.ts";
 export { tellDone } from "./tell_done.ts";
+export { versionKey } from "./version_key.ts";

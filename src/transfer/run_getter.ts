@@ -82,6 +82,8 @@ export interface RunGetterOptions {
   readonly content?: KnownContent;
   /** Look for what is offered before it is asked for; true unless told otherwise. */
   readonly dedup?: boolean;
+  /** Gives where an older version of a file is, by its path in the destination; that place itself when left out. */
+  olderAt?(path: readonly string[]): string | undefined;
   /** Told the outcome before what was received is remembered, which may take a moment. */
   onOutcome?(outcome: TransferOutcome): void | Promise<void>;
   /** Told when the transfer fails and bytes of it are kept for another try. */
@@ -449,7 +451,7 @@ class Work implements AsyncDisposable {
   async #finderFor(
     { columns, versions, large }: GetterAction & { type: "expect" },
   ): Promise<Finder | undefined> {
-    const { content, dedup = true, queue, journal, connection } = this.#options;
+    const { content, dedup = true, queue, journal, connection, olderAt } = this.#options;
     if (content === undefined) return undefined;
     const peer = connection.peerKey;
     this.#learned.page(large, versions && { first: columns.first, versions, peer });
@@ -465,6 +467,7 @@ class Work implements AsyncDisposable {
       peer,
       destination: this.#destination,
       ...journal && { journal },
+      ...olderAt && { olderAt: (path: readonly string[]) => olderAt.call(this.#options, path) },
     });
   }
 

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
 import { type CodecChoice, COMPRESSION_RULES, type CompressionMode } from "../content/mod.ts";
+import type { NativeColumns } from "../native/entries.ts";
 import type { NativeSend, SendReport } from "../native/send.ts";
 import type { PeerConnection } from "../transport/connection.ts";
 import { CHUNK_BYTES } from "../wire/mod.ts";
@@ -46,6 +47,8 @@ export interface RunProviderOptions {
   readonly clock?: Clock;
   /** Told every file that is listed, as it is. */
   onFile?(file: TransferFile): void;
+  /** Shown each page before it is sent, and where its files are; what it throws ends the transfer. */
+  checkPage?(columns: NativeColumns, engine: Pick<NativeSend, "stamps">): Promise<void>;
   onProgress?(progress: Progress): void;
   readonly signal?: AbortSignal;
 }
@@ -209,6 +212,7 @@ class Work implements AsyncDisposable {
 
   async #page(engine: NativeSend, signal: AbortSignal): Promise<ProviderEvent> {
     const page = await engine.page(PAGE_ENTRIES, { signal });
+    await this.#options.checkPage?.(page.columns, engine);
     this.#names?.page(page.columns);
     if (this.#options.content) this.#learned.page(largeFiles(page.columns));
     return { type: "page", ...page };

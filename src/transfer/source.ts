@@ -32,6 +32,18 @@ export interface FilesOptions {
   readonly versionKey?: Uint8Array;
 }
 
+/** What {@linkcode SendSource.ofNamed} reads from the disk. */
+export interface NamedOptions extends Pick<FilesOptions, "chunkBytes" | "io" | "versionKey"> {
+  /** Files and folders that were looked at already, each with the name that it gets; no name twice. */
+  readonly named: readonly {
+    readonly path: string;
+    readonly name: EntryName;
+    readonly kind: "file" | "directory";
+    /** Bytes of a file. */
+    readonly size: number;
+  }[];
+}
+
 const NOTHING: Totals = { files: 0, directories: 0, symlinks: 0, bytes: 0 };
 
 /** Something to send, once; counts itself in the background. */
@@ -105,6 +117,27 @@ export class SendSource implements AsyncDisposable {
       const counted = Promise.resolve({ ...NOTHING, files: 1, allocated: 0, problems: 0 });
       return new SendSource({ kind: "stream", roots, engine, queue, counted });
     }
+    return new SendSource({ kind: "files", roots, engine, queue, counted: engine.count() });
+  }
+
+  /** Opens things under names of their own. @throws {WormholeError} as {@linkcode SendSource.open}. */
+  static async ofNamed(
+    queue: NativeQueue,
+    { named, chunkBytes, io, versionKey }: NamedOptions,
+  ): Promise<SendSource> {
+    const engine = await NativeSend.open(queue, {
+      roots: named.map(({ path, name }) => ({ path: encodeName(path), name: encodeName(name) })),
+      chunk_bytes: chunkBytes,
+      ...io !== undefined && { io },
+      remember_bytes: LARGE_BYTES,
+      ...versionKey && { version_key: versionKey },
+    });
+    const roots = named.map(({ name, kind, size }): OfferRoot => ({
+      name: encodeName(name),
+      kind,
+      size,
+      files: kind === "file" ? 1 : 0,
+    }));
     return new SendSource({ kind: "files", roots, engine, queue, counted: engine.count() });
   }
 

@@ -20,6 +20,8 @@ export interface OldFile {
   readonly path: Uint8Array<ArrayBuffer>;
   readonly stamp: FileStamp;
   readonly size: number;
+  /** It lies elsewhere and will stay as it is: a copy of it is wanted. */
+  readonly stays?: boolean;
 }
 
 /** What becomes of a file: it stays where it is, is held back until more is known, or is asked for. */
@@ -34,7 +36,7 @@ const MIN_OLD_BYTES = 128 * 1024;
 /** Decides for one file. */
 export function judge({ file, match, old, sizeKnown }: Clues): Verdict {
   if (match !== undefined) {
-    const isThere = old !== undefined && match.settled && sameBytes(match.path, old.path) &&
+    const isThere = old !== undefined && !old.stays && match.settled && sameBytes(match.path, old.path) &&
       sameBytes(match.stamp, old.stamp);
     return isThere ? { type: "keep", stamp: old.stamp } : { type: "hold", question: undefined };
   }

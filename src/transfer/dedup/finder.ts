@@ -40,6 +40,8 @@ export interface FinderOptions {
   readonly peer: Uint8Array;
   /** Folder that is received into, bytes of the system. */
   readonly destination: Uint8Array;
+  /** Gives where older versions are that will not be replaced themselves, by path in the destination. */
+  olderAt?(path: readonly string[]): string | undefined;
 }
 
 /** What is decided for a page before the engine expects it. */
@@ -228,16 +230,23 @@ export class Finder {
 
   /** Looks what lies where files will be placed. */
   async #olds(files: readonly LargeFile[]): Promise<Map<number, OldFile>> {
-    const { queue, destination } = this.#options;
+    const { queue, destination, olderAt } = this.#options;
     const olds = new Map<number, OldFile>();
-    for (let from = 0; from < files.length; from += MAX_STAMPS) {
-      const some = files.slice(from, from + MAX_STAMPS);
-      const paths = some.map(({ path }) => concat(destination, encodeName(`/${path.join("/")}`)));
+    const places = files.flatMap((file) => {
+      if (olderAt === undefined) {
+        return [{ ...file, at: concat(destination, encodeName(`/${file.path.join("/")}`)) }];
+      }
+      const at = olderAt(file.path);
+      return at === undefined ? [] : [{ ...file, at: encodeName(at) }];
+    });
+    for (let from = 0; from < places.length; from += MAX_STAMPS) {
+      const some = places.slice(from, from + MAX_STAMPS);
+      const paths = some.map(({ at }) => at);
       const stamps = await fileStamps(queue, paths);
       for (const [i, { entry }] of some.entries()) {
         const stamp: FileStamp = stamps.slice(40 * i, 40 * (i + 1));
         if (sameBytes(stamp, NO_STAMP)) continue;
-        olds.set(entry, { path: paths[i]!, stamp, size: sizeOf(stamp) });
+        olds.set(entry, { path: paths[i]!, stamp, size: sizeOf(stamp), stays: olderAt !== undefined });
       }
     }
     return olds;
