@@ -373,6 +373,8 @@ export interface KnownPeer {
   readonly inbox: string | null;
   /** It may receive where nobody can be asked. */
   readonly receive: boolean;
+  /** Folders that it may synchronize while `sync serve` runs. */
+  readonly sync: readonly string[];
   /** Time of the code, and of the last connection: ISO 8601. */
   readonly paired_at: string;
   readonly seen_at: string;

@@ -8,10 +8,11 @@ const KEY_DIGITS = 16;
 
 /** One known machine. */
 export function knownPeerText(peer: KnownPeer, styles: Styles): string {
-  const { name, key, hosts, inbox, receive, seen_at } = peer;
+  const { name, key, hosts, inbox, receive, sync, seen_at } = peer;
   const rights = [
     ...inbox === null ? [] : [`send into ${safe(inbox)}`],
     ...receive ? ["receive from scripts"] : [],
+    ...sync.map((folder) => `synchronize ${safe(folder)}`),
   ];
   const where = hosts.length === 0 ? "" : ` at ${safe(hosts[0]!)}`;
   return [

@@ -220,7 +220,7 @@ Deno.test("docs/json.md describes every event and field", async () => {
     kept: ["bytes", "destination"],
     verified: ["files", "bytes", "failed", "duration_ms"],
     waiting: ["direction", "name"],
-    known_peer: ["name", "key", "hosts", "inbox", "receive", "paired_at", "seen_at"],
+    known_peer: ["name", "key", "hosts", "inbox", "receive", "sync", "paired_at", "seen_at"],
     paired: ["known_peer"],
     peer_forgotten: ["name", "key"],
     wrong_guess: ["wrong", "allowed"],

@@ -70,6 +70,11 @@ export function knownCode(crypto: PairingCrypto, direction: Direction): Code {
   };
 }
 
+/** Gives the secret by which two machines meet to synchronize: other places than those where they transfer. */
+export function syncSecret(crypto: PairingCrypto, secret: Uint8Array): Uint8Array {
+  return crypto.hkdf(secret, new TextEncoder().encode("wormhole:known:sync"), 32);
+}
+
 function derived(
   crypto: PairingCrypto,
   { secret, sender }: Direction,

@@ -1,10 +1,18 @@
 import { fromFileUrl } from "../base/paths.ts";
 import { assertEquals, assertTrue } from "../base/testing.ts";
 import { formatCode } from "./code.ts";
-import { EPOCH_MS, epochsAt, knownCode, knownEntry, knownPlace, knownPort } from "./known_place.ts";
+import {
+  EPOCH_MS,
+  epochsAt,
+  knownCode,
+  knownEntry,
+  knownPlace,
+  knownPort,
+  syncSecret,
+} from "./known_place.ts";
 import { nativeCrypto } from "./native_crypto.ts";
 
-const { places } = JSON.parse(
+const { places, sync } = JSON.parse(
   Deno.readTextFileSync(fromFileUrl(new URL("../../tests/vectors/known_places.json", import.meta.url))),
 );
 
@@ -18,6 +26,10 @@ for (const { description, secret, sender, epoch, mailbox, sides, tag, entry, por
     assertEquals(formatCode(knownCode(crypto, direction)), code);
   });
 }
+
+Deno.test("syncSecret() gives the vector", () => {
+  assertEquals(syncSecret(nativeCrypto(), Uint8Array.fromHex(sync.secret)).toHex(), sync.sync);
+});
 
 Deno.test("epochsAt() lets two machines meet whose clocks are 20 minutes apart, at any time", () => {
   for (let at = 0; at < 2 * EPOCH_MS; at += 60_000) {

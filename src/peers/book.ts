@@ -3,7 +3,15 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
 import { replaceFile } from "../config/edit.ts";
-import { formatPeers, MAX_FILE_BYTES, MAX_HOSTS, parsePeers, type Peer, type Rights } from "./file.ts";
+import {
+  formatPeers,
+  MAX_FILE_BYTES,
+  MAX_HOSTS,
+  NO_RIGHTS,
+  parsePeers,
+  type Peer,
+  type Rights,
+} from "./file.ts";
 import { freeName, parsePeerName, peerNameFrom, sameName } from "./names.ts";
 
 const FILE_NAME = "peers.toml";
@@ -82,7 +90,7 @@ export class PeerBook {
         key,
         secret,
         hosts: hosts.slice(0, MAX_HOSTS),
-        rights: before?.rights ?? { receive: false },
+        rights: before?.rights ?? NO_RIGHTS,
         pairedMs: now,
         seenMs: now,
       };

@@ -1,6 +1,7 @@
 import { SimulatedClock } from "../base/clock.ts";
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 import { type Paired, PeerBook } from "./book.ts";
+import { NO_RIGHTS } from "./file.ts";
 import { freeName, parsePeerName, peerNameFrom } from "./names.ts";
 
 const HOSTS = ["192.0.2.7", "2001:db8::7"];
@@ -29,15 +30,15 @@ Deno.test("PeerBook keeps machines in a private file and gives them back", () =>
   withBook(async (book, clock) => {
     assertEquals(await book.list(), []);
     const kept = await book.keep(paired(1, { name: "Desk" }));
-    assertEquals([kept.name, kept.rights, kept.hosts], ["Desk", { receive: false }, HOSTS]);
+    assertEquals([kept.name, kept.rights, kept.hosts], ["Desk", NO_RIGHTS, HOSTS]);
     assertEquals((await Deno.stat(book.path)).mode! & 0o777, 0o600);
     await clock.advance(1_000);
     await book.saw(kept.key, ["198.51.100.1"]);
-    await book.allow("desk", { receive: true, inbox: "/in box" });
+    await book.allow("desk", { receive: true, inbox: "/in box", sync: ["/a b", "/c"] });
     assertEquals(await book.find("DESK"), {
       ...kept,
       hosts: ["198.51.100.1"],
-      rights: { receive: true, inbox: "/in box" },
+      rights: { receive: true, inbox: "/in box", sync: ["/a b", "/c"] },
       seenMs: kept.seenMs + 1_000,
     });
     assertTrue(await book.stillKnows(kept));
@@ -65,7 +66,7 @@ Deno.test("PeerBook gives no two machines one name", () =>
 Deno.test("PeerBook keeps name and rights of a machine that is paired again, and its new secret", () =>
   withBook(async (book) => {
     const before = await book.keep(paired(1, { name: "desk" }));
-    await book.allow("desk", { receive: true });
+    await book.allow("desk", { ...NO_RIGHTS, receive: true });
     const again = await book.keep(paired(1, { secret: new Uint8Array(32).fill(9) }));
     assertEquals([again.name, again.rights.receive, again.secret[0]], ["desk", true, 9]);
     assertTrue(!await book.stillKnows(before), "the old secret is of no use any more");
@@ -89,6 +90,12 @@ Deno.test("PeerBook says what is wrong with a damaged file and leaves it as it i
       ["another version's key", good.replace("receive", "later"), 'unknown key "later"'],
       ["another version's table", `later = 1\n${good}`, 'unknown key "later"'],
       ["a relative inbox", good.replace("receive =", 'inbox = "in"\nreceive ='), "no absolute path"],
+      [
+        "a folder to synchronize that is relative",
+        good.replace("receive =", 'sync = ["a"]\nreceive ='),
+        "absolute paths",
+      ],
+      ["folders that are no list", good.replace("receive =", 'sync = "/a"\nreceive ='), "absolute paths"],
       ["a host that is a name", good.replace("192.0.2.7", "evil.example"), "no list of addresses"],
     ];
     for (const [description, text, words] of rows) {

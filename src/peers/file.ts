@@ -10,7 +10,12 @@ export interface Rights {
   readonly inbox?: string;
   /** It may receive what `send --to` offers where nobody is at a terminal to be asked. */
   readonly receive: boolean;
+  /** Absolute real paths of folders that it may synchronize, with everything in them: read, change and delete. */
+  readonly sync: readonly string[];
 }
+
+/** What a machine may do that was just paired. */
+export const NO_RIGHTS: Rights = { receive: false, sync: [] };
 
 /** A machine that this one knows. */
 export interface Peer {
@@ -31,6 +36,9 @@ export interface Peer {
 
 /** Caps the file, in bytes: a thousand peers have under 1 MiB. */
 export const MAX_FILE_BYTES = 4 * 1024 * 1024;
+
+/** Folders that one peer may synchronize. */
+const MAX_SYNC_FOLDERS = 64;
 
 /** Addresses that are kept of one peer. */
 export const MAX_HOSTS = 8;
@@ -53,6 +61,7 @@ export async function formatPeers(peers: readonly Peer[]): Promise<string> {
     hosts: [...hosts],
     ...rights.inbox !== undefined && { inbox: rights.inbox },
     receive: rights.receive,
+    ...rights.sync.length > 0 && { sync: [...rights.sync] },
     paired: new Date(pairedMs).toISOString(),
     seen: new Date(seenMs).toISOString(),
   }));
@@ -82,7 +91,7 @@ export async function parsePeers(text: string, path: string): Promise<Peer[]> {
   return peers;
 }
 
-const KNOWN = ["name", "key", "secret", "hosts", "inbox", "receive", "paired", "seen"];
+const KNOWN = ["name", "key", "secret", "hosts", "inbox", "receive", "sync", "paired", "seen"];
 
 function parsePeer(table: unknown, path: string, number: number): Peer {
   const wrong = (state: string) => damaged(path, `peer ${number}: ${state}`);
@@ -102,7 +111,7 @@ function parsePeer(table: unknown, path: string, number: number): Peer {
     if (Number.isNaN(ms)) throw wrong(`"${key}" is no time`);
     return ms;
   };
-  const { name, hosts, inbox, receive } = fields;
+  const { name, hosts, inbox, receive, sync = [] } = fields;
   if (typeof name !== "string") throw wrong('"name" is no text');
   if (!Array.isArray(hosts) || !hosts.every((host) => typeof host === "string" && isIP(host) !== 0)) {
     throw wrong('"hosts" is no list of addresses');
@@ -111,12 +120,16 @@ function parsePeer(table: unknown, path: string, number: number): Peer {
     throw wrong('"inbox" is no absolute path');
   }
   if (typeof receive !== "boolean") throw wrong('"receive" is not true or false');
+  const isFolder = (path: unknown) => typeof path === "string" && path.startsWith("/");
+  if (!Array.isArray(sync) || sync.length > MAX_SYNC_FOLDERS || !sync.every(isFolder)) {
+    throw wrong('"sync" is no list of absolute paths');
+  }
   return {
     name: named(name, wrong),
     key: hex("key"),
     secret: hex("secret"),
     hosts: hosts.slice(0, MAX_HOSTS),
-    rights: { receive, ...inbox !== undefined && { inbox } },
+    rights: { receive, sync: sync as string[], ...inbox !== undefined && { inbox } },
     pairedMs: time("paired"),
     seenMs: time("seen"),
   };

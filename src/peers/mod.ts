@@ -4,5 +4,5 @@
  * session does. Spec: `src/wire/spec/known_peers.md`.
  */
 export { type Paired, PeerBook } from "./book.ts";
-export { type Peer, type Rights } from "./file.ts";
+export { NO_RIGHTS, type Peer, type Rights } from "./file.ts";
 export { freeName, parsePeerName, peerNameFrom, sameName } from "./names.ts";

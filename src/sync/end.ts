@@ -1,8 +1,9 @@
 /**
  * One end of a pair of folders, as the machine that keeps them the same sees it: `LocalEnd` for a folder of this machine,
- * one in memory for the model checker, later one behind a connection. All pass tests/compliance/sync_end.ts.
+ * one in memory for the model checker, `RemoteEnd` for a folder of another machine. All pass tests/compliance/sync_end.ts.
  */
 import type { ErrorCode } from "../base/errors.ts";
+import type { LocalEnd } from "./local_end.ts";
 import type { Abilities } from "./policy.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Side } from "./plan.ts";
@@ -72,6 +73,8 @@ export interface Failure {
 
 /** See the top of this file. */
 export interface End {
+  /** Most files of one `stage`, where that is not what suits a folder of this machine. */
+  readonly stageBatch?: number;
   abilities(): Promise<Abilities>;
   /** Gives the rules of the `.wormholeignore` file in the root: they bind the other end too. */
   ignored(): Promise<string[]>;
@@ -85,6 +88,17 @@ export interface End {
   change(steps: readonly Step[]): Promise<Done[]>;
   /** Resolves when everything done so far survives a power cut. */
   flush(): Promise<void>;
+}
+
+/** An end of another machine, which brings its files to a folder of this one. */
+export interface GivingEnd extends End {
+  /** As {@linkcode End.stage} of `to`, whose `from` is this end. */
+  give(files: readonly Staged[], to: LocalEnd): Promise<Map<number, Failure>>;
+}
+
+/** Tells whether an end brings its files itself. */
+export function gives(end: End): end is GivingEnd {
+  return "give" in end;
 }
 
 /** Tells whether something was not done. */

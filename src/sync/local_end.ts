@@ -4,11 +4,20 @@ import { join } from "../base/paths.ts";
 import { diskSpace } from "../native/files.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import { changeFolder, flushFolder, type NativeStep, stageFiles } from "../native/sync.ts";
-import type { Done, End, Failure, Known, Scanned, Staged, Step } from "./end.ts";
+import {
+  type Done,
+  type End,
+  type Failure,
+  gives,
+  type Known,
+  type Scanned,
+  type Staged,
+  type Step,
+} from "./end.ts";
 import { STAGING, TRASH, trashName } from "./places.ts";
 import type { Abilities } from "./policy.ts";
 import { scanFolder, type ScanOptions } from "./scan.ts";
-import { STAMP_BYTES } from "./snapshot.ts";
+import { type Snapshot, STAMP_BYTES } from "./snapshot.ts";
 
 const IGNORE_FILE = ".wormholeignore";
 
@@ -28,6 +37,9 @@ export class LocalEnd implements End {
   readonly #queue: NativeQueue;
   readonly #trash: string;
   #round = 0;
+  #scanned: Snapshot | undefined;
+  /** Where what came from another machine is, by slot, relative to the root. */
+  readonly #arrived = new Map<number, string>();
 
   /** `root` is absolute. */
   constructor(root: string, options: LocalEndOptions) {
@@ -55,9 +67,17 @@ export class LocalEnd implements End {
     }
   }
 
+  /** What the last scan saw. */
+  get scanned(): Snapshot | undefined {
+    return this.#scanned;
+  }
+
   async scan(known: Known): Promise<Scanned> {
     this.#round++;
-    return await scanFolder(this.root, known, this.#options);
+    this.#arrived.clear();
+    const scanned = await scanFolder(this.root, known, this.#options);
+    this.#scanned = scanned.snapshot;
+    return scanned;
   }
 
   async space(): Promise<number> {
@@ -65,6 +85,7 @@ export class LocalEnd implements End {
   }
 
   async stage(files: readonly Staged[], from: End): Promise<Map<number, Failure>> {
+    if (gives(from)) return await from.give(files, this);
     if (!(from instanceof LocalEnd)) {
       throw new WormholeError(
         "UNSUPPORTED",
@@ -109,7 +130,17 @@ export class LocalEnd implements End {
     }
   }
 
-  #slot(slot: number): string {
+  /** Takes files that came from another machine, checked, by slot: paths relative to the root. */
+  arrived(paths: ReadonlyMap<number, string>): void {
+    for (const [slot, path] of paths) this.#arrived.set(slot, path);
+  }
+
+  /** Gives where the copy of a slot is to be staged, relative to the root. */
+  stagingFor(slot: number): string {
     return `${STAGING}/${this.#round}-${slot}`;
+  }
+
+  #slot(slot: number): string {
+    return this.#arrived.get(slot) ?? this.stagingFor(slot);
   }
 }

@@ -7,6 +7,8 @@ import type { Abilities } from "./policy.ts";
 /** Name of the file that says which root this is. */
 const IDENTITY = "root";
 
+const IDENTITY_PATTERN = /^[0-9a-f]{32}$/;
+
 /** A locked own folder; dispose it to let others in. */
 export interface OwnFolder extends Disposable {
   /** 32 hex digits, made at random when the folder was first synchronized. */
@@ -48,6 +50,17 @@ export async function openOwnFolder(root: string): Promise<OwnFolder> {
   }
 }
 
+/** Gives which root it is; undefined for one that was never synchronized. */
+export async function identityIn(root: string): Promise<string | undefined> {
+  try {
+    const identity = (await Deno.readTextFile(join(root, OWN_FOLDER, IDENTITY))).trim();
+    return IDENTITY_PATTERN.test(identity) ? identity : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
+    throw asFailure(error, `Cannot synchronize "${root}"`);
+  }
+}
+
 /** Finds out what the file system of a root can do, in its own folder. */
 export async function probe(root: string): Promise<Abilities> {
   const folder = await Deno.makeTempDir({ dir: join(root, STAGING) });
@@ -84,7 +97,7 @@ async function identityOf(own: string): Promise<{ identity: string; isNew: boole
   const path = join(own, IDENTITY);
   try {
     const identity = (await Deno.readTextFile(path)).trim();
-    if (/^[0-9a-f]{32}$/.test(identity)) return { identity, isNew: false };
+    if (IDENTITY_PATTERN.test(identity)) return { identity, isNew: false };
   } catch (error) {
     ignoreMissing(error);
   }

@@ -1,6 +1,6 @@
 /**
- * An ancestor as pages for its database: each a part of the columns that is named by its hash, cut where the names say so
- * that a change rewrites one page, not all that follow.
+ * A snapshot as pages, for a database or the wire: each a part of the columns that is named by its hash, cut where the names
+ * say so that a change rewrites one page, not all that follow. Format: wire/spec/sync.md §4.
  */
 import { concat } from "../base/bytes.ts";
 import { hashBuffer } from "../native/hash.ts";
@@ -9,33 +9,51 @@ import { CONTENT_BYTES, Snapshot, type SnapshotColumns, STAMP_BYTES } from "./sn
 /** Bytes of a page's id: its BLAKE3-256. */
 export const PAGE_ID_BYTES = 32;
 
-/** A page ends at a name whose sum has this many zero bits: 1024 rows on average. */
-const CUT_MASK = 1023;
+/** How a snapshot is cut into pages. */
+export interface PageCut {
+  /** A page ends at a name whose sum has these bits zero. */
+  readonly mask: number;
+  /** Fewest rows of a page. */
+  readonly minRows: number;
+  /** A page ends before it has more bytes than this and a row. */
+  readonly maxBytes: number;
+}
 
-/** Fewest and most rows of a page. */
-const MIN_ROWS = 128, MAX_ROWS = 8192;
+/** Pages of an ancestor: 1024 rows on average. */
+const ANCESTOR_CUT: PageCut = { mask: 1023, minRows: 128, maxBytes: Infinity };
 
-/** Bytes of a row beside its name: kind, settled, depth, mode, name length, size, mtime, content, two stamps. */
-const ROW_BYTES = 1 + 1 + 2 + 2 + 2 + 8 + 8 + CONTENT_BYTES + 2 * STAMP_BYTES;
+/** Pages that cross the wire, where a change costs a page: 320 rows on average; each fits a control frame. */
+export const WIRE_CUT: PageCut = { mask: 255, minRows: 64, maxBytes: 768 * 1024 };
 
-/** Ends that an ancestor has stamps of. */
-const ENDS = 2;
+/** Most rows of a page. */
+const MAX_ROWS = 8192;
 
-/** Gives the pages of an ancestor with their ids. */
-export function* pagesOf(
-  snapshot: Snapshot,
-): Generator<{ id: Uint8Array<ArrayBuffer>; bytes: Uint8Array<ArrayBuffer> }> {
+/** Bytes of a row beside its name and stamps: kind, settled, depth, mode, name length, size, mtime, content. */
+const ROW_BYTES = 1 + 1 + 2 + 2 + 2 + 8 + 8 + CONTENT_BYTES;
+
+/** A part of a snapshot. */
+export interface Page {
+  /** 32 bytes. */
+  readonly id: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Rows from the first to before the last. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Gives the pages of a snapshot with their ids. */
+export function* pagesOf(snapshot: Snapshot, cut: PageCut = ANCESTOR_CUT): Generator<Page> {
   for (let from = 0; from < snapshot.count;) {
-    const to = pageEnd(snapshot, from);
+    const to = pageEnd(snapshot, from, cut);
     const bytes = encodePage(snapshot, from, to);
-    yield { id: hashBuffer(bytes), bytes };
+    yield { id: hashBuffer(bytes), bytes, from, to };
     from = to;
   }
 }
 
-/** Gives the ancestor of whole pages; undefined when they do not fit together. */
-export function snapshotOf(pages: readonly Uint8Array[]): Snapshot | undefined {
-  const parts = pages.map(decodePage);
+/** Gives the snapshot of whole pages with stamps for `ends` ends; undefined when they do not fit together. */
+export function snapshotOf(pages: readonly Uint8Array[], ends = 2): Snapshot | undefined {
+  const parts = pages.map((page) => decodePage(page, ends));
   if (parts.some((part) => part === undefined)) return undefined;
   const whole = parts as SnapshotColumns[];
   const count = whole.reduce((sum, { kinds }) => sum + kinds.length, 0);
@@ -58,7 +76,7 @@ export function snapshotOf(pages: readonly Uint8Array[]): Snapshot | undefined {
     sizes: joined(Float64Array, whole.map((part) => part.sizes)),
     mtimes: joined(BigInt64Array, whole.map((part) => part.mtimes)),
     contents: concat(...whole.map((part) => part.contents)),
-    stamps: Array.from({ length: ENDS }, (_, end) => concat(...whole.map((part) => part.stamps[end]!))),
+    stamps: Array.from({ length: ends }, (_, end) => concat(...whole.map((part) => part.stamps[end]!))),
   });
 }
 
@@ -72,24 +90,27 @@ export function flipped(snapshot: Snapshot): Snapshot {
   });
 }
 
-function pageEnd(snapshot: Snapshot, from: number): number {
-  const { names, nameStarts } = snapshot.columns;
+function pageEnd(snapshot: Snapshot, from: number, { mask, minRows, maxBytes }: PageCut): number {
+  const { names, nameStarts, stamps } = snapshot.columns;
+  const rowBytes = ROW_BYTES + STAMP_BYTES * stamps.length;
   const last = Math.min(from + MAX_ROWS, snapshot.count);
-  for (let row = from + MIN_ROWS; row < last; row++) {
+  for (let row = from + minRows; row < last; row++) {
+    if (rowBytes * (row - from) + nameStarts[row]! - nameStarts[from]! > maxBytes) return row;
     let sum = snapshot.depth(row);
     for (let at = nameStarts[row]!; at < nameStarts[row + 1]!; at++) {
       sum = Math.imul(sum ^ names[at]!, 0x01000193);
     }
-    if (((sum ^ sum >>> 16) & CUT_MASK) === 0) return row;
+    if (((sum ^ sum >>> 16) & mask) === 0) return row;
   }
   return last;
 }
 
 /** Count u32, then the columns one after the other, widest first, the names last; little endian. */
-function encodePage({ columns }: Snapshot, from: number, to: number): Uint8Array<ArrayBuffer> {
+export function encodePage({ columns }: Snapshot, from: number, to: number): Uint8Array<ArrayBuffer> {
   const rows = to - from;
   const [namesFrom, namesTo] = [columns.nameStarts[from]!, columns.nameStarts[to]!];
-  const bytes = new Uint8Array(8 + ROW_BYTES * rows + namesTo - namesFrom);
+  const rowBytes = ROW_BYTES + STAMP_BYTES * columns.stamps.length;
+  const bytes = new Uint8Array(8 + rowBytes * rows + namesTo - namesFrom);
   new DataView(bytes.buffer).setUint32(0, rows, true);
   let at = 8;
   const put = (part: ArrayBufferView) => {
@@ -113,18 +134,18 @@ function encodePage({ columns }: Snapshot, from: number, to: number): Uint8Array
   return bytes;
 }
 
-function decodePage(page: Uint8Array): SnapshotColumns | undefined {
+function decodePage(page: Uint8Array, ends: number): SnapshotColumns | undefined {
   // Columns are read where they lie, so they must lie where their numbers may.
   const bytes = page.slice();
   if (bytes.length < 8) return undefined;
   const rows = new DataView(bytes.buffer).getUint32(0, true);
-  if (rows > MAX_ROWS || bytes.length < 8 + ROW_BYTES * rows) return undefined;
+  if (rows > MAX_ROWS || bytes.length < 8 + (ROW_BYTES + STAMP_BYTES * ends) * rows) return undefined;
   let at = 8;
   const next = (byteLength: number) => (at += byteLength) - byteLength;
   const sizes = new Float64Array(bytes.buffer, next(8 * rows), rows);
   const mtimes = new BigInt64Array(bytes.buffer, next(8 * rows), rows);
   const contents = bytes.subarray(next(CONTENT_BYTES * rows), at);
-  const stamps = Array.from({ length: ENDS }, () => bytes.subarray(next(STAMP_BYTES * rows), at));
+  const stamps = Array.from({ length: ends }, () => bytes.subarray(next(STAMP_BYTES * rows), at));
   const depths = new Uint16Array(bytes.buffer, next(2 * rows), rows);
   const modes = new Uint16Array(bytes.buffer, next(2 * rows), rows);
   const lengths = new Uint16Array(bytes.buffer, next(2 * rows), rows);

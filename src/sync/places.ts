@@ -7,6 +7,9 @@ export const OWN_FOLDER = ".wormhole-sync";
 /** Copies that are not in place yet; whatever is in it is also elsewhere. */
 export const STAGING = `${OWN_FOLDER}/staging`;
 
+/** What came from another machine and is not in place yet, under the hex of its content; it outlives a run that was cut off. */
+export const ARRIVED = `${OWN_FOLDER}/arrived`;
+
 /** What was displaced: a folder for each run, named for its time, with the paths in it. */
 export const TRASH = `${OWN_FOLDER}/trash`;
 

@@ -239,9 +239,10 @@ async function stageAll(
   signal?: AbortSignal,
 ): Promise<Map<number, Failure>> {
   const failures = new Map<number, Failure>();
-  for (let at = 0; at < staged.length; at += BATCH) {
+  const batch = end.stageBatch ?? from.stageBatch ?? BATCH;
+  for (let at = 0; at < staged.length; at += batch) {
     signal?.throwIfAborted();
-    for (const [slot, failure] of await end.stage(staged.slice(at, at + BATCH), from)) {
+    for (const [slot, failure] of await end.stage(staged.slice(at, at + batch), from)) {
       failures.set(slot, failure);
     }
   }

@@ -6,6 +6,7 @@ import { FILE } from "../../src/sync/snapshot.ts";
 import { Sandbox } from "../e2e/sandbox.ts";
 import { SimFolder } from "../sim/sync_folder.ts";
 import { testSyncEnd, type TwoEnds } from "./sync_end.ts";
+import { asEnds, farPair } from "./sync_remote.ts";
 
 testSyncEnd("a folder in memory", () => {
   const ends = [new SimFolder(), new SimFolder()] as const;
@@ -40,6 +41,22 @@ testSyncEnd("a folder of this machine", async () => {
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 });
+
+for (const first of ["local", "remote"] as const) {
+  testSyncEnd(`a folder of another machine, ${first} first`, async () => {
+    const pair = await farPair();
+    const { ends, roots } = asEnds(pair, first);
+    const names = [first, first === "local" ? "remote" : "local"] as const;
+    return {
+      ends,
+      write: async (side, path, text) => void await pair.sandbox.file(`${names[side]}/${path}`, text),
+      remove: (side, path) => Deno.remove(`${roots[side]}/${path}`, { recursive: true }),
+      read: (side, path) => Deno.readTextFile(`${roots[side]}/${path}`).catch(() => undefined),
+      trash: (side) => textsBelow(`${roots[side]}/.wormhole-sync/trash`),
+      [Symbol.asyncDispose]: () => pair[Symbol.asyncDispose](),
+    };
+  });
+}
 
 async function textsBelow(folder: string): Promise<string[]> {
   const texts: string[] = [];

@@ -46,5 +46,6 @@ session = {
     "nonces": [nonce.hex() for nonce in nonces],
     "session": hkdf(secret, b"wormhole:known:session:" + b"".join(nonces), 16).hex(),
 }
+sync = {"secret": secret.hex(), "sync": hkdf(secret, b"wormhole:known:sync", 32).hex()}
 path = pathlib.Path(__file__).with_name("known_places.json")
-path.write_text(json.dumps({"places": rows, "session": session}, indent=2) + "\n")
+path.write_text(json.dumps({"places": rows, "session": session, "sync": sync}, indent=2) + "\n")

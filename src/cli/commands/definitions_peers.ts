@@ -1,6 +1,6 @@
 import { duration, hostAndPort, path, peerName, text, wholeNumber } from "../../config/values.ts";
 import { HUB_FLAG } from "../common_flags.ts";
-import { command, maybe, one, option, toggle } from "../definition.ts";
+import { command, list, maybe, one, option, toggle } from "../definition.ts";
 
 /** `wormhole pair`. */
 export const PAIR = command({
@@ -100,7 +100,7 @@ export const PEERS_RIGHTS = command({
   summary: "show or change what a known machine may do without asking",
   description:
     "A machine that was just paired may do nothing: every offer is asked about, and nothing is sent where nobody is at a " +
-    "terminal. Rights only matter while you run recv --from or send --to; there is no way in otherwise.",
+    "terminal. Rights only matter while you run recv --from, send --to or sync serve; there is no way in otherwise.",
   positionals: { name: one(peerName, { help: "What it is called." }) },
   flags: {
     inbox: option(path("DIR", "directory"), {
@@ -111,6 +111,12 @@ export const PEERS_RIGHTS = command({
     receive: toggle({
       group: "Rights",
       help: "It may receive: send --to sends also where there is no terminal, as in a script.",
+    }),
+    sync: list(path("DIR", "directory"), {
+      group: "Rights",
+      help:
+        "It may synchronize DIR and what is in it, while you run wormhole sync serve: read, change and delete (into DIR's trash). " +
+        "May be given many times.",
     }),
     none: toggle({
       group: "Rights",
@@ -123,6 +129,7 @@ export const PEERS_RIGHTS = command({
       line: "wormhole peers rights laptop --inbox ~/inbox --receive",
       help: "Let it send into a folder, and receive",
     },
+    { line: "wormhole peers rights laptop --sync ~/notes", help: "Let it synchronize a folder" },
     { line: "wormhole peers rights laptop --none", help: "Take them back" },
   ],
 });

@@ -22,6 +22,7 @@ export function shownPeer({ name, key, hosts, rights, pairedMs, seenMs }: Peer):
     hosts,
     inbox: rights.inbox ?? null,
     receive: rights.receive,
+    sync: rights.sync,
     paired_at: new Date(pairedMs).toISOString(),
     seen_at: new Date(seenMs).toISOString(),
   };

@@ -1,4 +1,5 @@
 import { WormholeError } from "../../base/errors.ts";
+import { NO_RIGHTS } from "../../peers/mod.ts";
 import type { Context } from "../context.ts";
 import type { PeersRightsArgs } from "../table.ts";
 import { peerBook, shownPeer } from "./peers.ts";
@@ -8,24 +9,26 @@ export async function run(context: Context<PeersRightsArgs>): Promise<void> {
   const { args, output } = context;
   const book = peerBook(context);
   let peer = await book.find(args.name);
-  if (args.inbox !== undefined || args.receive || args.none) {
-    const before = args.none ? { receive: false } : peer.rights;
+  if (args.inbox !== undefined || args.receive || args.sync.length > 0 || args.none) {
+    const before = args.none ? NO_RIGHTS : peer.rights;
+    const sync = await Promise.all(args.sync.map((path) => folder(path, "to synchronize")));
     peer = await book.allow(peer.name, {
       ...before,
-      ...args.inbox !== undefined && { inbox: await folder(args.inbox) },
+      ...args.inbox !== undefined && { inbox: await folder(args.inbox, "as inbox") },
       ...args.receive && { receive: true },
+      sync: [...new Set([...before.sync, ...sync])],
     });
   }
   output.emit({ event: "known_peer", ...shownPeer(peer) });
 }
 
 /** A right names one folder for good, wherever commands are started. */
-async function folder(path: string): Promise<string> {
+async function folder(path: string, use: string): Promise<string> {
   try {
     const real = await Deno.realPath(path);
     if ((await Deno.stat(real)).isDirectory) return real;
   } catch (cause) {
-    throw new WormholeError("NOT_FOUND", `Cannot use "${path}" as inbox: there is no such folder`, { cause });
+    throw new WormholeError("NOT_FOUND", `Cannot use "${path}" ${use}: there is no such folder`, { cause });
   }
-  throw new WormholeError("NOT_DIRECTORY", `Cannot use "${path}" as inbox: it is not a folder`);
+  throw new WormholeError("NOT_DIRECTORY", `Cannot use "${path}" ${use}: it is not a folder`);
 }

@@ -1,0 +1,92 @@
+/**
+ * The last snapshot of one folder as pages, in a file of its own: the machine that has the folder spares itself hashing with it,
+ * the other one asks for those pages only that it lacks. It can always be done without.
+ */
+import { sameBytes } from "../../base/bytes.ts";
+import { isWormholeError } from "../../base/errors.ts";
+import { hashBuffer } from "../../native/hash.ts";
+import { Database } from "../../store/database.ts";
+import { setAside } from "../../store/database_file.ts";
+import { rowSum } from "../../store/row_sum.ts";
+import { type Page, PAGE_ID_BYTES, snapshotOf } from "../pages.ts";
+import { Snapshot } from "../snapshot.ts";
+
+const MIGRATIONS = [`
+  CREATE TABLE pages (id BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE lists (name TEXT PRIMARY KEY, ids BLOB NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+`];
+
+/** Name of the one list that there is. */
+const LAST = "last";
+
+/** See the top of this file. */
+export class PageCache implements Disposable {
+  readonly #database: Database;
+
+  private constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Opens or makes the file at `path`. @throws {WormholeError} when the disk does not let it. */
+  static open(path: string): PageCache {
+    const open = () =>
+      Database.open(path, { what: "what a folder looked like", migrations: MIGRATIONS, expendable: true });
+    try {
+      return new PageCache(open());
+    } catch (error) {
+      if (!isWormholeError(error, "VERSION_UNSUPPORTED")) throw error;
+      setAside(path, "newer");
+      return new PageCache(open());
+    }
+  }
+
+  /** Gives the ids of the last snapshot's pages in order; none when nothing is known. */
+  ids(): Uint8Array {
+    const row = this.#database.get<{ ids: Uint8Array<ArrayBuffer>; sum: number }>(
+      "SELECT ids, sum FROM lists WHERE name = ?",
+      LAST,
+    );
+    return row !== undefined && row.sum === rowSum(LAST, row.ids) ? row.ids : new Uint8Array(0);
+  }
+
+  /** Gives a page by its id; undefined when it is not there or not what it was. */
+  page(id: Uint8Array<ArrayBuffer>): Uint8Array | undefined {
+    const bytes = this.#database.get<{ bytes: Uint8Array }>("SELECT bytes FROM pages WHERE id = ?", id)
+      ?.bytes;
+    return bytes !== undefined && sameBytes(hashBuffer(bytes), id) ? bytes : undefined;
+  }
+
+  /** Gives the last snapshot, with stamps for one end; an empty one when it is not all there. */
+  snapshot(): Snapshot {
+    const ids = this.ids();
+    const pages: Uint8Array[] = [];
+    for (let at = 0; at < ids.length; at += PAGE_ID_BYTES) {
+      const page = this.page(ids.slice(at, at + PAGE_ID_BYTES));
+      if (page === undefined) return Snapshot.empty(1);
+      pages.push(page);
+    }
+    return snapshotOf(pages, 1) ?? Snapshot.empty(1);
+  }
+
+  /** Remembers the pages of another snapshot instead. */
+  save(pages: readonly Pick<Page, "id" | "bytes">[]): void {
+    const ids = new Uint8Array(PAGE_ID_BYTES * pages.length);
+    for (const [i, { id }] of pages.entries()) ids.set(id, PAGE_ID_BYTES * i);
+    if (sameBytes(ids, this.ids())) return;
+    this.#database.transaction(() => {
+      const wanted = new Map(pages.map((page) => [page.id.toHex(), page]));
+      const there = this.#database.all<{ id: Uint8Array<ArrayBuffer> }>("SELECT id FROM pages");
+      for (const { id } of there) {
+        if (!wanted.delete(id.toHex())) this.#database.run("DELETE FROM pages WHERE id = ?", id);
+      }
+      for (const { id, bytes } of wanted.values()) {
+        this.#database.run("INSERT OR REPLACE INTO pages VALUES (?, ?)", id, bytes);
+      }
+      this.#database.run("INSERT OR REPLACE INTO lists VALUES (?, ?, ?)", LAST, ids, rowSum(LAST, ids));
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#database[Symbol.dispose]();
+  }
+}

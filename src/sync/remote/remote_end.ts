@@ -1,0 +1,254 @@
+/** A folder of another machine as one end, over a sync session; wire/spec/sync.md. */
+import { sameBytes } from "../../base/bytes.ts";
+import { isWormholeError, WormholeError } from "../../base/errors.ts";
+import { encodeName } from "../../base/names.ts";
+import { hashBuffer } from "../../native/hash.ts";
+import {
+  MAX_ASKED_PAGES,
+  MAX_PATHS_BYTES,
+  MAX_STEPS,
+  type SyncMessage,
+  type SyncMessageOf,
+  type SyncMessageType,
+} from "../../wire/mod.ts";
+import type { Done, End, Failure, GivingEnd, Known, Problem, Scanned, Staged, Step } from "../end.ts";
+import { LocalEnd } from "../local_end.ts";
+import { PAGE_ID_BYTES, snapshotOf } from "../pages.ts";
+import type { Abilities } from "../policy.ts";
+import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
+import { overDataLink } from "./data_link.ts";
+import { type SyncChannel, unexpected } from "./channel.ts";
+import { checkSnapshot } from "./checks.ts";
+import { failuresOf, filesMessages, u32Column, u32s } from "./columns.ts";
+import { Incoming } from "./incoming.ts";
+import { Outgoing } from "./outgoing.ts";
+import type { PageCache } from "./page_cache.ts";
+import type { NextDataLink, TransferSettings } from "./settings.ts";
+import { stateOf } from "./states.ts";
+
+/** Options of {@linkcode RemoteEnd}. */
+export interface RemoteEndOptions {
+  readonly channel: SyncChannel;
+  readonly nextLink: NextDataLink;
+  readonly settings: TransferSettings;
+  /** What the folder looked like the last time. */
+  readonly cache: PageCache;
+  readonly abilities: Abilities;
+  readonly exclude: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+/** See the top of this file. The session has begun (`begin`), and one call at a time is made. */
+export class RemoteEnd implements GivingEnd {
+  /** A transfer takes a moment to set up. */
+  readonly stageBatch = 8192;
+  readonly #options: RemoteEndOptions;
+  readonly #incoming = new Map<LocalEnd, Incoming>();
+
+  constructor(options: RemoteEndOptions) {
+    this.#options = options;
+  }
+
+  abilities(): Promise<Abilities> {
+    return Promise.resolve(this.#options.abilities);
+  }
+
+  async ignored(): Promise<string[]> {
+    const { rules } = await this.#ask({ type: "ask_ignored" }, "ignored");
+    return rules === "" ? [] : rules.split("\n");
+  }
+
+  async scan({ exclude = [] }: Known): Promise<Scanned> {
+    for (const incoming of this.#incoming.values()) incoming.begin();
+    const rules = [...exclude, ...this.#options.exclude].join("\n");
+    const scanned = await this.#ask({ type: "scan", exclude: rules }, "scanned");
+    const snapshot = await this.#snapshot(scanned);
+    const problems = scanned.problems.map(({ path, code }): Problem => {
+      const shown = new TextDecoder().decode(path);
+      return { path: shown, code, message: `Cannot synchronize "${shown}": ${stateOf(code)}` };
+    });
+    if (scanned.more > 0) {
+      const message =
+        `Cannot synchronize ${scanned.more} more entries of the other side: they cannot be read there`;
+      problems.push({ path: ".", code: "IO", message });
+    }
+    return { snapshot, problems, isEmpty: scanned.is_empty };
+  }
+
+  async space(): Promise<number> {
+    return (await this.#ask({ type: "ask_space" }, "space")).bytes;
+  }
+
+  async stage(files: readonly Staged[], from: End): Promise<Map<number, Failure>> {
+    if (!(from instanceof LocalEnd)) {
+      throw new WormholeError(
+        "UNSUPPORTED",
+        "Cannot copy between two other machines: one folder has to be here",
+      );
+    }
+    const { settings } = this.#options;
+    const { failed, held } = await this.#stage("push", files);
+    const wanted = files.filter(({ slot }) => !failed.has(slot) && !held.has(slot));
+    const outgoing = await Outgoing.open(from, wanted, settings);
+    for (const [slot, failure] of outgoing.failed) failed.set(slot, failure);
+    const { staged } = await this.#transfer(
+      !outgoing.isEmpty,
+      (connection, signal) => outgoing.send(connection, { signal }),
+    );
+    for (const [slot, failure] of staged) if (!failed.has(slot)) failed.set(slot, failure);
+    return failed;
+  }
+
+  async give(files: readonly Staged[], to: LocalEnd): Promise<Map<number, Failure>> {
+    let incoming = this.#incoming.get(to);
+    if (incoming === undefined) this.#incoming.set(to, incoming = new Incoming(to, this.#options.settings));
+    const receiver = incoming;
+    const held = await receiver.held(files);
+    const wanted = files.filter(({ slot }) => !held.has(slot));
+    const failed = new Map<number, Failure>();
+    if (wanted.length > 0) {
+      for (const [slot, failure] of (await this.#stage("pull", wanted)).failed) failed.set(slot, failure);
+      const coming = wanted.filter(({ slot }) => !failed.has(slot));
+      const { staged } = await this.#transfer(
+        coming.length > 0,
+        (connection, signal) => receiver.receive(connection, coming, { signal }),
+      );
+      for (const [slot, failure] of staged) failed.set(slot, failure);
+    }
+    const taken = await receiver.take(files.filter(({ slot }) => !failed.has(slot)));
+    for (const [slot, failure] of taken) failed.set(slot, failure);
+    return failed;
+  }
+
+  async change(steps: readonly Step[]): Promise<Done[]> {
+    const done: Done[] = [];
+    for (let at = 0; at < steps.length;) {
+      const some = firstThatFit(steps.slice(at, at + MAX_STEPS));
+      at += some.length;
+      const answer = await this.#ask({ type: "change", steps: some.map(stepFields) }, "changed");
+      if (answer.stamps.length !== STAMP_BYTES * some.length) throw unexpected("changed");
+      const failed = failuresOf(answer, (index) => some[index]?.path);
+      for (const index of some.keys()) {
+        const stamp = answer.stamps.slice(STAMP_BYTES * index, STAMP_BYTES * (index + 1));
+        done.push(failed.get(index) ?? (stamp.some((byte) => byte !== 0) ? { stamp } : {}));
+      }
+    }
+    return done;
+  }
+
+  async flush(): Promise<void> {
+    await this.#ask({ type: "flush" }, "flushed");
+  }
+
+  /** The run came to its end: nothing that arrived and was not placed is wanted any more. */
+  async end(): Promise<void> {
+    for (const incoming of this.#incoming.values()) await incoming.clear();
+    await this.#ask({ type: "end", done: true }, "ended");
+  }
+
+  async #ask<T extends SyncMessageType>(message: SyncMessage, answer: T): Promise<SyncMessageOf<T>> {
+    const { channel, signal } = this.#options;
+    signal?.throwIfAborted();
+    await channel.send(message);
+    return await channel.expect(answer);
+  }
+
+  /** Names the files; gives those that need not travel. */
+  async #stage(
+    way: "push" | "pull",
+    files: readonly Staged[],
+  ): Promise<{ failed: Map<number, Failure>; held: Set<number> }> {
+    const { channel } = this.#options;
+    await channel.send({ type: "stage", way, files: files.length });
+    for (const message of filesMessages(files)) await channel.send(message);
+    const ready = await channel.expect("ready");
+    const paths = new Map(files.map(({ slot, path }) => [slot, path]));
+    return { failed: failuresOf(ready, (slot) => paths.get(slot)), held: new Set(u32s(ready.held)) };
+  }
+
+  /** Has a transfer on a link of its own, if there is something to transfer; gives what the other side says of it. */
+  async #transfer(
+    isWanted: boolean,
+    run: Parameters<typeof overDataLink>[1],
+  ): Promise<{ staged: Map<number, Failure> }> {
+    const { channel, nextLink, signal } = this.#options;
+    await channel.send({ type: "go", link: isWanted });
+    try {
+      if (isWanted) await overDataLink({ channel, nextLink, ...signal && { signal } }, run);
+    } catch (error) {
+      // Somebody wrote to a file just now: what came before it counts, and the next round sees to the rest.
+      if (!isWormholeError(error, "SOURCE_CHANGED")) throw error;
+    }
+    const answer = await channel.expect("staged");
+    return { staged: failuresOf(answer, (slot) => `slot ${slot}`) };
+  }
+
+  /** Gets those pages that are not known here. */
+  async #snapshot({ entries, pages, digest }: SyncMessageOf<"scanned">): Promise<Snapshot> {
+    const { cache, channel } = this.#options;
+    let ids = cache.ids();
+    if (ids.length !== pages * PAGE_ID_BYTES || !sameBytes(hashBuffer(ids), digest)) {
+      ids = await this.#ids(pages, digest);
+    }
+    const parts: (Uint8Array | undefined)[] = [];
+    for (let at = 0; at < pages; at++) parts.push(cache.page(idAt(ids, at)));
+    const missing = [...parts.keys()].filter((at) => parts[at] === undefined);
+    for (let at = 0; at < missing.length; at += MAX_ASKED_PAGES) {
+      const some = missing.slice(at, at + MAX_ASKED_PAGES);
+      await channel.send({ type: "ask_pages", pages: u32Column(some) });
+      for (const index of some) {
+        const { bytes } = await channel.expect("page");
+        if (!sameBytes(hashBuffer(bytes), idAt(ids, index))) throw unexpected("page");
+        parts[index] = bytes;
+      }
+    }
+    const whole = parts as Uint8Array[];
+    const snapshot = snapshotOf(whole, 1);
+    if (snapshot === undefined || snapshot.count !== entries) throw unexpected("page");
+    checkSnapshot(snapshot);
+    cache.save(whole.map((bytes, at) => ({ id: idAt(ids, at), bytes: bytes as Uint8Array<ArrayBuffer> })));
+    return snapshot;
+  }
+
+  async #ids(pages: number, digest: Uint8Array): Promise<Uint8Array> {
+    const { channel } = this.#options;
+    await channel.send({ type: "ask_ids" });
+    const all = new Uint8Array(pages * PAGE_ID_BYTES);
+    for (let at = 0, isLast = false; !isLast;) {
+      const { ids, last } = await channel.expect("ids");
+      if (ids.length > all.length - at || (ids.length === 0 && !last)) throw unexpected("ids");
+      all.set(ids, at);
+      at += ids.length;
+      isLast = last;
+    }
+    if (!sameBytes(hashBuffer(all), digest)) throw unexpected("ids");
+    return all;
+  }
+}
+
+function idAt(ids: Uint8Array, page: number): Uint8Array<ArrayBuffer> {
+  return ids.slice(PAGE_ID_BYTES * page, PAGE_ID_BYTES * (page + 1)) as Uint8Array<ArrayBuffer>;
+}
+
+type StepFields = SyncMessageOf<"change">["steps"][number];
+
+function stepFields(step: Step): StepFields {
+  const { path, ...rest } = step;
+  return {
+    path: encodeName(path),
+    ...rest,
+    ..."from" in rest && { from: encodeName(rest.from) },
+    ..."keep" in rest && rest.keep !== undefined && { keep: encodeName(rest.keep) },
+  } as StepFields;
+}
+
+function firstThatFit(steps: readonly Step[]): Step[] {
+  let bytes = 0;
+  const fitting = steps.findIndex((step, index) => {
+    const { path, from, keep } = step as { path: string; from?: string; keep?: string };
+    for (const each of [path, from, keep]) bytes += 3 * (each?.length ?? 0);
+    bytes += 64;
+    return bytes > MAX_PATHS_BYTES && index > 0;
+  });
+  return fitting < 0 ? [...steps] : steps.slice(0, fitting);
+}

@@ -1,0 +1,200 @@
+import { encodeName } from "../../base/names.ts";
+import { assertEquals, assertRejects, assertTrue } from "../../base/testing.ts";
+import { type FarPair, farPair } from "../../../tests/compliance/sync_remote.ts";
+import { noise } from "../../../tests/e2e/trees.ts";
+import type { Staged, Step } from "../end.ts";
+import { synchronize } from "../synchronize.ts";
+import { Snapshot } from "../snapshot.ts";
+import { conflictName } from "../places.ts";
+import { isFailure } from "../end.ts";
+
+const MIB = 1024 * 1024;
+
+/** One run of the real machine over both ends; gives the next ancestor. */
+async function run({ local, remote }: FarPair, ancestor: Snapshot, first: "local" | "remote" = "local") {
+  let agreed = ancestor;
+  const outcome = await synchronize({
+    ends: first === "local" ? [local, remote] : [remote, local],
+    names: ["alpha", "beta"],
+    policy: {
+      mode: "two-way-safe",
+      prefer: "alpha",
+      permissions: "all",
+      conflictName: (path) => conflictName(path, { machine: "far", ms: 0 }),
+    },
+    maxDelete: { share: 1 },
+    ancestor,
+    save: (next) => void (agreed = next),
+    now: Date.now,
+  });
+  return { agreed, outcome };
+}
+
+async function bytesSent({ links }: FarPair): Promise<number> {
+  let sum = 0;
+  for (const link of links) sum += await link.stats().then(({ bytesSent }) => bytesSent, () => 0);
+  return sum;
+}
+
+Deno.test("a run over a session carries files, folders, symlinks and permissions both ways, and then nothing", async () => {
+  await using pair = await farPair();
+  const { sandbox, roots } = pair;
+  await sandbox.file("local/one", "1");
+  await sandbox.file("local/same-too", "1");
+  await sandbox.file("remote/d/two", "2");
+  await Deno.symlink("/nowhere", `${roots.local}/link`);
+  await Deno.symlink("one", `${roots.remote}/d/back`);
+  await Deno.chmod(`${roots.local}/one`, 0o600);
+  const first = await run(pair, Snapshot.empty(2));
+  assertEquals([first.outcome.problems, first.outcome.postponed, first.outcome.conflicts], [0, 0, 0]);
+  for (const root of [roots.local, roots.remote]) {
+    assertEquals(await Deno.readTextFile(`${root}/one`), "1");
+    assertEquals(await Deno.readTextFile(`${root}/same-too`), "1");
+    assertEquals(await Deno.readTextFile(`${root}/d/two`), "2");
+    assertEquals([await Deno.readLink(`${root}/link`), await Deno.readLink(`${root}/d/back`)], [
+      "/nowhere",
+      "one",
+    ]);
+    assertEquals((await Deno.stat(`${root}/one`)).mode! & 0o777, 0o600);
+  }
+  const before = await bytesSent(pair);
+  const again = await run(pair, first.agreed);
+  assertEquals(again.outcome.changes, [0, 0]);
+  assertTrue(await bytesSent(pair) - before < 1000, "a snapshot that is known does not travel again");
+});
+
+Deno.test("an edited file of many chunks moves what changed, in either direction", async () => {
+  for (const [from, to] of [["local", "remote"], ["remote", "local"]] as const) {
+    await using pair = await farPair();
+    const big = noise(12 * MIB, 5);
+    await pair.sandbox.file(`${from}/big`, big);
+    const { agreed } = await run(pair, Snapshot.empty(2));
+    assertEquals(await Deno.readFile(`${pair.roots[to]}/big`), big);
+    const before = await bytesSent(pair);
+    const edited = new Uint8Array(big.length + 1000);
+    edited.set(big.subarray(0, 5 * MIB));
+    edited.set(noise(1000, 6), 5 * MIB);
+    edited.set(big.subarray(5 * MIB), 5 * MIB + 1000);
+    await Deno.writeFile(`${pair.roots[from]}/big`, edited);
+    await run(pair, agreed);
+    assertEquals(await Deno.readFile(`${pair.roots[to]}/big`), edited);
+    const moved = await bytesSent(pair) - before;
+    assertTrue(moved < 5 * MIB, `${from}: ${moved} bytes moved of ${edited.length}`);
+  }
+});
+
+Deno.test("what arrived in a run that was cut off does not travel again", async () => {
+  await using pair = await farPair();
+  const { local, remote, roots } = pair;
+  const big = noise(3 * MIB, 7);
+  await pair.sandbox.file("local/big", big);
+  await pair.sandbox.file("remote/small", "s");
+  const [near, far] = [await scan(local), await scan(remote)];
+  assertEquals((await remote.stage([staged(near, "big", 0)], local)).size, 0);
+  assertEquals((await local.stage([staged(far, "small", 0)], remote)).size, 0);
+  // As after the end of the program: nothing was put.
+  const before = await bytesSent(pair);
+  const { outcome } = await run(pair, Snapshot.empty(2));
+  assertEquals([outcome.changes, outcome.postponed], [[1, 1], 0]);
+  assertEquals(await Deno.readFile(`${roots.remote}/big`), big);
+  assertTrue(await bytesSent(pair) - before < MIB);
+});
+
+Deno.test("what arrived and was damaged on the disk since is not used", async () => {
+  await using pair = await farPair();
+  const { local, remote, roots } = pair;
+  await pair.sandbox.file("local/a", "right");
+  const near = await scan(local);
+  await remote.stage([staged(near, "a", 0)], local);
+  const hex = near.content(0).toHex();
+  await Deno.writeTextFile(`${roots.remote}/.wormhole-sync/arrived/${hex}`, "wrong");
+  await run(pair, Snapshot.empty(2));
+  assertEquals(await Deno.readTextFile(`${roots.remote}/a`), "right");
+});
+
+Deno.test("a peer gets no file but those of the folder, whatever it asks for", async () => {
+  await using pair = await farPair();
+  const { local, remote, roots, sandbox } = pair;
+  await sandbox.file("secret/passwd", "secret");
+  await sandbox.file("remote/d/passwd", "secret");
+  await sandbox.file("local/x", "x");
+  const far = await scan(remote);
+  const wanted = staged(far, "d/passwd", 1);
+  // With its right to change the folder it puts a symlink where a folder was, and asks for what it saw there.
+  const link: Staged = {
+    ...wanted,
+    slot: 5,
+    path: "to-secrets",
+    isSymlink: true,
+    size: 0,
+    content: (await import("../../native/hash.ts")).hashBuffer(encodeName(sandbox.path("secret"))),
+  };
+  await Deno.symlink(sandbox.path("secret"), `${roots.local}/to-secrets`);
+  await scan(local);
+  assertEquals((await remote.stage([link], local)).size, 0);
+  const done = await remote.change([
+    { do: "move", path: "e", from: "d", was: far.stamp(0) },
+    { do: "put", path: "d", slot: 5 },
+  ]);
+  assertEquals(done.map(isFailure), [false, false]);
+  assertEquals(await Deno.readLink(`${roots.remote}/d`), sandbox.path("secret"));
+  const failed = await local.stage([wanted], remote);
+  assertEquals([...failed].map(([slot, { code }]) => [slot, code]), [[1, "SOURCE_CHANGED"]]);
+});
+
+Deno.test("steps that lead out of the folder, or into sync's own, end the session and change nothing", async () => {
+  const stamp = new Uint8Array(40);
+  const bad: Step[] = [
+    { do: "make", path: "../out", mode: 0o755 },
+    { do: "make", path: "/tmp/out", mode: 0o755 },
+    { do: "make", path: ".wormhole-sync/out", mode: 0o755 },
+    { do: "move", path: "a", from: ".wormhole-sync/root", was: stamp },
+    { do: "move", path: "../a", from: "a", was: stamp },
+    { do: "put", path: "a", slot: 0, was: stamp, keep: "../kept" },
+    { do: "take", path: "a/../../b", was: stamp },
+  ];
+  for (const step of bad) {
+    await using pair = await farPair();
+    await scan(pair.remote);
+    await assertRejects(() => pair.remote.change([step]), "HOSTILE_NAME");
+    const error = await pair.served;
+    assertTrue(error instanceof Error && "code" in error && error.code === "HOSTILE_NAME", `${error}`);
+    const names = await Array.fromAsync(Deno.readDir(pair.sandbox.path("remote")), ({ name }) => name);
+    assertEquals(names, [".wormhole-sync"]);
+  }
+});
+
+Deno.test("a folder without a right is refused, whether it is there or not", async () => {
+  await using pair = await farPair();
+  const { channel, sandbox, roots } = pair;
+  await sandbox.folder("other");
+  await Deno.symlink(sandbox.path("other"), `${roots.remote}/way-out`);
+  await channel.send({ type: "end", done: true });
+  await channel.expect("ended");
+  const rows: [string, string][] = [
+    [sandbox.path("other"), "REFUSED"],
+    [sandbox.path("nowhere"), "REFUSED"],
+    [`${roots.remote}/../other`, "REFUSED"],
+    [`${roots.remote}/way-out`, "REFUSED"],
+    [`${roots.remote}-2`, "REFUSED"],
+    ["/", "REFUSED"],
+    ["~", "REFUSED"],
+    [`${roots.remote}/nothing`, "NOT_FOUND"],
+  ];
+  for (const [path, code] of rows) {
+    await channel.send({ type: "look", path: encodeName(path) });
+    await assertRejects(() => channel.expect("looked"), code as "REFUSED");
+  }
+  await channel.send({ type: "look", path: encodeName(roots.remote) });
+  assertEquals(new TextDecoder().decode((await channel.expect("looked")).place), roots.remote);
+});
+
+async function scan(end: FarPair["local"] | FarPair["remote"]): Promise<Snapshot> {
+  return (await end.scan({ snapshot: Snapshot.empty(2), side: 0 })).snapshot;
+}
+
+function staged(snapshot: Snapshot, path: string, slot: number): Staged {
+  const row = snapshot.find(path);
+  const [size, mtime, mode] = [snapshot.size(row), snapshot.mtime(row), snapshot.mode(row)];
+  return { slot, path, isSymlink: false, size, mtime, mode, content: snapshot.content(row) };
+}

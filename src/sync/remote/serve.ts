@@ -1,0 +1,219 @@
+/**
+ * `wormhole sync serve`: waits for every machine that has the right to synchronize a folder here, for ever, and serves each that
+ * comes. It never prints; the command does.
+ */
+import { type Clock, systemClock } from "../../base/clock.ts";
+import { isWormholeError, WormholeError } from "../../base/errors.ts";
+import { syncSecret } from "../../pairing/known_place.ts";
+import type { Peer } from "../../peers/mod.ts";
+import { hostKnown, type Machine, type MetPeer, noteMeeting, openMachine } from "../../session/mod.ts";
+import { allowedTransports, type PeerConnection } from "../../transport/mod.ts";
+import { FileIndex } from "../../store/mod.ts";
+import { join } from "../../base/paths.ts";
+import { SyncChannel } from "./channel.ts";
+import { OpenFolders } from "./open_folders.ts";
+import { serveFolder } from "./serve_folder.ts";
+import { findServed } from "./served_folders.ts";
+import { type SessionSettings, transferSettings } from "./session.ts";
+import type { TransferSettings } from "./settings.ts";
+
+/** What happens while folders are served. */
+export type ServeEvent =
+  /** This machine is waited for from now on. */
+  | { readonly type: "waiting"; readonly name: string; readonly folders: readonly string[] }
+  | { readonly type: "connected"; readonly name: string; readonly remote: string }
+  /** Its session is over; `error`: not because it wanted. */
+  | { readonly type: "left"; readonly name: string; readonly error?: WormholeError };
+
+/** Options of {@linkcode serveSync}. */
+export interface ServeSyncOptions extends SessionSettings {
+  /** What a relative path that a machine names is below. */
+  readonly home: string;
+  /** Port for the mailbox that `--peer` names; 0 takes one that both know. Only one machine can have another. */
+  readonly port: number;
+  /** How long what is displaced stays in the trash, in ms. */
+  readonly trashMs: number;
+  onEvent(event: ServeEvent): void;
+}
+
+/** How often the list of known machines is looked at, in ms: a right is given while this runs. */
+const LOOK_MS = 1000;
+
+/** Pauses after a failure to wait for a machine, in ms: each is twice the one before. */
+const FIRST_PAUSE_MS = 1000, MAX_PAUSE_MS = 60_000;
+
+/** Serves until the signal aborts. @throws {WormholeError} what the list of known machines throws; the signal's reason. */
+export async function serveSync(options: ServeSyncOptions): Promise<never> {
+  const { clock = systemClock, signal } = options;
+  await using stack = new AsyncDisposableStack();
+  const machine = stack.use(await openMachine(options.folders));
+  const settings = await transferSettings(options, { machine, stack });
+  const index = stack.use(openIndex(options));
+  const context: Context = { options, machine, settings, clock, index, open: new OpenFolders(clock) };
+  const waiting = new Map<string, { stop: AbortController; done: Promise<void> }>();
+  try {
+    for (;;) {
+      const peers = (await machine.peers.list()).filter(({ rights }) => rights.sync.length > 0);
+      const wanted = new Map(peers.map((peer) => [keyOf(peer), peer]));
+      for (const [key, { stop, done }] of waiting) {
+        if (wanted.has(key)) continue;
+        waiting.delete(key);
+        stop.abort(new WormholeError("REFUSED", "Cannot serve any more: the right was taken back"));
+        await done;
+      }
+      for (const [key, peer] of wanted) {
+        if (waiting.has(key)) continue;
+        const stop = new AbortController();
+        options.onEvent({ type: "waiting", name: peer.name, folders: peer.rights.sync });
+        const done = waitFor(peer, AbortSignal.any([signal, stop.signal]), context);
+        waiting.set(key, { stop, done });
+      }
+      await clock.sleep(LOOK_MS, { signal });
+    }
+  } finally {
+    for (const { stop } of waiting.values()) stop.abort();
+    await Promise.all([...waiting.values()].map(({ done }) => done));
+  }
+}
+
+interface Context {
+  readonly options: ServeSyncOptions;
+  readonly machine: Machine;
+  readonly settings: TransferSettings;
+  readonly clock: Clock;
+  readonly index: FileIndex;
+  readonly open: OpenFolders;
+}
+
+/** A machine whose secret or folders are others now is waited for anew. */
+function keyOf({ key, secret }: Peer): string {
+  return `${key.toHex()} ${secret.toHex()}`;
+}
+
+/** Waits for one machine again and again. */
+async function waitFor(peer: Peer, signal: AbortSignal, context: Context): Promise<void> {
+  const { options, clock } = context;
+  const sessions = new Set<Promise<void>>();
+  let warned = "";
+  for (let pause = FIRST_PAUSE_MS; !signal.aborted;) {
+    try {
+      const connection = await host(peer, signal, context);
+      pause = FIRST_PAUSE_MS;
+      const session = serveOne(peer, connection, signal, context).finally(() => sessions.delete(session));
+      sessions.add(session);
+    } catch (error) {
+      if (signal.aborted) break;
+      if (!isWormholeError(error)) throw error;
+      if (error.message !== warned) options.onWarning?.(warned = error.message);
+      await clock.sleep(pause, { signal }).catch(() => {}); // The end is seen above.
+      pause = Math.min(pause * 2, MAX_PAUSE_MS);
+    }
+  }
+  await Promise.all(sessions);
+}
+
+async function host(peer: Peer, signal: AbortSignal, { options, machine }: Context): Promise<PeerConnection> {
+  const { hub, port, onWarning } = options;
+  let met: MetPeer | undefined;
+  const connection = await hostKnown({
+    queue: machine.queue,
+    identity: machine.identity,
+    crypto: machine.crypto,
+    lan: machine.lan,
+    agent: options.agent,
+    transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
+    portMapping: options.portMapping,
+    onMet: (each) => void (met = each),
+    known: { ...peer, secret: syncSecret(machine.crypto, peer.secret) },
+    stillKnown: () => machine.peers.stillKnows(peer),
+    ways: {
+      hub,
+      registry: machine.registry,
+      lan: machine.lan,
+      mailboxPort: port,
+      ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
+    },
+    signal,
+  });
+  await noteMeeting(met!, {
+    book: machine.peers,
+    identity: machine.identity,
+    isKnown: true,
+    onRemembered: () => {},
+    onWarning: (sentence) => onWarning?.call(options, sentence),
+  });
+  return connection;
+}
+
+async function serveOne(
+  peer: Peer,
+  connection: PeerConnection,
+  signal: AbortSignal,
+  context: Context,
+): Promise<void> {
+  const { options, machine, settings, clock, index, open } = context;
+  const { name } = peer;
+  options.onEvent({ type: "connected", name, remote: connection.remote });
+  let failure: WormholeError | undefined;
+  let channel: SyncChannel | undefined;
+  try {
+    await using session = connection;
+    await using opened = channel = await SyncChannel.open(session, { agent: options.agent, clock });
+    const end = () => void opened.fail(signal.reason);
+    signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
+    try {
+      await serveFolder({
+        channel: opened,
+        nextLink: ({ signal }) => taken(session, signal),
+        settings,
+        find: async (path) => {
+          // As it is now: a right may have been given or taken back since.
+          const rights = (await machine.peers.list()).find((each) => keyOf(each) === keyOf(peer))?.rights;
+          const served = await findServed(path, {
+            allowed: rights?.sync ?? [],
+            home: options.home,
+            stateDir: options.folders.stateDir,
+            queue: machine.queue,
+            index,
+            trashMs: options.trashMs,
+            onWarning: (sentence) => options.onWarning?.(sentence),
+            now: () => clock.now(),
+          });
+          return {
+            ...served,
+            begin: (about, over) => open.begin(served, about, { ...over, channel: opened }),
+          };
+        },
+        clock,
+      });
+    } catch (error) {
+      await opened.fail(error);
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", end);
+    }
+  } catch (error) {
+    if (!isWormholeError(error)) throw error;
+    if (!signal.aborted && !channel?.wasEnded) failure = error;
+  }
+  options.onEvent({ type: "left", name, ...failure && { error: failure } });
+}
+
+async function taken(session: PeerConnection, signal: AbortSignal): Promise<PeerConnection> {
+  if (session.renewal === undefined) {
+    throw new WormholeError("INTERNAL", "a session with a peer can be renewed");
+  }
+  // The control stream's link works: every further one is for a transfer.
+  return await session.renewal.arrival({ isLost: () => true, signal });
+}
+
+function openIndex({ cacheDir, maxChunks }: ServeSyncOptions): FileIndex {
+  try {
+    Deno.mkdirSync(cacheDir, { recursive: true, mode: 0o700 });
+    return FileIndex.open(join(cacheDir, "index.db"), { maxChunks });
+  } catch {
+    // It only saves work.
+    return FileIndex.open(":memory:", { maxChunks });
+  }
+}

@@ -1,0 +1,380 @@
+/**
+ * The side of a sync session that has the folder: answers what the other machine asks, in the order in which it asks, and does
+ * nothing outside of the folders that it may synchronize. wire/spec/sync.md.
+ */
+import type { Clock } from "../../base/clock.ts";
+import { isWormholeError, WormholeError } from "../../base/errors.ts";
+import { decodeName, encodeName } from "../../base/names.ts";
+import { hashBuffer } from "../../native/hash.ts";
+import {
+  MAX_PAGE_IDS,
+  MAX_PATHS_BYTES,
+  MAX_SCAN_PROBLEMS,
+  MAX_TEXT_BYTES,
+  type SyncMessage,
+  type SyncMessageOf,
+} from "../../wire/mod.ts";
+import { type Done, type Failure, isFailure, type Problem, type Staged, type Step } from "../end.ts";
+import type { OwnFolder } from "../own_folder.ts";
+import { encodePage, type Page, PAGE_ID_BYTES, pagesOf, WIRE_CUT } from "../pages.ts";
+import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
+import { FolderWatch } from "../watch.ts";
+import type { LocalEnd } from "../local_end.ts";
+import { type SyncChannel, unexpected } from "./channel.ts";
+import { parsePath } from "./checks.ts";
+import { failureColumns, filesOf, u32Column, u32s } from "./columns.ts";
+import { overDataLink } from "./data_link.ts";
+import { Incoming } from "./incoming.ts";
+import { Outgoing } from "./outgoing.ts";
+import type { PageCache } from "./page_cache.ts";
+import type { NextDataLink, TransferSettings } from "./settings.ts";
+
+/** A folder that another machine may synchronize. */
+export interface Served {
+  /** Its real path. */
+  readonly place: string;
+  /** Gives which root it is, if it was ever synchronized. */
+  identity(): Promise<string | undefined>;
+  /** Locks it and gives what runs work with. @throws {WormholeError} BUSY; what the disk says. */
+  begin(options: SyncMessageOf<"begin">, about: { signal: AbortSignal }): Promise<ServedRun>;
+}
+
+/** A locked folder for the length of one run; with `dry_run` nothing was made in it. */
+export interface ServedRun extends AsyncDisposable {
+  readonly end: LocalEnd;
+  /** Absent in a dry run of a folder that was never synchronized. */
+  readonly own?: OwnFolder;
+  readonly cache: PageCache;
+  readonly isDryRun: boolean;
+  /** The run came to its end. */
+  finish(): Promise<void>;
+}
+
+/** What {@linkcode serveFolder} needs. */
+export interface ServeOptions {
+  readonly channel: SyncChannel;
+  readonly nextLink: NextDataLink;
+  readonly settings: TransferSettings;
+  /** Gives a folder by what the other machine calls it. @throws {WormholeError} REFUSED, NOT_FOUND and its kin. */
+  find(path: string): Promise<Served>;
+  readonly clock: Clock;
+}
+
+/**
+ * Answers until the session ends.
+ *
+ * @throws {WormholeError} PROTOCOL, LIMIT_EXCEEDED, HOSTILE_NAME when the other machine breaks the rules; CONNECTION_LOST
+ * and its kin.
+ */
+export async function serveFolder(options: ServeOptions): Promise<void> {
+  await using session = new Session(options);
+  for (;;) await session.answer(await options.channel.next());
+}
+
+interface Snapped {
+  readonly snapshot: Snapshot;
+  readonly ids: Uint8Array;
+  readonly pages: readonly Pick<Page, "from" | "to">[];
+}
+
+class Session implements AsyncDisposable {
+  readonly #options: ServeOptions;
+  #served: Served | undefined;
+  #run: ServedRun | undefined;
+  #incoming: Incoming | undefined;
+  #snapped: Snapped | undefined;
+  #watching: { stop: AbortController; done: Promise<void> } | undefined;
+
+  constructor(options: ServeOptions) {
+    this.#options = options;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#endWatch();
+    await this.#run?.[Symbol.asyncDispose]();
+  }
+
+  /** Answers one request; one that cannot be done is refused and ends nothing. */
+  async answer(message: SyncMessage): Promise<void> {
+    const { channel } = this.#options;
+    try {
+      await this.#answer(message);
+    } catch (error) {
+      if (channel.signal.aborted || !isWormholeError(error) || isBreach(error)) throw error;
+      await channel.send({ type: "refused", code: error.code });
+    }
+  }
+
+  async #answer(message: SyncMessage): Promise<void> {
+    const { channel } = this.#options;
+    switch (message.type) {
+      case "look":
+        return await this.#look(message);
+      case "begin":
+        return await this.#begin(message);
+      case "ask_ignored": {
+        const rules = (await this.#begun().end.ignored()).join("\n");
+        if (new TextEncoder().encode(rules).length > MAX_TEXT_BYTES) {
+          throw new WormholeError("LIMIT_EXCEEDED", "Cannot send the ignore file: it is too long");
+        }
+        return await channel.send({ type: "ignored", rules });
+      }
+      case "scan":
+        return await this.#scan(message);
+      case "ask_ids":
+        return await this.#sendIds();
+      case "ask_pages":
+        return await this.#sendPages(message);
+      case "ask_space":
+        return await channel.send({ type: "space", bytes: Math.floor(await this.#begun().end.space()) });
+      case "stage":
+        return await this.#stage(message);
+      case "change":
+        return await this.#change(message);
+      case "flush":
+        await this.#mayWrite().end.flush();
+        return await channel.send({ type: "flushed" });
+      case "end":
+        return await this.#end(message);
+      case "watch":
+        return await this.#watch();
+      default:
+        throw unexpected(message.type);
+    }
+  }
+
+  async #look({ path }: SyncMessageOf<"look">): Promise<void> {
+    if (this.#run !== undefined) throw unexpected("look");
+    await this.#endWatch();
+    const served = await this.#options.find(decodeName(path));
+    const identity = await served.identity();
+    this.#served = served;
+    await this.#options.channel.send({
+      type: "looked",
+      place: encodeName(served.place),
+      ...identity !== undefined && { identity: Uint8Array.fromHex(identity) },
+    });
+  }
+
+  async #begin(message: SyncMessageOf<"begin">): Promise<void> {
+    const { channel, settings } = this.#options;
+    if (this.#served === undefined || this.#run !== undefined) throw unexpected("begin");
+    await this.#endWatch();
+    const run = this.#run = await this.#served.begin(message, channel);
+    this.#incoming = new Incoming(run.end, settings);
+    this.#snapped = undefined;
+    const abilities = await run.end.abilities();
+    await channel.send({
+      type: "begun",
+      ...run.own && { identity: Uint8Array.fromHex(run.own.identity) },
+      folds_case: abilities.foldsCase,
+      normalizes: abilities.normalizes,
+      permissions: abilities.permissions,
+      symlinks: abilities.symlinks,
+    });
+  }
+
+  async #scan({ exclude }: SyncMessageOf<"scan">): Promise<void> {
+    const { channel } = this.#options;
+    const { end, cache } = this.#begun();
+    this.#incoming!.begin();
+    const rules = exclude === "" ? [] : exclude.split("\n");
+    const { snapshot, problems, isEmpty } = await end.scan({
+      snapshot: cache.snapshot(),
+      side: 0,
+      exclude: rules,
+    });
+    const pages = [...pagesOf(snapshot, WIRE_CUT)];
+    cache.save(pages);
+    const ids = new Uint8Array(PAGE_ID_BYTES * pages.length);
+    for (const [i, { id }] of pages.entries()) ids.set(id, PAGE_ID_BYTES * i);
+    // Their bytes are made again when they are asked for: mostly none are.
+    this.#snapped = { snapshot, ids, pages: pages.map(({ from, to }) => ({ from, to })) };
+    const told = firstThatFit(problems);
+    await channel.send({
+      type: "scanned",
+      entries: snapshot.count,
+      pages: pages.length,
+      digest: hashBuffer(ids),
+      is_empty: isEmpty,
+      problems: told.map(({ path, code }) => ({ path: encodeName(path), code })),
+      more: problems.length - told.length,
+    });
+  }
+
+  async #sendIds(): Promise<void> {
+    const { ids } = this.#scanned();
+    const most = MAX_PAGE_IDS * PAGE_ID_BYTES;
+    for (let at = 0;; at += most) {
+      const last = at + most >= ids.length;
+      await this.#options.channel.send({ type: "ids", ids: ids.subarray(at, at + most), last });
+      if (last) return;
+    }
+  }
+
+  async #sendPages({ pages: asked }: SyncMessageOf<"ask_pages">): Promise<void> {
+    const { snapshot, pages } = this.#scanned();
+    for (const index of u32s(asked)) {
+      const page = pages[index];
+      if (page === undefined) throw unexpected("ask_pages");
+      await this.#options.channel.send({ type: "page", bytes: encodePage(snapshot, page.from, page.to) });
+    }
+  }
+
+  async #stage({ way, files: count }: SyncMessageOf<"stage">): Promise<void> {
+    const { channel, settings } = this.#options;
+    const run = way === "push" ? this.#mayWrite() : this.#begun();
+    const files: Staged[] = [];
+    while (files.length < count) files.push(...filesOf(await channel.expect("files")));
+    if (files.length > count || new Set(files.map(({ slot }) => slot)).size < count) {
+      throw unexpected("files");
+    }
+    if (way === "pull") {
+      const outgoing = await Outgoing.open(run.end, files, settings);
+      await this.#ready(outgoing.failed, new Set());
+      return await this.#staged(
+        !outgoing.isEmpty,
+        (connection, signal) => outgoing.send(connection, { signal }),
+      );
+    }
+    const incoming = this.#incoming!;
+    const held = await incoming.held(files);
+    await this.#ready(new Map(), held);
+    const coming = files.filter(({ slot }) => !held.has(slot));
+    await this.#staged(
+      true,
+      (connection, signal) => incoming.receive(connection, coming, { signal }),
+      () => incoming.take(files),
+    );
+  }
+
+  async #ready(failed: ReadonlyMap<number, Failure>, held: ReadonlySet<number>): Promise<void> {
+    await this.#options.channel.send({ type: "ready", ...failureColumns(failed), held: u32Column(held) });
+  }
+
+  /** Has the transfer that the other side announces, and says what has come of it. */
+  async #staged(
+    isPossible: boolean,
+    transfer: Parameters<typeof overDataLink>[1],
+    take: () => Promise<ReadonlyMap<number, Failure>> = () => Promise.resolve(new Map()),
+  ): Promise<void> {
+    const { channel } = this.#options;
+    const { link } = await channel.expect("go");
+    if (link && !isPossible) throw unexpected("go");
+    try {
+      if (link) await overDataLink(this.#options, transfer);
+    } catch (error) {
+      if (!isWormholeError(error, "SOURCE_CHANGED")) throw error;
+    }
+    await channel.send({ type: "staged", ...failureColumns(await take()) });
+  }
+
+  async #change({ steps }: SyncMessageOf<"change">): Promise<void> {
+    const { end } = this.#mayWrite();
+    const done = await end.change(steps.map(stepOf));
+    const stamps = new Uint8Array(STAMP_BYTES * done.length);
+    const failed = new Map<number, Failure>();
+    for (const [index, each] of done.entries()) set(stamps, failed, index, each);
+    await this.#options.channel.send({ type: "changed", stamps, ...failureColumns(failed) });
+  }
+
+  async #end({ done }: SyncMessageOf<"end">): Promise<void> {
+    const run = this.#begun();
+    if (done && !run.isDryRun) {
+      await this.#incoming!.clear();
+      await run.finish();
+    }
+    this.#run = this.#incoming = this.#snapped = undefined;
+    await run[Symbol.asyncDispose]();
+    await this.#options.channel.send({ type: "ended" });
+  }
+
+  /** Tells once that something has changed; the next look ends it. */
+  async #watch(): Promise<void> {
+    const { channel, clock } = this.#options;
+    if (this.#served === undefined || this.#run !== undefined || this.#watching) throw unexpected("watch");
+    const stop = new AbortController();
+    const watch = FolderWatch.open({ roots: [this.#served.place], intervalMs: WATCH_MS, clock });
+    const follow = async () => {
+      try {
+        using _watch = watch;
+        await watch.next(stop.signal);
+        await channel.send({ type: "news" });
+      } catch (error) {
+        // The session is over, which whoever reads hears.
+        if (!stop.signal.aborted && !isWormholeError(error)) throw error;
+      }
+    };
+    this.#watching = { stop, done: follow() };
+    await Promise.resolve();
+  }
+
+  async #endWatch(): Promise<void> {
+    const watching = this.#watching;
+    this.#watching = undefined;
+    watching?.stop.abort(new WormholeError("CLOSED", "Cannot watch any more: a run begins"));
+    await watching?.done;
+  }
+
+  #begun(): ServedRun {
+    if (this.#run === undefined) throw unexpected("a request");
+    return this.#run;
+  }
+
+  #mayWrite(): ServedRun {
+    const run = this.#begun();
+    if (run.isDryRun) throw unexpected("a change");
+    return run;
+  }
+
+  #scanned(): Snapped {
+    if (this.#snapped === undefined) throw unexpected("a request");
+    return this.#snapped;
+  }
+}
+
+/** Longest time between two words of a watch, in ms: who asked looks at everything now and then by itself. */
+const WATCH_MS = 24 * 60 * 60 * 1000;
+
+/** What no honest program does; the session ends with it. */
+function isBreach(error: WormholeError): boolean {
+  return ["PROTOCOL", "LIMIT_EXCEEDED", "HOSTILE_NAME", "CORRUPT", "CONNECTION_LOST", "PEER_FROZEN", "CLOSED"]
+    .includes(error.code);
+}
+
+function set(stamps: Uint8Array, failed: Map<number, Failure>, index: number, done: Done): void {
+  if (isFailure(done)) failed.set(index, done);
+  else if (done.stamp !== undefined) stamps.set(done.stamp, STAMP_BYTES * index);
+}
+
+/** Gives a step whose paths are checked. @throws {WormholeError} PROTOCOL when a field is missing; as `parsePath`. */
+function stepOf({ do: verb, slot, was, mode, ...given }: SyncMessageOf<"change">["steps"][number]): Step {
+  const path = parsePath(given.path);
+  const from = given.from && parsePath(given.from), keep = given.keep && parsePath(given.keep);
+  switch (verb) {
+    case "make":
+      if (mode !== undefined) return { do: verb, path, mode };
+      break;
+    case "put":
+      if (slot !== undefined) return { do: verb, path, slot, ...was && { was }, ...keep && { keep } };
+      break;
+    case "take":
+      if (was !== undefined) return { do: verb, path, was };
+      break;
+    case "drop":
+      return { do: verb, path };
+    case "move":
+      if (from !== undefined && was !== undefined) return { do: verb, path, from, was };
+      break;
+    case "mode":
+      if (was !== undefined && mode !== undefined) return { do: verb, path, was, mode };
+  }
+  throw new WormholeError("PROTOCOL", `Cannot read a message: the step "${verb}" lacks a field`);
+}
+
+function firstThatFit(problems: readonly Problem[]): readonly Problem[] {
+  let bytes = 0;
+  const some = problems.slice(0, MAX_SCAN_PROBLEMS);
+  const end = some.findIndex(({ path }) => (bytes += encodeName(path).length + 16) > MAX_PATHS_BYTES);
+  return end < 0 ? some : some.slice(0, end);
+}

@@ -1,0 +1,103 @@
+/** The folders of this machine that another one may synchronize: found by what it calls them, locked while it works. */
+import { WormholeError } from "../../base/errors.ts";
+import { join } from "../../base/paths.ts";
+import { hashBuffer } from "../../native/hash.ts";
+import type { NativeQueue } from "../../native/queue.ts";
+import type { FileIndex } from "../../store/mod.ts";
+import { LocalEnd } from "../local_end.ts";
+import { emptyTrash, identityIn, openOwnFolder, probe } from "../own_folder.ts";
+import { ALL_ABILITIES } from "../policy.ts";
+import { PageCache } from "./page_cache.ts";
+import type { Served, ServedRun } from "./serve_folder.ts";
+
+/** What {@linkcode findServed} needs. */
+export interface ServedOptions {
+  /** Real paths of the folders that the other machine may synchronize, with everything in them. */
+  readonly allowed: readonly string[];
+  /** What a relative path is below. */
+  readonly home: string;
+  readonly stateDir: string;
+  readonly queue: NativeQueue;
+  readonly index?: FileIndex;
+  /** How long what is displaced stays in the trash, in ms. */
+  readonly trashMs: number;
+  onWarning?(sentence: string): void;
+  /** ms since 1970. */
+  readonly now: () => number;
+}
+
+/**
+ * Finds the folder that another machine calls `path`: absolute, below the home folder, or nothing for the only one that it may
+ * synchronize.
+ *
+ * @throws {WormholeError} REFUSED outside of what is allowed, whether there is something or not; NOT_FOUND, NOT_DIRECTORY.
+ */
+export async function findServed(path: string, options: ServedOptions): Promise<Served> {
+  const { allowed, home } = options;
+  const isAllowed = (place: string) => allowed.some((root) => place === root || place.startsWith(`${root}/`));
+  const refused = () => new WormholeError("REFUSED", "Cannot synchronize: there is no right to that folder");
+  if (path === "" && allowed.length !== 1) throw refused();
+  const asked = path === ""
+    ? allowed[0]!
+    : path.startsWith("/")
+    ? path
+    : join(home, path.replace(/^~(\/|$)/, ""));
+  let place: string;
+  try {
+    place = await Deno.realPath(asked);
+  } catch {
+    // Whoever has no right there learns nothing of what is there.
+    if (!isAllowed(asked) || asked.split("/").includes("..")) throw refused();
+    throw new WormholeError("NOT_FOUND", `Cannot synchronize "${asked}": it is not there`);
+  }
+  if (!isAllowed(place)) throw refused();
+  if (!(await Deno.stat(place)).isDirectory) {
+    throw new WormholeError("NOT_DIRECTORY", `Cannot synchronize "${place}": it is no folder`);
+  }
+  return {
+    place,
+    identity: () => identityIn(place),
+    begin: (about, { signal }) => begin(place, about, { ...options, signal }),
+  };
+}
+
+async function begin(
+  place: string,
+  { dry_run: isDryRun, one_file_system: oneFileSystem, skip_symlinks }: Parameters<Served["begin"]>[0],
+  options: ServedOptions & { signal: AbortSignal },
+): Promise<ServedRun> {
+  const { stateDir, queue, index, now, signal } = options;
+  using stack = new DisposableStack();
+  // A dry run leaves nothing behind, not even a folder of its own.
+  const mayOpen = !isDryRun || await identityIn(place) !== undefined;
+  const own = mayOpen ? stack.use(await openOwnFolder(place)) : undefined;
+  const folder = join(stateDir, "sync", "served");
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  const name = hashBuffer(new TextEncoder().encode(place)).toHex().slice(0, 32);
+  const cache = stack.use(PageCache.open(join(folder, `${name}.db`)));
+  const abilities = own === undefined ? ALL_ABILITIES : await probe(place);
+  const end = new LocalEnd(place, {
+    queue,
+    exclude: [],
+    oneFileSystem,
+    abilities: skip_symlinks ? { ...abilities, symlinks: false } : abilities,
+    ...index && { index },
+    now,
+    signal,
+  });
+  const held = stack.move();
+  return {
+    end,
+    ...own && { own },
+    cache,
+    isDryRun,
+    finish: async () => {
+      await emptyTrash(place, { keepMs: options.trashMs, now: now() }).catch((error) => {
+        // All is done; what is too old in the trash stays a little longer.
+        const state = error instanceof Error ? error.message : String(error);
+        options.onWarning?.(`Cannot empty the trash of "${place}": ${state}`);
+      });
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(held.dispose()),
+  };
+}

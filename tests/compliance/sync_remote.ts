@@ -1,0 +1,140 @@
+/** A folder of this machine and one behind a sync session within this process, for tests of ends that are far away. */
+import { systemClock } from "../../src/base/clock.ts";
+import { NativeQueue } from "../../src/native/queue.ts";
+import type { End } from "../../src/sync/end.ts";
+import { LocalEnd } from "../../src/sync/local_end.ts";
+import { openOwnFolder } from "../../src/sync/own_folder.ts";
+import { ALL_ABILITIES } from "../../src/sync/policy.ts";
+import { SyncChannel } from "../../src/sync/remote/channel.ts";
+import { PageCache } from "../../src/sync/remote/page_cache.ts";
+import { RemoteEnd } from "../../src/sync/remote/remote_end.ts";
+import { serveFolder } from "../../src/sync/remote/serve_folder.ts";
+import { findServed } from "../../src/sync/remote/served_folders.ts";
+import type { NextDataLink, TransferSettings } from "../../src/sync/remote/settings.ts";
+import { KnownContent } from "../../src/transfer/mod.ts";
+import { memoryPair } from "../../src/transport/memory.ts";
+import type { Link } from "../../src/transport/connection.ts";
+import { Sandbox } from "../e2e/sandbox.ts";
+import { trusted } from "./transfer.ts";
+
+const MIB = 1024 * 1024;
+
+/** Both ends, and what is between them. */
+export interface FarPair extends AsyncDisposable {
+  readonly sandbox: Sandbox;
+  readonly local: LocalEnd;
+  readonly remote: RemoteEnd;
+  /** Folders of both. */
+  readonly roots: { readonly local: string; readonly remote: string };
+  /** The client's side of the session. */
+  readonly channel: SyncChannel;
+  /** Ends what the serving side throws. */
+  readonly served: Promise<unknown>;
+  /** Links with a transfer so far, and the control stream. */
+  readonly links: readonly Link[];
+}
+
+/** Links a folder with another one that a session serves, over memory. */
+export async function farPair(): Promise<FarPair> {
+  const stack = new AsyncDisposableStack();
+  const sandbox = stack.use(await Sandbox.create());
+  const queue = stack.use(NativeQueue.open());
+  const roots = {
+    local: await sandbox.folder("local"),
+    remote: await Deno.realPath(await sandbox.folder("remote")),
+  };
+  const settings = (name: string): TransferSettings => ({
+    queue,
+    agent: "wormhole-test/0",
+    minStreams: 2,
+    maxStreams: 2,
+    poolBytes: 32 * MIB,
+    chunkBytes: 4 * MIB,
+    compression: "auto",
+    compressionLevel: 3,
+    content: stack.use(new KnownContent({ cacheDir: sandbox.path("cache", name), maxChunks: 10_000 })),
+  });
+  const links: Link[] = [];
+  const link = async () => {
+    const [a, b] = await memoryPair(queue);
+    stack.defer(async () => void await Promise.all([a.close(), b.close()]));
+    links.push(a, b);
+    return [trusted(a), trusted(b)] as const;
+  };
+  const waiting: PromiseWithResolvers<Awaited<ReturnType<typeof link>>>[] = [];
+  // Whoever comes first makes the link, the other takes its end.
+  const next = (side: 0 | 1): NextDataLink => async () => {
+    const made = waiting.shift();
+    if (made !== undefined) return (await made.promise)[side];
+    const making = Promise.withResolvers<Awaited<ReturnType<typeof link>>>();
+    waiting.push(making);
+    const pair = await link();
+    making.resolve(pair);
+    return pair[side];
+  };
+  const [near, far] = await link();
+  const open = { agent: "wormhole-test/0", clock: systemClock };
+  const [channel, farChannel] = await Promise.all([
+    SyncChannel.open(near, open),
+    SyncChannel.open(far, open),
+  ]);
+  stack.use(channel);
+  const served = serveFolder({
+    channel: farChannel,
+    nextLink: next(1),
+    settings: settings("remote"),
+    find: (path) =>
+      findServed(path, {
+        allowed: [roots.remote],
+        home: "/nowhere",
+        stateDir: sandbox.path("state"),
+        queue,
+        trashMs: 1e9,
+        now: Date.now,
+      }),
+    clock: systemClock,
+  }).catch(async (error) => {
+    await farChannel.fail(error);
+    return error;
+  });
+  stack.defer(async () => {
+    await channel[Symbol.asyncDispose]();
+    await served;
+  });
+  stack.use(await openOwnFolder(roots.local));
+  const common = { queue, exclude: [], oneFileSystem: false, now: Date.now };
+  const local = new LocalEnd(roots.local, { ...common, abilities: ALL_ABILITIES });
+  await channel.send({ type: "look", path: new Uint8Array() });
+  await channel.expect("looked");
+  await channel.send({ type: "begin", one_file_system: false, skip_symlinks: false, dry_run: false });
+  await channel.expect("begun");
+  await Deno.mkdir(sandbox.path("pages"));
+  const remote = new RemoteEnd({
+    channel,
+    nextLink: next(0),
+    settings: settings("local"),
+    cache: stack.use(PageCache.open(`${sandbox.path("pages")}/cache.db`)),
+    abilities: ALL_ABILITIES,
+    exclude: [],
+  });
+  return {
+    sandbox,
+    local,
+    remote,
+    roots,
+    channel,
+    served,
+    links,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** Gives the pair as the compliance suite takes it, the remote end first or second. */
+export function asEnds({ local, remote, roots }: FarPair, first: "local" | "remote"): {
+  ends: readonly [End, End];
+  roots: readonly [string, string];
+} {
+  return first === "local"
+    ? { ends: [local, remote], roots: [roots.local, roots.remote] }
+    : { ends: [remote, local], roots: [roots.remote, roots.local] };
+}
