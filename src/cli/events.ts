@@ -6,6 +6,7 @@ import type {
   SyncChangeEvent,
   SyncConflictEvent,
   SyncedEvent,
+  SyncMergedEvent,
   VersionEvent,
 } from "./events_sync.ts";
 
@@ -44,6 +45,7 @@ export type OutputEvent =
   | PeerForgottenEvent
   | SyncChangeEvent
   | SyncConflictEvent
+  | SyncMergedEvent
   | SyncedEvent
   | ConflictCopyEvent
   | VersionEvent

@@ -23,6 +23,12 @@ export interface SyncConflictEvent {
   readonly copy: string | null;
 }
 
+/** Both ends have edited the same file, and --merge made one of both. */
+export interface SyncMergedEvent {
+  readonly event: "sync_merged";
+  readonly name: string;
+}
+
 /** What became of one end. */
 export interface SyncedSide {
   readonly changes: number;
@@ -38,6 +44,8 @@ export interface SyncedEvent {
   readonly alpha: SyncedSide;
   readonly beta: SyncedSide;
   readonly conflicts: number;
+  /** Files that both have edited and that were merged. */
+  readonly merged: number;
   /** Entries that failed; each had a `file_failed`. */
   readonly failed: number;
   /** Sockets and their like. */

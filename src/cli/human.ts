@@ -106,6 +106,8 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return syncChangeText(event);
     case "sync_conflict":
       return syncConflictText(event, styles);
+    case "sync_merged":
+      return `merged: ${safe(event.name)}`;
     case "synced":
       return syncedText(event);
     case "conflict_copy":

@@ -242,6 +242,7 @@ Deno.test("docs/json.md describes every event and field", async () => {
     store_cleaned: ["files", "packs", "bytes", "leftovers"],
     sync_change: ["side", "action", "name", "from"],
     sync_conflict: ["name", "kind", "winner", "copy"],
+    sync_merged: ["name"],
     synced: [
       "alpha",
       "beta",
@@ -249,6 +250,7 @@ Deno.test("docs/json.md describes every event and field", async () => {
       "trashed",
       "bytes",
       "conflicts",
+      "merged",
       "failed",
       "skipped",
       "postponed",

@@ -1,4 +1,5 @@
 /** Two folders of this machine are made the same: one run with everything that it needs. */
+import type { Clock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
 import { hashBuffer } from "../native/hash.ts";
@@ -6,6 +7,8 @@ import { NativeQueue } from "../native/queue.ts";
 import { FileIndex } from "../store/mod.ts";
 import type { MaxDelete } from "./brakes.ts";
 import { LocalEnd } from "./local_end.ts";
+import { Bases } from "./bases.ts";
+import { MergeFolder, mergeWords } from "./merge_folder.ts";
 import { emptyTrash, openOwnFolder, type OwnFolder, probe } from "./own_folder.ts";
 import { conflictName, OWN_FOLDER } from "./places.ts";
 import { type Abilities, ALL_ABILITIES, type Mode, type Permissions, type Preference } from "./policy.ts";
@@ -31,6 +34,8 @@ export interface FoldersOptions {
   /** Days for which displaced files stay in the trash. */
   readonly trashDays: number;
   readonly dryRun: boolean;
+  /** Command that merges text which both have edited (`merge_folder.ts`); for two ways. */
+  readonly merge?: string;
   /** Begin as if these folders had never been synchronized; nothing is deleted then. */
   readonly forget: boolean;
   /** Where what is known of pairs is kept. */
@@ -45,6 +50,7 @@ export interface FoldersOptions {
   confirm?(reason: string): Promise<boolean>;
   onEvent?(event: SyncEvent): void;
   onWarning?(sentence: string): void;
+  readonly clock: Clock;
   /** ms since 1970. */
   readonly now: () => number;
   readonly signal?: AbortSignal;
@@ -58,6 +64,12 @@ export interface FoldersOptions {
  */
 export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
   const { dryRun, onWarning, now, signal } = options;
+  if (options.merge !== undefined) {
+    if (options.mode.startsWith("one-way")) {
+      throw new WormholeError("USAGE", `Cannot merge with --mode ${options.mode}: alpha is never changed`);
+    }
+    mergeWords(options.merge); // before anything is done
+  }
   const roots = await rootsOf(options);
   const folder = join(options.stateDir, "sync");
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
@@ -91,6 +103,20 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
       ...signal && { signal },
     })
   ));
+  const bases = `${path.replace(/\.db$/, "")}.merge`;
+  using kept = options.merge === undefined || dryRun
+    ? undefined
+    : Bases.open(`${bases}.db`, { onWarning: (sentence) => onWarning?.call(options, sentence) });
+  await using merger = kept && await MergeFolder.open({
+    folder: bases,
+    command: options.merge!,
+    bases: kept,
+    queue,
+    clock: options.clock,
+    onWarning: (sentence) => onWarning?.call(options, sentence),
+    ...signal && { signal },
+  });
+  let latest = ancestor ?? Snapshot.empty(2);
   const outcome = await synchronize({
     ends: [ends[0]!, ends[1]!],
     names: [options.alpha, options.beta],
@@ -103,12 +129,17 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
     maxDelete: options.maxDelete,
     ancestor: ancestor ?? Snapshot.empty(2),
     dryRun,
-    save: (agreed) => state.save(agreed, identities),
+    ...merger && { merger },
+    save(agreed) {
+      state.save(agreed, identities);
+      latest = agreed;
+    },
     confirm: (reason) => options.confirm?.(reason) ?? Promise.resolve(false),
     onEvent: (event) => options.onEvent?.(event),
     now,
     ...signal && { signal },
   });
+  await merger?.remember(latest, [ends[0]!, ends[1]!]);
   if (!dryRun) {
     const keepMs = options.trashDays * DAY_MS;
     for (const root of roots) {

@@ -117,6 +117,11 @@ export class LocalEnd implements End {
     await flushFolder(this.#queue, this.root);
   }
 
+  /** Gives where the copy of a slot that was staged is, relative to the root. */
+  stagedAt(slot: number): string {
+    return this.#slot(slot);
+  }
+
   #native(step: Step): NativeStep {
     switch (step.do) {
       case "put": {

@@ -9,6 +9,8 @@ const OWNER = 0o700;
 /** What has to be done at one end. */
 export interface Ordered {
   readonly staged: readonly Staged[];
+  /** As `staged`, of where merges are. */
+  readonly merged: readonly Staged[];
   /** In order; each with the place of its change in the list. */
   readonly steps: readonly { readonly index: number; readonly step: Step }[];
 }
@@ -19,7 +21,7 @@ export interface Ordered {
  */
 export function order(changes: readonly Change[], here: Snapshot, there: Snapshot): Ordered {
   const phases: { index: number; step: Step }[][] = Array.from({ length: 8 }, () => []);
-  const staged: Staged[] = [];
+  const staged: Staged[] = [], merged: Staged[] = [];
   const busy = new Set<string>();
   for (const change of changes) if (change.do === "take" || change.do === "drop") busy.add(change.path);
   for (const [index, change] of changes.entries()) {
@@ -42,6 +44,10 @@ export function order(changes: readonly Change[], here: Snapshot, there: Snapsho
         const was = change.was < 0 ? {} : { was: here.stamp(change.was) };
         const keep = change.keep === undefined ? {} : { keep: change.keep };
         add(6, { do: "put", path, slot: index, ...was, ...keep });
+        if (change.merged !== undefined) {
+          merged.push({ ...change.merged, slot: index, isSymlink: false, mode: change.mode });
+          break;
+        }
         staged.push({
           slot: index,
           path,
@@ -59,7 +65,7 @@ export function order(changes: readonly Change[], here: Snapshot, there: Snapsho
   }
   for (const phase of [1, 5]) phases[phase]!.sort((a, b) => byPath(a.step, b.step));
   for (const phase of [4, 7]) phases[phase]!.sort((a, b) => byPath(b.step, a.step));
-  return { staged, steps: phases.flat() };
+  return { staged, merged, steps: phases.flat() };
 }
 
 function byPath(a: Step, b: Step): number {

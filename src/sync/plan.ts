@@ -1,5 +1,7 @@
 /** What reconciling gives: what to change at each end, and what is agreed once that is done. */
 
+import type { MergedFile } from "./merge.ts";
+
 /** An end by its number, which is also the bit of its flags. */
 export const ALPHA = 0, BETA = 1;
 
@@ -12,7 +14,7 @@ export type Change =
   | { readonly do: "drop"; readonly path: string; readonly was: number }
   | { readonly do: "take"; readonly path: string; readonly was: number }
   | {
-    /** Puts a file or symlink of the other end where `was` is; -1: where nothing is. */
+    /** Puts a file or symlink of the other end, or what came of a merge, where `was` is; -1: where nothing is. */
     readonly do: "put";
     readonly path: string;
     readonly was: number;
@@ -20,6 +22,8 @@ export type Change =
     readonly mode: number;
     /** Where what is displaced goes to instead of the trash: it lost a conflict. */
     readonly keep?: string;
+    /** Instead of `source`, which is -1 then. */
+    readonly merged?: MergedFile;
   }
   | {
     /** Renames. Of a move that the other end made `source` is the row there; of one aside it is -1. */
@@ -54,6 +58,8 @@ export interface Conflict {
   readonly winner?: Side;
   /** Where the other version is kept; none: in the trash, or there is none. */
   readonly copy?: string;
+  /** It is none any more: what both wrote was merged. */
+  readonly isMerged?: true;
 }
 
 /**

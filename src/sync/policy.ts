@@ -1,5 +1,7 @@
 /** What a person decides about a pair of folders, and what the folders themselves can do. */
 
+import type { MergedFile } from "./merge.ts";
+
 /** How changes travel. */
 export const MODES = ["two-way-safe", "two-way-resolved", "one-way-safe", "one-way-replica"] as const;
 
@@ -46,6 +48,8 @@ export interface Policy {
   readonly abilities: Abilities;
   /** Gives the name under which beta's version of the conflict at `path` is kept beside alpha's. */
   conflictName(path: string): string;
+  /** What came of merging what both have edited, by path. */
+  readonly merged?: ReadonlyMap<string, MergedFile>;
 }
 
 /** Gives what both of two folders can do; names clash when they do in either. */

@@ -4,6 +4,8 @@
  * Who differs from the ancestor has changed; a change of one side goes to the other; where both have changed it is a
  * conflict. Nothing is ever decided for what is opaque at either end. Rules: docs/design/sync.md §3.
  */
+import { sameBytes } from "../base/bytes.ts";
+import type { MergedFile } from "./merge.ts";
 import { joint, type JointNode, NOTHING, ROOT } from "./joint.ts";
 import {
   AgreedRows,
@@ -131,6 +133,8 @@ class Reconciler {
   /** A conflict of two versions: one gets the name, the other one is kept elsewhere. */
   #settle(node: JointNode, path: string, kind: ConflictKind): Left {
     const { policy } = this.#given;
+    const merged = policy.merged?.get(path);
+    if (merged !== undefined) return this.#placeMerged(node, path, merged);
     if (policy.mode === "two-way-resolved") {
       const winner = this.#preferred(node);
       if (!this.#canReplace(node, other(winner))) return this.#leave(node, path, "blocked");
@@ -149,6 +153,22 @@ class Reconciler {
     const first = this.#change(BETA, { do: "put", path, was: beta, source: alpha, mode, keep: copy });
     this.agreed.add({ ancestor, alpha, beta: -1, first });
     this.isNews = true;
+    return EVERYWHERE;
+  }
+
+  /** What both wrote, in one, comes to both. It is agreed in the next round, which finds the same at both ends. */
+  #placeMerged({ ancestor, rows }: JointNode, path: string, merged: MergedFile): Left {
+    this.conflicts.push({ path, kind: "edit", isMerged: true });
+    const mode = this.#mergedMode(ancestor, rows[ALPHA], rows[BETA]);
+    for (const side of [ALPHA, BETA] as const) {
+      const snapshot = this.#sides[side], row = rows[side];
+      if (sameBytes(snapshot.content(row), merged.content)) this.#setMode(side, row, path, mode);
+      else {
+        const placed = snapshot.mode(row) & ~this.#mask | mode & this.#mask;
+        this.#change(side, { do: "put", path, was: row, source: -1, mode: placed, merged });
+      }
+    }
+    this.agreed.add({ ancestor, alpha: -1, beta: -1 });
     return EVERYWHERE;
   }
 

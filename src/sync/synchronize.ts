@@ -18,6 +18,7 @@ import {
   type Scanned,
   type Staged,
 } from "./end.ts";
+import { mergeCases, type Merger } from "./merge.ts";
 import { order } from "./order.ts";
 import { ALPHA, BETA, type Change, type Conflict, type Plan, type Side } from "./plan.ts";
 import { type Policy, sharedAbilities } from "./policy.ts";
@@ -41,6 +42,8 @@ export interface Synchronizing {
   readonly policy: Omit<Policy, "abilities">;
   readonly maxDelete: MaxDelete;
   readonly ancestor: Snapshot;
+  /** Merges what both have edited; without it that is a conflict. */
+  readonly merger?: Merger;
   /** Changes nothing; one round. */
   readonly dryRun?: boolean;
   /** Writes down what is agreed; it is on the disk when this returns. */
@@ -58,6 +61,8 @@ export interface Synchronizing {
 /** What happens while folders are made the same. */
 export type SyncEvent =
   | { readonly kind: "conflict"; readonly conflict: Conflict }
+  /** What both have edited was merged. */
+  | { readonly kind: "merged"; readonly path: string }
   /** It is done, or in a dry run would be. */
   | { readonly kind: "change"; readonly side: Side; readonly change: Change }
   /** It could not be seen to. */
@@ -74,6 +79,8 @@ export interface Outcome {
   /** Bytes copied to each end. */
   readonly bytes: readonly [number, number];
   readonly conflicts: number;
+  /** Files that both have edited and that were merged. */
+  readonly merged: number;
   /** Entries that could not be seen to; each had an event. */
   readonly problems: number;
   /** Sockets and their like. */
@@ -90,6 +97,7 @@ interface Totals {
   removed: [number, number];
   bytes: [number, number];
   conflicts: number;
+  merged: number;
   problems: number;
   skipped: number;
   postponed: number;
@@ -111,6 +119,7 @@ export async function synchronize(given: Synchronizing): Promise<Outcome> {
     removed: [0, 0],
     bytes: [0, 0],
     conflicts: 0,
+    merged: 0,
     problems: 0,
     skipped: 0,
     postponed: 0,
@@ -139,7 +148,15 @@ async function oneRound(
     ends.map((end, side) => end.scan({ snapshot: ancestor, side: side as Side, exclude })),
   ) as [Scanned, Scanned];
   const [alpha, beta] = [scanned[ALPHA].snapshot, scanned[BETA].snapshot];
-  const plan = (given.reconcile ?? reconcile)({ ancestor, alpha, beta, policy });
+  const decide = given.reconcile ?? reconcile;
+  let plan = decide({ ancestor, alpha, beta, policy });
+  const cases = given.merger === undefined || given.dryRun
+    ? []
+    : mergeCases(plan.conflicts, { ancestor, alpha, beta });
+  if (cases.length > 0) {
+    const merged = await given.merger!.merge(cases, ends);
+    if (merged.size > 0) plan = decide({ ancestor, alpha, beta, policy: { ...policy, merged } });
+  }
   for (const side of [ALPHA, BETA] as const) {
     for (const problem of scanned[side].problems) {
       if (problem.code !== "UNSUPPORTED") tellProblem(given, totals, told, side, problem);
@@ -171,8 +188,8 @@ async function oneRound(
     : ancestor;
   if (plan.isNews) await given.save(agreed);
   totals.entries = agreed.count;
-  const hasCopies = plan.conflicts.some(({ copy }) => copy !== undefined);
-  return { ancestor: agreed, again: hasCopies || totals.postponed > 0 };
+  const isUnseen = plan.conflicts.some(({ copy, isMerged }) => copy !== undefined || isMerged);
+  return { ancestor: agreed, again: isUnseen || totals.postponed > 0 };
 }
 
 /** Both disks must hold what is copied to them, before anything is. */
@@ -184,7 +201,7 @@ async function mustFit(
   for (const side of [ALPHA, BETA] as const) {
     const there = snapshots[1 - side]!;
     const bytes = plan.changes[side].reduce(
-      (sum, change) => sum + (change.do === "put" ? there.size(change.source) : 0),
+      (sum, change) => sum + (change.do === "put" ? sizeOf(change, there) : 0),
       0,
     );
     if (bytes === 0) continue;
@@ -195,10 +212,14 @@ async function mustFit(
   }
 }
 
+function sizeOf({ merged, source }: Change & { do: "put" }, there: Snapshot): number {
+  return merged?.size ?? there.size(source);
+}
+
 type Results = [(Done | undefined)[], (Done | undefined)[]];
 
 async function carryOut(
-  { ends, signal }: Pick<Synchronizing, "ends" | "signal">,
+  { ends, merger, signal }: Pick<Synchronizing, "ends" | "merger" | "signal">,
   plan: Plan,
   snapshots: readonly [Snapshot, Snapshot],
 ): Promise<Results> {
@@ -208,13 +229,20 @@ async function carryOut(
   // Everything that is needed is copied before anything is changed: what moves here is still where it was there.
   const failures: Map<number, Failure>[] = [];
   for (const side of [ALPHA, BETA] as const) {
-    failures.push(await stageAll(ends[side], ends[1 - side]!, ordered[side]!.staged, signal));
+    const { staged, merged } = ordered[side]!;
+    const failed = await stageAll(ends[side], ends[1 - side]!, staged, signal);
+    if (merged.length > 0) {
+      for (const [slot, failure] of await stageAll(ends[side], merger!.end, merged, signal)) {
+        failed.set(slot, failure);
+      }
+    }
+    failures.push(failed);
   }
   const results: Results = [[], []];
   for (const side of [ALPHA, BETA] as const) {
-    const { staged, steps } = ordered[side]!;
+    const { staged, merged, steps } = ordered[side]!;
     if (steps.length === 0) continue;
-    if (staged.length > 0) await ends[side].flush();
+    if (staged.length + merged.length > 0) await ends[side].flush();
     const ready = steps.filter(({ index, step }) => {
       const failure = step.do === "put" ? failures[side]!.get(step.slot) : undefined;
       if (failure !== undefined) results[side][index] = failure;
@@ -278,7 +306,7 @@ function count(
     if (result === undefined) totals.postponed++;
     else if (!isFailure(result)) {
       tellChange(given, totals, side, change);
-      if (change.do === "put") totals.bytes[side] += snapshots[1 - side]!.size(change.source);
+      if (change.do === "put") totals.bytes[side] += sizeOf(change, snapshots[1 - side]!);
     } else if (result.code === "SOURCE_CHANGED" || result.code === "ALREADY_EXISTS") totals.postponed++;
     else tellProblem(given, totals, told, side, { path: change.path, ...result });
   }
@@ -300,6 +328,10 @@ function tellConflict(
   const key = `${conflict.kind}:${conflict.path}`;
   if (told.has(key)) return;
   told.add(key);
+  if (conflict.isMerged) {
+    totals.merged++;
+    return given.onEvent?.({ kind: "merged", path: conflict.path });
+  }
   // An edit that outlives a deletion loses nothing and leaves nothing to decide.
   if (conflict.kind !== "delete") totals.conflicts++;
   given.onEvent?.({ kind: "conflict", conflict });

@@ -146,6 +146,44 @@ Deno.test("sync keeps both versions of a conflict; sync conflicts lists and sett
   assertEquals([restored.code, await Deno.readTextFile(`${pair.b}/x`)], [0, "a's x"], restored.stderr);
 });
 
+Deno.test("sync --merge makes one of both edits where it can, and never loses either", async () => {
+  await using pair = await Pair.create();
+  const lines = (...changed: string[]) =>
+    Array.from({ length: 9 }, (_, i) => changed[i] || `${i}`).join("\n") + "\n";
+  await pair.write({ "a/d/x": lines(), "a/y": lines(), "a/z": lines() });
+  const merge = ["--merge", "diff3 -m %A %O %B"];
+  await pair.sync(merge);
+  const [first, last] = [lines("a's"), lines(...Array(8), "b's")];
+  await pair.write({ "a/d/x": first, "b/d/x": last, "a/y": first, "b/y": lines("b's") });
+  const ended = await pair.sync(merge, 9);
+  assertEquals(event(ended, "sync_merged")!.name, "d/x");
+  assertEquals([event(ended, "synced")!.merged, event(ended, "synced")!.conflicts], [1, 1]);
+  const copy = event(ended, "sync_conflict")!.copy;
+  const both = lines("a's", ...Array(7), "b's");
+  await pair.assertBoth({ "d/x": both, y: first, [copy]: lines("b's"), z: lines() });
+  for (const [root, text] of [[pair.a, first], [pair.b, last]]) {
+    const restored = await run(["sync", "restore", `${root}/d/x`], { person: pair.person });
+    assertEquals([restored.code, await Deno.readTextFile(`${root}/d/x`)], [0, text], "it is in the trash");
+  }
+  // They differ again, and the merge is the common version now.
+  await pair.write({ "a/d/x": both, "b/d/x": both });
+  await pair.sync(merge);
+  await pair.write({
+    "a/d/x": lines("a's", "a2", ...Array(6), "b's"),
+    "b/d/x": lines("a's", ...Array(6), "b2", "b's"),
+  });
+  await pair.sync(merge);
+  assertEquals(await Deno.readTextFile(`${pair.b}/d/x`), lines("a's", "a2", ...Array(5), "b2", "b's"));
+  // What the versions were is not known any more: both are kept, as without --merge.
+  await pair.write({ "a/z": first, "b/z": last });
+  for await (const { name } of Deno.readDir(pair.state)) {
+    if (name.includes(".merge.")) await Deno.remove(`${pair.state}/${name}`);
+  }
+  await pair.sync(merge, 9);
+  await pair.sync(["--mode", "one-way-safe", ...merge], 2);
+  await pair.sync(["--merge", "diff3 %P"], 2);
+});
+
 Deno.test("sync restore brings back what was deleted, and how it was then", async () => {
   await using pair = await Pair.create();
   await pair.write({ "a/d/x": "one", "a/d/y": "yes", "a/keep": "k" });

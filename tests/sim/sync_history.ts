@@ -2,6 +2,7 @@
  * Random histories of people, crashes and cut links on two or three replicas, kept the same by the real machine: nothing
  * that somebody wrote and nobody touched afterwards is ever lost, and all replicas end the same.
  */
+import type { MergedFile, Merger } from "../../src/sync/merge.ts";
 import { ALPHA, BETA } from "../../src/sync/plan.ts";
 import type { Mode, Preference } from "../../src/sync/policy.ts";
 import type { reconcile } from "../../src/sync/reconcile.ts";
@@ -16,10 +17,13 @@ export interface HistoryOptions {
   readonly replicas: 2 | 3;
   readonly mode: Mode;
   readonly prefer?: Preference;
+  /** Both's edits of a file are merged, where what it was is known. */
+  readonly merges?: boolean;
   /** What is to be found out. */
   readonly fault?: {
     readonly careless?: boolean;
     readonly guessesAncestor?: boolean;
+    readonly halfMerges?: boolean;
     readonly reconcile?: typeof reconcile;
   };
 }
@@ -57,6 +61,8 @@ class World {
   /** Versions that somebody overwrote or deleted: they may go. */
   readonly #touched = new Set<number>();
   readonly #written = new Set<number>();
+  /** What each version that a merge made has in it. */
+  readonly #mergedFrom = new Map<number, readonly [number, number]>();
   #next = 1;
   #conflicts = 0;
 
@@ -103,7 +109,7 @@ class World {
     const visible = this.#folders.map(contentsOf);
     for (const content of this.#written) {
       if (this.#touched.has(content)) continue;
-      const isVisible = visible.some((contents) => contents.has(content));
+      const isVisible = visible.some((contents) => [...contents].some((one) => this.#holds(one, content)));
       const isKept = isVisible || this.#folders.some(({ trash }) => trash.includes(content));
       const mustBeVisible = this.#options.mode === "two-way-safe" || this.#options.mode === "one-way-safe";
       if (mustBeVisible ? !isVisible : !isKept) {
@@ -111,6 +117,18 @@ class World {
       }
     }
     if (isOneWay && this.#alphaChanges > 0) throw new Error("alpha was changed, one way");
+  }
+
+  /** Tells whether a version is `content`, or was merged from it. */
+  #holds(version: number, content: number): boolean {
+    return version === content ||
+      (this.#mergedFrom.get(version)?.some((parent) => this.#holds(parent, content)) ?? false);
+  }
+
+  /** Somebody overwrote or deleted a version, and all that was merged into it. */
+  #touch(content: number): void {
+    this.#touched.add(content);
+    for (const parent of this.#mergedFrom.get(content) ?? []) this.#touch(parent);
   }
 
   #alphaChanges = 0;
@@ -141,7 +159,7 @@ class World {
     }
     if (dice < 0.75) {
       this.log.push(`${index}: delete ${some}`);
-      for (const content of folder.remove(some)) this.#touched.add(content);
+      for (const content of folder.remove(some)) this.#touch(content);
     } else if (dice < 0.88) {
       const to = this.#path();
       this.log.push(`${index}: move ${some} to ${to}`);
@@ -150,7 +168,7 @@ class World {
       // What was a file becomes a folder, and the other way round.
       const kind = folder.entries.get(some)!.kind;
       this.log.push(`${index}: change the type of ${some}`);
-      for (const content of folder.remove(some)) this.#touched.add(content);
+      for (const content of folder.remove(some)) this.#touch(content);
       this.#write(index, kind === DIRECTORY ? some : `${some}/${this.#name()}`, FILE);
     } else {
       this.log.push(`${index}: chmod ${some}`);
@@ -165,7 +183,7 @@ class World {
     if (!folder.put(path, kind, content)) return;
     this.log.push(`${index}: write ${path} = ${content}`);
     this.#written.add(content);
-    if (there !== undefined) this.#touched.add(there.content);
+    if (there !== undefined) this.#touch(there.content);
   }
 
   /** Runs one synchronization; gives the changes it made. */
@@ -199,6 +217,7 @@ class World {
         maxDelete: { files: Infinity },
         confirm: () => Promise.resolve(true),
         ancestor: known,
+        ...this.#options.merges && { merger: this.#merger() },
         save: (agreed) => void this.#ancestors.set(key, agreed),
         now: () => 1e12,
         onEvent: (event) => this.log.push(`  ${told(event)}`),
@@ -214,6 +233,30 @@ class World {
     } finally {
       for (const end of ends) end.meddle = undefined;
     }
+  }
+
+  /** Merges most of what it is asked to, into versions that have both in them. */
+  #merger(): Merger {
+    const end = new SimFolder();
+    return {
+      end,
+      merge: (cases) => {
+        const merged = new Map<string, MergedFile>();
+        for (const { path, versions: [alpha, beta] } of cases) {
+          if (this.#random() < 0.3) continue;
+          const content = this.#next++;
+          const [a, b] = [numberOf(alpha.content), numberOf(beta.content)];
+          this.#mergedFrom.set(content, this.#options.fault?.halfMerges ? [a, a] : [a, b]);
+          this.log.push(`  merge ${path} = ${content} of ${a} and ${b}`);
+          end.put(`merged-${content}`, FILE, content);
+          const { size, mtime } = end.entries.get(`merged-${content}`)!;
+          const bytes = new Uint8Array(32);
+          new DataView(bytes.buffer).setUint32(0, content, true);
+          merged.set(path, { path: `merged-${content}`, size, mtime: BigInt(mtime), content: bytes });
+        }
+        return Promise.resolve(merged);
+      },
+    };
   }
 
   #path(): string {
@@ -236,7 +279,12 @@ async function guessed(alpha: SimFolder): Promise<Snapshot> {
   return new Snapshot(count, { ...columns, stamps: [columns.stamps[0]!, columns.stamps[0]!] });
 }
 
+function numberOf(content: Uint8Array): number {
+  return new DataView(content.buffer, content.byteOffset).getUint32(0, true);
+}
+
 function told(event: SyncEvent): string {
+  if (event.kind === "merged") return `merged: ${event.path}`;
   if (event.kind === "change") {
     const { change } = event;
     const from = change.do === "move" ? ` from ${change.from}` : "";

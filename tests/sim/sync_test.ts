@@ -7,8 +7,10 @@ import { type HistoryOptions, runHistory } from "./sync_history.ts";
 
 /** Of 100,000 in all; two-way-safe is what most people use. */
 const ROWS: readonly [string, number, Omit<HistoryOptions, "seed">][] = [
-  ["two replicas, two-way-safe", 40_000, { replicas: 2, mode: "two-way-safe" }],
-  ["three replicas, two-way-safe", 20_000, { replicas: 3, mode: "two-way-safe" }],
+  ["two replicas, two-way-safe", 30_000, { replicas: 2, mode: "two-way-safe" }],
+  ["three replicas, two-way-safe", 15_000, { replicas: 3, mode: "two-way-safe" }],
+  ["two replicas, merging", 10_000, { replicas: 2, mode: "two-way-safe", merges: true }],
+  ["three replicas, merging", 5_000, { replicas: 3, mode: "two-way-safe", merges: true }],
   ["two replicas, two-way-resolved", 10_000, { replicas: 2, mode: "two-way-resolved" }],
   ["two replicas, the newer wins", 5_000, { replicas: 2, mode: "two-way-resolved", prefer: "newer" }],
   ["two replicas, the larger wins", 5_000, { replicas: 2, mode: "two-way-resolved", prefer: "larger" }],
@@ -44,6 +46,7 @@ const FAULTS: readonly [string, HistoryOptions["fault"]][] = [
     reconcile: (given) =>
       reconcile({ ...given, policy: { ...given.policy, mode: "two-way-resolved", prefer: "alpha" } }),
   }],
+  ["a merge that leaves out what beta has written", { halfMerges: true }],
   ["alpha taken for what both had when the database is gone", { guessesAncestor: true }],
   ["conflicts that are never settled", {
     reconcile: (given) => {
@@ -58,7 +61,7 @@ for (const [what, fault] of FAULTS) {
   Deno.test(`the checker finds ${what}`, async () => {
     const error = await assertRejects(async () => {
       for (let seed = 1; seed <= 3000; seed++) {
-        await runHistory({ replicas: 2, mode: "two-way-safe", seed, fault: fault! });
+        await runHistory({ replicas: 2, mode: "two-way-safe", merges: true, seed, fault: fault! });
       }
     });
     assertTrue(/is lost|differ|rest/.test(error.message), error.message);

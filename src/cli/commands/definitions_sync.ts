@@ -52,6 +52,13 @@ export const SYNC = command({
         "Who wins a conflict in two-way-resolved: alpha, beta, newer or larger; the other version goes to the trash.",
       fallback: "alpha",
     }),
+    merge: option(text("CMD"), {
+      group: HOW,
+      help:
+        "Have CMD merge text files that both have edited: %A, %O and %B are ALPHA's, the common and BETA's version; what it writes " +
+        "to standard output (or to the file %M) is taken when it ends with 0, else it stays a conflict. Example: " +
+        "'git merge-file -p %A %O %B'.",
+    }),
     dryRun: toggle({ short: "n", group: HOW, help: "Say what would be done, and change nothing." }),
     watch: toggle({
       group: HOW,

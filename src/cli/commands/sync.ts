@@ -64,6 +64,7 @@ async function runOnce(context: Context<SyncArgs>): Promise<number> {
       if (event.kind === "problem") {
         output.emit({ event: "file_failed", name: event.path, code: event.code, message: event.message });
       } else if (event.kind === "skipped") log.info(event.message);
+      else if (event.kind === "merged") output.emit({ event: "sync_merged", name: event.path });
       else if (event.kind === "conflict") {
         const { path: name, kind, winner, copy = null } = event.conflict;
         output.emit({
@@ -76,10 +77,12 @@ async function runOnce(context: Context<SyncArgs>): Promise<number> {
       } else if (tellsChanges) output.emit(changeEvent(side!, event.change));
     },
     onWarning: (message) => output.emit({ event: "warning", message }),
+    clock,
     now: () => clock.now(),
     signal,
   });
-  const { changes, removed, bytes, conflicts, problems: failed, skipped, postponed, entries } = outcome;
+  const { changes, removed, bytes, conflicts, merged, problems: failed, skipped, postponed, entries } =
+    outcome;
   const side = (at: 0 | 1): SyncedSide => ({ changes: changes[at], trashed: removed[at], bytes: bytes[at] });
   const isQuiet = changes[0] + changes[1] + conflicts + failed + postponed === 0;
   if (!isQuiet || (!args.watch && (args.json || args.dryRun || terminal.interactive))) {
@@ -88,6 +91,7 @@ async function runOnce(context: Context<SyncArgs>): Promise<number> {
       alpha: side(0),
       beta: side(1),
       conflicts,
+      merged,
       failed,
       skipped,
       postponed,

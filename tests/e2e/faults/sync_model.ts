@@ -9,6 +9,8 @@ const KINDS: readonly Omit<HistoryOptions, "seed">[] = [
   { replicas: 3, mode: "two-way-safe" },
   { replicas: 2, mode: "two-way-safe" },
   { replicas: 3, mode: "two-way-safe" },
+  { replicas: 2, mode: "two-way-safe", merges: true },
+  { replicas: 3, mode: "two-way-safe", merges: true },
   { replicas: 2, mode: "two-way-resolved" },
   { replicas: 2, mode: "two-way-resolved", prefer: "newer" },
   { replicas: 2, mode: "one-way-safe" },

@@ -1,0 +1,50 @@
+import { SimulatedClock, systemClock } from "../base/clock.ts";
+import { runCommand } from "./command.ts";
+import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
+
+const OPTIONS = { maxOutputBytes: 1000, timeoutMs: 60_000, clock: systemClock };
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+Deno.test("runCommand() gives what a command wrote and how it ended; no shell touches its words", async () => {
+  const stdin = new TextEncoder().encode("in\n");
+  const script = 'cat; printf "%s|" "$@" "$VALUE"; echo bad >&2; exit 3';
+  const words = ["sh", "-c", script, "sh", "$(id)", "a b", "*"];
+  const ended = await runCommand(words, { ...OPTIONS, stdin, env: { VALUE: "`id`" }, cwd: "/" });
+  assertEquals([ended.code, text(ended.stdout), ended.stderr, ended.ended], [
+    3,
+    "in\n$(id)|a b|*|`id`|",
+    "bad",
+    undefined,
+  ]);
+});
+
+Deno.test("runCommand() ends what takes too long, writes too much, or leaves somebody behind", async () => {
+  const clock = new SimulatedClock();
+  const slow = runCommand(["sh", "-c", "sleep 1000 & sleep 1000"], { ...OPTIONS, clock });
+  await clock.advance(60_000);
+  assertEquals((await slow).ended, "it did not end within 60 s");
+  assertEquals((await runCommand(["yes"], OPTIONS)).ended, "it wrote too much");
+  // The one left behind holds the pipe; it is not waited for, and goes too.
+  const left = await runCommand(["sh", "-c", "sleep 1000 & echo $!"], OPTIONS);
+  assertEquals([left.code, left.ended], [0, undefined]);
+  const pid = text(left.stdout).trim();
+  // It is told to go; the system takes a moment.
+  let state = "";
+  for (const end = performance.now() + 10_000; performance.now() < end && !/^gone| [ZX] /.test(state);) {
+    state = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "gone");
+  }
+  assertTrue(/^gone| [ZX] /.test(state), state);
+});
+
+Deno.test("runCommand() rejects for a program that is not there, and when it is told to stop", async () => {
+  await assertRejects(() => runCommand(["/nowhere/x"], OPTIONS), "NOT_FOUND", "/nowhere/x");
+  const controller = new AbortController();
+  const running = runCommand(["sleep", "1000"], { ...OPTIONS, signal: controller.signal });
+  controller.abort(new Error("enough"));
+  await assertRejects(() => running, undefined, "enough");
+});
+
+Deno.test("runCommand() does not mind a command that reads nothing", async () => {
+  const stdin = new Uint8Array(10_000_000);
+  assertEquals((await runCommand(["true"], { ...OPTIONS, stdin })).code, 0);
+});
