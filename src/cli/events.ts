@@ -7,6 +7,8 @@ import type {
   SyncConflictEvent,
   SyncedEvent,
   SyncMergedEvent,
+  SyncServingEvent,
+  SyncSessionEvent,
   VersionEvent,
 } from "./events_sync.ts";
 
@@ -47,6 +49,8 @@ export type OutputEvent =
   | SyncConflictEvent
   | SyncMergedEvent
   | SyncedEvent
+  | SyncServingEvent
+  | SyncSessionEvent
   | ConflictCopyEvent
   | VersionEvent
   | JobEvent

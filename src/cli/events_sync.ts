@@ -81,3 +81,21 @@ export interface VersionEvent {
   /** It is in place again just now. */
   readonly restored: boolean;
 }
+
+/** A known machine is waited for, which may synchronize these folders; `sync serve`. */
+export interface SyncServingEvent {
+  readonly event: "sync_serving";
+  readonly name: string;
+  readonly folders: readonly string[];
+}
+
+/** A machine has come to synchronize, or is gone; `sync serve`. */
+export interface SyncSessionEvent {
+  readonly event: "sync_session";
+  readonly name: string;
+  readonly state: "connected" | "left";
+  /** Where it is, once it is connected; null otherwise. */
+  readonly remote: string | null;
+  /** Why it is gone, where it did not end by itself; null otherwise. */
+  readonly message: string | null;
+}

@@ -18,7 +18,15 @@ import { changeText, copiedText, deletionsText } from "./human_copy.ts";
 import { jobPlanText, jobRunText, jobText } from "./human_job.ts";
 import { storeCleanedText, storeText, storeVerifiedText } from "./human_store.ts";
 import { knownPeerText, pairedText } from "./human_peers.ts";
-import { conflictCopyText, syncChangeText, syncConflictText, syncedText, versionText } from "./human_sync.ts";
+import {
+  conflictCopyText,
+  syncChangeText,
+  syncConflictText,
+  syncedText,
+  syncServingText,
+  syncSessionText,
+  versionText,
+} from "./human_sync.ts";
 import { counted, formatDuration, formatRate, formatSize } from "./format.ts";
 import { safe } from "./safe.ts";
 import type { Styles } from "./terminal.ts";
@@ -110,6 +118,10 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return `merged: ${safe(event.name)}`;
     case "synced":
       return syncedText(event);
+    case "sync_serving":
+      return syncServingText(event);
+    case "sync_session":
+      return syncSessionText(event);
     case "conflict_copy":
       return conflictCopyText(event);
     case "version":

@@ -4,6 +4,8 @@ import type {
   SyncChangeEvent,
   SyncConflictEvent,
   SyncedEvent,
+  SyncServingEvent,
+  SyncSessionEvent,
   VersionEvent,
 } from "./events_sync.ts";
 import { counted, formatDuration, formatSize } from "./format.ts";
@@ -14,6 +16,17 @@ import type { Styles } from "./terminal.ts";
 export function syncChangeText({ side, action, name, from }: SyncChangeEvent): string {
   const arrow = side === "alpha" ? "<-" : "->";
   return `${arrow} ${action.padEnd(11)} ${safe(name)}${from === null ? "" : ` (was ${safe(from)})`}`;
+}
+
+/** Who is waited for, and what for. */
+export function syncServingText({ name, folders }: SyncServingEvent): string {
+  return `Waiting for ${safe(name)}, which may synchronize ${folders.map(safe).join(", ")}.`;
+}
+
+/** Who has come, or is gone. */
+export function syncSessionText({ name, state, remote, message }: SyncSessionEvent): string {
+  if (state === "connected") return `${safe(name)} has come from ${safe(remote ?? "")}.`;
+  return message === null ? `${safe(name)} has gone.` : `${safe(name)} has gone: ${safe(message)}`;
 }
 
 /** What became of a conflict. */

@@ -241,6 +241,8 @@ Deno.test("docs/json.md describes every event and field", async () => {
     store_verified: ["packs", "files", "bytes", "failed", "duration_ms"],
     store_cleaned: ["files", "packs", "bytes", "leftovers"],
     sync_change: ["side", "action", "name", "from"],
+    sync_serving: ["name", "folders"],
+    sync_session: ["name", "state", "remote", "message"],
     sync_conflict: ["name", "kind", "winner", "copy"],
     sync_merged: ["name"],
     synced: [

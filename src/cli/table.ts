@@ -19,7 +19,7 @@ import { HUB, HUB_STATUS } from "./commands/definitions_hub.ts";
 import { RECV, SEND } from "./commands/definitions_transfer.ts";
 import { STORE_CLEAR, STORE_GC, STORE_STATS, STORE_VERIFY } from "./commands/definitions_store.ts";
 import { PAIR, PEERS_FORGET, PEERS_LIST, PEERS_RENAME, PEERS_RIGHTS } from "./commands/definitions_peers.ts";
-import { SYNC, SYNC_CONFLICTS, SYNC_RESTORE } from "./commands/definitions_sync.ts";
+import { SYNC, SYNC_CONFLICTS, SYNC_RESTORE, SYNC_SERVE } from "./commands/definitions_sync.ts";
 import { TRANSFERS } from "./commands/definitions_transfers.ts";
 import { VERIFY } from "./commands/definitions_verify.ts";
 import { COMMON_FLAGS } from "./common_flags.ts";
@@ -35,6 +35,7 @@ export const COMMANDS = [
   PEERS_FORGET,
   PEERS_RIGHTS,
   SYNC,
+  SYNC_SERVE,
   SYNC_CONFLICTS,
   SYNC_RESTORE,
   JOB_ADD,
@@ -83,6 +84,7 @@ export type PeersRenameArgs = CommandArgs<typeof PEERS_RENAME>;
 export type PeersForgetArgs = CommandArgs<typeof PEERS_FORGET>;
 export type PeersRightsArgs = CommandArgs<typeof PEERS_RIGHTS>;
 export type SyncArgs = CommandArgs<typeof SYNC>;
+export type SyncServeArgs = CommandArgs<typeof SYNC_SERVE>;
 export type SyncConflictsArgs = CommandArgs<typeof SYNC_CONFLICTS>;
 export type SyncRestoreArgs = CommandArgs<typeof SYNC_RESTORE>;
 export type JobAddArgs = CommandArgs<typeof JOB_ADD>;

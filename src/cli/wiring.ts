@@ -21,6 +21,7 @@ export const WIRING: Readonly<Record<CommandName, Wire>> = {
   "peers forget": { load: () => import("./commands/peers_forget.ts") },
   "peers rights": { load: () => import("./commands/peers_rights.ts") },
   sync: { load: () => import("./commands/sync.ts") },
+  "sync serve": { load: () => import("./commands/sync_serve.ts") },
   "sync conflicts": { load: () => import("./commands/sync_conflicts.ts") },
   "sync restore": { load: () => import("./commands/sync_restore.ts") },
   "job add": { load: () => import("./commands/job_add.ts") },

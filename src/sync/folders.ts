@@ -1,4 +1,4 @@
-/** Two folders of this machine are made the same: one run with everything that it needs. */
+/** Two folders are made the same, at least one of them of this machine: one run with everything that it needs. */
 import type { Clock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
@@ -12,6 +12,10 @@ import { MergeFolder, mergeWords } from "./merge_folder.ts";
 import { emptyTrash, openOwnFolder, type OwnFolder, probe } from "./own_folder.ts";
 import { conflictName, OWN_FOLDER } from "./places.ts";
 import { type Abilities, ALL_ABILITIES, type Mode, type Permissions, type Preference } from "./policy.ts";
+import { ALPHA, BETA, type Side } from "./plan.ts";
+import { PageCache } from "./remote/page_cache.ts";
+import type { RemoteEnd } from "./remote/remote_end.ts";
+import type { SyncSession } from "./remote/session.ts";
 import { Snapshot } from "./snapshot.ts";
 import { SyncState } from "./state.ts";
 import { type Outcome, type SyncEvent, synchronize } from "./synchronize.ts";
@@ -19,10 +23,21 @@ import { type Outcome, type SyncEvent, synchronize } from "./synchronize.ts";
 /** A day, in ms. */
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/** A folder of another machine. */
+export interface FolderThere {
+  /** The side that it is. */
+  readonly side: Side;
+  readonly session: SyncSession;
+  /** What that machine calls it. */
+  readonly path: string;
+}
+
 /** What {@linkcode syncFolders} needs. */
 export interface FoldersOptions {
   readonly alpha: string;
   readonly beta: string;
+  /** The one that is not of this machine; none when left out. */
+  readonly there?: FolderThere;
   readonly mode: Mode;
   readonly prefer: Preference;
   readonly permissions: Permissions;
@@ -70,7 +85,8 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
     }
     mergeWords(options.merge); // before anything is done
   }
-  const roots = await rootsOf(options);
+  const looked = await options.there?.session.look(options.there.path);
+  const roots = await rootsOf(options, looked?.place);
   const folder = join(options.stateDir, "sync");
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   const isFlipped = roots[0] > roots[1];
@@ -79,10 +95,23 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
     flipped: isFlipped,
     onWarning: (sentence) => onWarning?.call(options, sentence),
   });
-  if (!options.forget) mustBeTheOnes(roots, state);
+  const here = roots.filter((_, side) => side !== options.there?.side);
+  if (!options.forget) {
+    mustBeTheOnes(here, state);
+    if (looked !== undefined && looked.identity === undefined && state.isKnown) {
+      throw notTheOne(options.there!.side === ALPHA ? options.alpha : options.beta);
+    }
+  }
   using stack = new DisposableStack();
-  const own: (OwnFolder | undefined)[] = [];
-  for (const root of roots) {
+  const own: (Pick<OwnFolder, "identity"> | undefined)[] = [];
+  let far: { identity: string; end: RemoteEnd } | undefined;
+  for (const [side, root] of roots.entries()) {
+    if (side === options.there?.side) {
+      // Its pages are remembered beside what is known of the pair.
+      const cache = stack.use(PageCache.open(path.replace(/\.db$/, ".pages.db")));
+      own.push(far = await options.there.session.begin({ ...options, cache }));
+      continue;
+    }
     // A dry run leaves nothing behind, not even a folder of its own.
     const mayOpen = !dryRun || await isFolder(join(root, OWN_FOLDER));
     own.push(mayOpen ? stack.use(await openOwnFolder(root)) : undefined);
@@ -92,17 +121,19 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
   const ancestor = options.forget ? undefined : state.ancestor(identities);
   await using queue = NativeQueue.open();
   using index = await openIndex(options);
-  const ends = await Promise.all(roots.map(async (root, side) =>
-    new LocalEnd(root, {
-      queue,
-      exclude: options.exclude,
-      oneFileSystem: options.oneFileSystem,
-      abilities: await abilitiesOf(root, own[side] && { identity: identities[side]!, state }, options),
-      index,
-      now,
-      ...signal && { signal },
-    })
-  ));
+  const ends = await Promise.all(
+    roots.map(async (root, side) =>
+      side === options.there?.side ? far!.end : new LocalEnd(root, {
+        queue,
+        exclude: options.exclude,
+        oneFileSystem: options.oneFileSystem,
+        abilities: await abilitiesOf(root, own[side] && { identity: identities[side]!, state }, options),
+        index,
+        now,
+        ...signal && { signal },
+      })
+    ),
+  );
   const bases = `${path.replace(/\.db$/, "")}.merge`;
   using kept = options.merge === undefined || dryRun
     ? undefined
@@ -139,10 +170,11 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
     now,
     ...signal && { signal },
   });
-  await merger?.remember(latest, [ends[0]!, ends[1]!]);
+  // What is here need not come from another machine.
+  await merger?.remember(latest, options.there?.side === ALPHA ? [ends[1]!, ends[0]!] : [ends[0]!, ends[1]!]);
   if (!dryRun) {
     const keepMs = options.trashDays * DAY_MS;
-    for (const root of roots) {
+    for (const root of here) {
       await emptyTrash(root, { keepMs, now: now() }).catch((error) => {
         // All is done; what is too old in the trash stays a little longer.
         const state = error instanceof Error ? error.message : String(error);
@@ -150,16 +182,24 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
       });
     }
   }
+  await far?.end.end();
   return outcome;
 }
 
-/** Gives where the folders really are. Beta is made when it is missing and its parent is there. */
-async function rootsOf({ alpha, beta, dryRun }: FoldersOptions): Promise<[string, string]> {
-  const a = await realFolder(alpha);
+/**
+ * Gives where the folders really are; `place` is that of the other machine, whose key comes before it. Beta is made when it is
+ * missing and its parent is there.
+ */
+async function rootsOf(
+  { alpha, beta, there, dryRun }: FoldersOptions,
+  place: string | undefined,
+): Promise<[string, string]> {
+  const far = there && `${there.session.peerKey.toHex()}:${place}`;
+  const a = there?.side === ALPHA ? far : await realFolder(alpha);
   if (a === undefined) {
     throw new WormholeError("NOT_FOUND", `Cannot synchronize "${alpha}": there is no such folder`);
   }
-  let b = await realFolder(beta);
+  let b = there?.side === BETA ? far : await realFolder(beta);
   if (b === undefined && dryRun) {
     throw new WormholeError("NOT_FOUND", `Cannot synchronize "${beta}": there is no such folder`);
   }
@@ -197,7 +237,7 @@ async function realFolder(path: string): Promise<string | undefined> {
 }
 
 /** A root that was synchronized has sync's own folder; one without it is another one, such as the place of a disk that is not mounted. */
-function mustBeTheOnes(roots: readonly [string, string], state: SyncState): void {
+function mustBeTheOnes(roots: readonly string[], state: SyncState): void {
   if (!state.isKnown) return;
   for (const root of roots) {
     try {
@@ -205,9 +245,13 @@ function mustBeTheOnes(roots: readonly [string, string], state: SyncState): void
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
-    const state = "it is not the folder that was synchronized before; is its disk mounted?";
-    throw new WormholeError("BRAKED", `Cannot synchronize "${root}": ${state}`);
+    throw notTheOne(root);
   }
+}
+
+function notTheOne(root: string): WormholeError {
+  const state = "it is not the folder that was synchronized before; is its disk mounted?";
+  return new WormholeError("BRAKED", `Cannot synchronize "${root}": ${state}`);
 }
 
 function pairName([first, second]: readonly [string, string]): string {

@@ -7,7 +7,7 @@
  */
 export { DEFAULT_MAX_DELETE, type MaxDelete } from "./brakes.ts";
 export { conflictCopies, type ConflictCopy, type Keep, settleConflicts } from "./conflict_copies.ts";
-export { type FoldersOptions, syncFolders } from "./folders.ts";
+export { type FoldersOptions, type FolderThere, syncFolders } from "./folders.ts";
 export { ALPHA, BETA, type Change, type Conflict, type ConflictKind, type Side } from "./plan.ts";
 export { type Mode, MODES, PERMISSIONS, type Permissions, type Preference, PREFERENCES } from "./policy.ts";
 export type { Outcome, SyncEvent } from "./synchronize.ts";

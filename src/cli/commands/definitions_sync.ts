@@ -1,6 +1,14 @@
-import { duration, path, text, type ValueType, wholeNumber } from "../../config/values.ts";
-import { oneOf } from "../../config/values.ts";
+import {
+  duration,
+  hostAndPort,
+  oneOf,
+  path,
+  text,
+  type ValueType,
+  wholeNumber,
+} from "../../config/values.ts";
 import { type MaxDelete, MODES, PERMISSIONS, PREFERENCES } from "../../sync/mod.ts";
+import { HUB_FLAG, RECONNECT_FLAG, TRANSPORT_FLAG } from "../common_flags.ts";
 import { any, command, list, one, option, toggle } from "../definition.ts";
 
 const WHAT = "What is synchronized";
@@ -23,20 +31,25 @@ const maxDelete: ValueType<MaxDelete> = {
 /** `wormhole sync`. */
 export const SYNC = command({
   name: "sync",
-  summary: "make two folders the same, both ways",
+  summary: "make two folders the same, both ways, here or on a known machine",
   description:
     "Changes of each folder since the last run are made in the other one: what is new, changed, moved or deleted. Where " +
     "both have changed the same file, ALPHA's keeps the name and BETA's stays beside it as " +
     "name.conflict-MACHINE-TIME; nothing that somebody wrote is ever lost. What is deleted or replaced goes to the trash of " +
     "its folder (.wormhole-sync/trash); wormhole sync restore brings it back.\n\n" +
+    "NAME:PATH is a folder of a machine that is known (wormhole pair), where wormhole sync serve runs: PATH is absolute or below the " +
+    "home folder there, and may be left out where there is a right to one folder only. A folder of this machine with a colon in its " +
+    "name is written with ./ before it.\n\n" +
     "The first run joins both folders and deletes nothing. A run in which nothing happened prints nothing when nobody is at " +
     "a terminal: made for cron. Two runs never work on one folder at the same time.\n\n" +
-    "Exit codes: 0 the folders are the same, 7 something could not be done, 9 there were conflicts, 10 stopped before " +
+    "Exit codes: 0 the folders are the same, 4 the other machine was not reached, 5 it gives no right to that folder, 7 something could not be done, 9 there were conflicts, 10 stopped before " +
     "anything was changed.\n\n" +
     "What .wormholeignore files name (in gitignore syntax, in either folder) is left alone in both.",
   positionals: {
-    alpha: one(path("ALPHA", "directory"), { help: "One folder." }),
-    beta: one(path("BETA", "directory"), { help: "The other one; made if its parent is there." }),
+    alpha: one(path("ALPHA", "directory"), { help: "One folder, or NAME:PATH." }),
+    beta: one(path("BETA", "directory"), {
+      help: "The other one, or NAME:PATH; a folder of this machine is made if its parent is there.",
+    }),
   },
   flags: {
     mode: option(oneOf(MODES, "MODE"), {
@@ -103,12 +116,59 @@ export const SYNC = command({
       group: SAFETY,
       help: "Go on where it would stop because much would be deleted.",
     }),
+    hub: HUB_FLAG,
+    peer: option(hostAndPort, {
+      group: "Connection",
+      help: "Go straight to the other machine at this address.",
+      conflicts: ["hub"],
+    }),
+    transport: TRANSPORT_FLAG,
+    timeout: option(duration(1000, 7 * 86_400_000), {
+      group: "Connection",
+      help: "Give up when the other machine was not reached after TIME; with --watch, try again.",
+      fallback: 20_000,
+    }),
+    reconnect: RECONNECT_FLAG,
   },
   examples: [
     { line: "wormhole sync ~/notes /media/stick/notes", help: "Make both the same" },
+    { line: "wormhole sync ~/notes desk:notes", help: "The same with a folder of a known machine" },
     { line: "wormhole sync --dry-run ~/notes /media/stick/notes", help: "See first what would happen" },
     { line: "wormhole sync --watch ~/notes /media/stick/notes", help: "Stay and keep them the same" },
     { line: "wormhole sync --mode one-way-replica ~/photos /backup/photos", help: "Keep an exact copy" },
+  ],
+});
+
+/** `wormhole sync serve`. */
+export const SYNC_SERVE = command({
+  name: "sync serve",
+  summary: "let known machines synchronize folders of this one",
+  description:
+    "Waits until Ctrl-C for every known machine that has the right to synchronize a folder here (wormhole peers rights NAME --sync " +
+    "DIR), on the local network, at a hub or where they were last, and serves each that comes. It does what the other machine asks within " +
+    "those folders and nowhere else; what is replaced or deleted goes to the trash of the folder. Rights that are given or taken while it " +
+    "runs count from the next run on.",
+  positionals: {},
+  flags: {
+    trashDays: option(wholeNumber(0, 36_500, "DAYS"), {
+      group: SAFETY,
+      help: "Days for which deleted and replaced files stay in the trash.",
+      fallback: 30,
+    }),
+    hub: HUB_FLAG,
+    transport: TRANSPORT_FLAG,
+    port: option(wholeNumber(0, 65535, "PORT"), {
+      group: "Connection",
+      help: "Local port where --peer finds this machine, for one machine that has a right; 0 takes any.",
+      config: "port",
+    }),
+  },
+  examples: [
+    {
+      line: "wormhole sync serve",
+      help:
+        "After wormhole peers rights laptop --sync ~/notes, laptop can run wormhole sync ~/notes desk:notes",
+    },
   ],
 });
 

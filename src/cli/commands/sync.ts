@@ -1,7 +1,16 @@
 import { type ErrorCode, isWormholeError, WormholeError } from "../../base/errors.ts";
-import { ALPHA, type Change, FolderWatch, type SyncEvent, syncFolders } from "../../sync/mod.ts";
+import {
+  ALPHA,
+  type Change,
+  type FolderThere,
+  FolderWatch,
+  type SyncEvent,
+  syncFolders,
+} from "../../sync/mod.ts";
 import type { Context } from "../context.ts";
 import type { SyncChangeEvent, SyncedSide } from "../events_sync.ts";
+import type { FarLink } from "../far_link.ts";
+import { farFolder } from "../far_path.ts";
 import { counted } from "../format.ts";
 import { askYesNo } from "../prompt.ts";
 import type { SyncArgs } from "../table.ts";
@@ -14,19 +23,37 @@ import type { SyncArgs } from "../table.ts";
  * the first run from beginning.
  */
 export async function run(context: Context<SyncArgs>): Promise<void> {
-  if (!context.args.watch) return void await runOnce(context);
+  const { args } = context;
+  const far = farFolder(args);
+  const news = { arrived: () => {} };
+  await using link = far && await linkTo(far, context, news);
+  if (!args.watch) return void await runOnce(context, link);
+  const roots = [args.alpha, args.beta].filter((_, side) => side !== far?.side);
+  await keepSame(context, { roots, link, news });
+}
+
+/** Loaded for folders of other machines only. */
+async function linkTo(
+  far: NonNullable<ReturnType<typeof farFolder>>,
+  context: Context<SyncArgs>,
+  news: { arrived(): void },
+): Promise<FarLink> {
+  const { FarLink } = await import("../far_link.ts");
+  return new FarLink(far, context, context.args.watch ? { onNews: () => news.arrived() } : {});
+}
+
+async function keepSame(
+  context: Context<SyncArgs>,
+  { roots, link, news }: { roots: readonly string[]; link: FarLink | undefined; news: { arrived(): void } },
+): Promise<never> {
   const { args, output, clock, signal } = context;
   const onWarning = (message: string) => output.emit({ event: "warning", message });
   // Before the first look, so that no change falls between it and the watch.
-  using watch = FolderWatch.open({
-    roots: [args.alpha, args.beta],
-    intervalMs: args.interval,
-    clock,
-    onWarning,
-  });
+  using watch = FolderWatch.open({ roots, intervalMs: args.interval, clock, onWarning });
+  news.arrived = () => watch.touch();
   for (let run = 0;; run++) {
     try {
-      if (await runOnce(context) > 0) watch.touch();
+      if (await runOnce(context, link) > 0) watch.touch();
     } catch (error) {
       if (signal.aborted || !isWormholeError(error) || (run === 0 && !LATER.includes(error.code))) {
         throw error;
@@ -35,6 +62,9 @@ export async function run(context: Context<SyncArgs>): Promise<void> {
       if (!LATER.includes(error.code)) onWarning(error.message);
       if (error.code === "PARTIAL" || error.code === "BUSY") await clock.sleep(RETRY_MS, { signal });
     }
+    await link?.watch();
+    // A session that is gone is made anew at once.
+    using _lost = link?.onLost(() => watch.touch());
     await watch.next(signal);
   }
 }
@@ -46,13 +76,19 @@ const LATER: readonly ErrorCode[] = ["PARTIAL", "CONFLICTS", "BUSY"];
 const RETRY_MS = 1000;
 
 /** Gives how many entries were left because somebody changed them meanwhile. */
-async function runOnce(context: Context<SyncArgs>): Promise<number> {
+async function runOnce(context: Context<SyncArgs>, link: FarLink | undefined): Promise<number> {
+  if (link === undefined) return await runWith(context, undefined);
+  return await link.run((there) => runWith(context, there), { forEver: context.args.watch });
+}
+
+async function runWith(context: Context<SyncArgs>, there: FolderThere | undefined): Promise<number> {
   const { args, config, settings, output, clock, signal, terminal, log } = context;
   const started = clock.monotonic();
   // A person wants a summary; the changes of a first run would be thousands of lines.
   const tellsChanges = args.json || args.dryRun || args.verbose > 0;
   const outcome = await syncFolders({
     ...args,
+    ...there && { there },
     mode: args.mode,
     stateDir: settings.folders.stateDir,
     cacheDir: config.cacheDir,

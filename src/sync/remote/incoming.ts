@@ -48,6 +48,12 @@ export class Incoming {
     await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const there = new Set<string>();
     for await (const { name, isFile } of Deno.readDir(this.#folder)) if (isFile) there.add(name);
+    // Somebody may have taken it away since.
+    for (const hex of this.#checked) {
+      if (there.has(hex)) continue;
+      this.#checked.delete(hex);
+      this.#taken.delete(hex);
+    }
     const known = there.size === 0
       ? []
       : files.filter(({ isSymlink, content }) => !isSymlink && there.has(content.toHex()));

@@ -38,9 +38,20 @@ export class Outgoing {
     this.#settings = settings;
   }
 
-  /** Looks what of `files` is still as the last scan of `end` saw it; the others are in `failed`. */
-  static async open(end: LocalEnd, files: readonly Staged[], settings: TransferSettings): Promise<Outgoing> {
+  /**
+   * Looks what of `files` is still as the last scan of `end` saw it; the others are in `failed`. `isOwn`: this program made the
+   * files of an end that was never scanned, and nobody else asks for them.
+   */
+  static async open(
+    end: LocalEnd,
+    files: readonly Staged[],
+    settings: TransferSettings & { readonly isOwn?: boolean },
+  ): Promise<Outgoing> {
     const outgoing = new Outgoing(end, settings);
+    if (settings.isOwn && end.scanned === undefined) {
+      await outgoing.#trust(files);
+      return outgoing;
+    }
     const rows = rowsOf(end.scanned, files);
     const regular: { file: Staged; stamp: Uint8Array }[] = [], links: Staged[] = [];
     for (const file of files) {
@@ -89,6 +100,23 @@ export class Outgoing {
       checkPage: (columns, engine) => this.#check(columns, engine),
       signal,
     });
+  }
+
+  async #trust(files: readonly Staged[]): Promise<void> {
+    const stamped: { file: Staged; stamp: Uint8Array }[] = [];
+    for (let at = 0; at < files.length; at += MAX_STAMPS) {
+      const some = files.slice(at, at + MAX_STAMPS);
+      const paths = some.map(({ path }) => encodeName(join(this.#end.root, path)));
+      const stamps = await fileStamps(this.#settings.queue, paths);
+      for (const [i, file] of some.entries()) {
+        const stamp = stamps.slice(STAMP_BYTES * i, STAMP_BYTES * (i + 1));
+        if (stamp.some((byte) => byte !== 0)) stamped.push({ file, stamp });
+        else this.failed.set(file.slot, changed(file.path));
+      }
+    }
+    for (let at = 0; at < stamped.length; at += MAX_STAMPS) {
+      await this.#look(stamped.slice(at, at + MAX_STAMPS));
+    }
   }
 
   async #look(some: readonly { file: Staged; stamp: Uint8Array }[]): Promise<void> {

@@ -89,7 +89,7 @@ export class RemoteEnd implements GivingEnd {
     const { settings } = this.#options;
     const { failed, held } = await this.#stage("push", files);
     const wanted = files.filter(({ slot }) => !failed.has(slot) && !held.has(slot));
-    const outgoing = await Outgoing.open(from, wanted, settings);
+    const outgoing = await Outgoing.open(from, wanted, { ...settings, isOwn: true });
     for (const [slot, failure] of outgoing.failed) failed.set(slot, failure);
     const { staged } = await this.#transfer(
       !outgoing.isEmpty,

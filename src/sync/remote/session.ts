@@ -114,6 +114,11 @@ export class SyncSession implements AsyncDisposable {
         ...onNews && { onNews: () => onNews.call(options) },
       }),
     );
+    // Whoever waits for an answer of the other side does so no longer.
+    const stop = () => void channel.fail(options.signal.reason);
+    options.signal.addEventListener("abort", stop, { once: true });
+    opened.defer(() => options.signal.removeEventListener("abort", stop));
+    if (options.signal.aborted) stop();
     return new SyncSession({
       channel,
       connection,

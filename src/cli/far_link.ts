@@ -1,0 +1,144 @@
+/** The session with the machine that one of two folders is of, for as long as a command runs. */
+import { isWormholeError } from "../base/errors.ts";
+import type { FolderThere } from "../sync/mod.ts";
+import { SyncSession } from "../sync/remote/mod.ts";
+import type { Context } from "./context.ts";
+import type { FarFolder } from "./far_path.ts";
+import type { SyncArgs } from "./table.ts";
+import { AGENT, peerEvent, ProgressShow } from "./transfer_show.ts";
+
+/** Failures that are the connection's, so that another one may do better. */
+const LINK_CODES = ["CONNECTION_LOST", "PEER_FROZEN", "TIMEOUT", "CONNECT_FAILED"] as const;
+
+/** Pauses before another try, in ms: each is twice the one before. */
+const FIRST_PAUSE_MS = 1000, MAX_PAUSE_MS = 60_000;
+
+/** The session with the other machine, made when it is needed and anew when it was lost. */
+export class FarLink implements AsyncDisposable {
+  readonly #folder: FarFolder;
+  readonly #context: Context<SyncArgs>;
+  readonly #onNews: (() => void) | undefined;
+  #session: SyncSession | undefined;
+  #pauseMs = FIRST_PAUSE_MS;
+  /** When the connection was lost; a run that was cut off may go on until too long after it. */
+  #lostAt: number | undefined;
+
+  constructor(folder: FarFolder, context: Context<SyncArgs>, { onNews }: { onNews?: () => void } = {}) {
+    this.#folder = folder;
+    this.#context = context;
+    this.#onNews = onNews;
+  }
+
+  /** Gives the folder over a session that works. @throws {WormholeError} as `SyncSession.connect`. */
+  async there(): Promise<FolderThere> {
+    const { side, path } = this.#folder;
+    if (this.#session?.signal.aborted) await this.drop();
+    this.#session ??= await this.#connect();
+    return { side, session: this.#session, path };
+  }
+
+  /** Runs `run`, again where only the connection failed: until it was away for too long, or for ever with `forEver`. */
+  async run<T>(run: (there: FolderThere) => Promise<T>, { forEver }: { forEver: boolean }): Promise<T> {
+    const { clock, config, output, signal } = this.#context;
+    let warned = "";
+    for (;;) {
+      const hadSession = this.#session !== undefined && !this.#session.signal.aborted;
+      try {
+        const result = await run(await this.there());
+        this.#pauseMs = FIRST_PAUSE_MS;
+        this.#lostAt = undefined;
+        return result;
+      } catch (error) {
+        const isCut = this.#session !== undefined || hadSession || this.#lostAt !== undefined;
+        // Where the run itself failed the other side may be in its midst.
+        if (!isWormholeError(error, "CONFLICTS", "PARTIAL")) await this.drop();
+        if (signal.aborted || !isWormholeError(error, ...LINK_CODES) || !(forEver || isCut)) throw error;
+        const now = clock.monotonic();
+        this.#lostAt ??= now;
+        if (!forEver && now + this.#pauseMs - this.#lostAt > config.reconnect) throw error;
+        if (error.message !== warned) output.emit({ event: "warning", message: warned = error.message });
+        await clock.sleep(this.#pauseMs, { signal });
+        this.#pauseMs = Math.min(2 * this.#pauseMs, MAX_PAUSE_MS);
+      }
+    }
+  }
+
+  /** Asks to be told of the next change there; a session that is gone is noticed by the next run. */
+  async watch(): Promise<void> {
+    try {
+      await this.#session?.watch();
+    } catch (error) {
+      if (!isWormholeError(error)) throw error;
+    }
+  }
+
+  /** Calls `run` when the session is gone, unless disposed of before. */
+  onLost(run: () => void): Disposable {
+    const { signal } = this.#session ?? {};
+    if (signal?.aborted) run();
+    else signal?.addEventListener("abort", run, { once: true });
+    return { [Symbol.dispose]: () => signal?.removeEventListener("abort", run) };
+  }
+
+  /** Ends the session. */
+  async drop(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.[Symbol.asyncDispose]().catch((error) => {
+      // It was lost; why is known already.
+      if (!isWormholeError(error)) throw error;
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.drop();
+  }
+
+  async #connect(): Promise<SyncSession> {
+    const { args, config, settings, output, clock, terminal, signal } = this.#context;
+    const show = terminal.interactive && !args.json ? new ProgressShow(this.#context) : undefined;
+    return await SyncSession.connect({
+      ...sessionSettings(this.#context),
+      name: this.#folder.name,
+      folders: settings.folders,
+      hub: config.signalServer,
+      ...args.peer !== undefined && { peer: args.peer },
+      timeoutMs: args.timeout,
+      onEvent: (event) => {
+        if (event.type === "connected") show?.connected(event);
+        const peer = peerEvent(event);
+        if (peer && (args.json || terminal.interactive)) output.emit(peer);
+      },
+      ...show && { onProgress: (progress) => show.progress(progress) },
+      ...this.#onNews && { onNews: this.#onNews },
+      clock,
+      signal,
+    });
+  }
+}
+
+/** What both sides of a sync session take from flags and settings. */
+export function sessionSettings(
+  { args, config, settings, output, clock, signal }: Context<Pick<SyncArgs, "transport">>,
+) {
+  return {
+    folders: settings.folders,
+    agent: AGENT,
+    hub: config.signalServer,
+    transport: args.transport,
+    forceTcp: config.forceTcp,
+    portMapping: config.portMapping,
+    minStreams: config.minStreams,
+    maxStreams: config.maxStreams,
+    poolBytes: config.bufferPoolSize,
+    chunkBytes: config.bulkChunkSize,
+    compression: "auto" as const,
+    compressionLevel: config.compressionLevel,
+    io: config.debugIo,
+    cacheDir: config.cacheDir,
+    maxChunks: config.dedupIndexSize,
+    onWarning: (message: string) => output.emit({ event: "warning", message }),
+    clock,
+    signal,
+  };
+}

@@ -1,0 +1,30 @@
+/** Folders of other machines on the command line. */
+import { WormholeError } from "../base/errors.ts";
+import { ALPHA, BETA, type Side } from "../sync/mod.ts";
+
+/** `NAME:PATH`; a path of this machine that has a colon before its first slash is written with ./ before it. */
+export interface FarFolder {
+  readonly side: Side;
+  readonly name: string;
+  readonly path: string;
+}
+
+/** Gives the folder that is of another machine, if one is. @throws {WormholeError} USAGE when both are. */
+export function farFolder(
+  { alpha, beta }: { readonly alpha: string; readonly beta: string },
+): FarFolder | undefined {
+  const [a, b] = [parsed(alpha), parsed(beta)];
+  if (a !== undefined && b !== undefined) {
+    throw new WormholeError(
+      "USAGE",
+      "Cannot synchronize two other machines: one folder has to be of this one",
+    );
+  }
+  if (a !== undefined) return { side: ALPHA, ...a };
+  return b && { side: BETA, ...b };
+}
+
+function parsed(given: string): { name: string; path: string } | undefined {
+  const [, name, path] = /^([\p{L}\p{N}][^/:]*):(.*)$/su.exec(given) ?? [];
+  return name === undefined ? undefined : { name, path: path! };
+}

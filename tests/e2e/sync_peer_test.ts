@@ -1,0 +1,168 @@
+/** `wormhole sync` with a folder of another machine, by the real commands: paired, allowed, served, synchronized. */
+import { assertEquals, assertTrue } from "../../src/base/testing.ts";
+import { type Ending, run, type Running, start } from "./command.ts";
+import { type Person, Sandbox } from "./sandbox.ts";
+import { noise } from "./trees.ts";
+
+/** Ann has the folder `here`, Ben serves `there`; they know each other. */
+class Machines implements AsyncDisposable {
+  readonly #stack = new AsyncDisposableStack();
+
+  private constructor(readonly sandbox: Sandbox, readonly ann: Person, readonly ben: Person) {}
+
+  static async create(): Promise<Machines> {
+    const sandbox = await Sandbox.create();
+    const people = [await sandbox.person("ann"), await sandbox.person("ben")] as const;
+    const machines = new Machines(sandbox, ...people);
+    machines.#stack.use(sandbox);
+    for (const name of ["here", "there"]) await sandbox.folder(name);
+    await using showing = start(["pair", "--json", "--yes", "--as", "ann", "ben"], { person: people[0] });
+    const { code } = await showing.event("code");
+    const typed = await run(["pair", "--json", "--yes", "--as", "ben", code, "ann"], { person: people[1] });
+    assertEquals([typed.code, (await showing.ending()).code], [0, 0], typed.stderr);
+    return machines;
+  }
+
+  get here(): string {
+    return this.sandbox.path("here");
+  }
+
+  get there(): string {
+    return this.sandbox.path("there");
+  }
+
+  async allow(): Promise<void> {
+    const ended = await run(["peers", "rights", "--json", "ann", "--sync", this.there], { person: this.ben });
+    assertEquals([ended.code, ended.events[0]!.sync], [0, [this.there]], ended.stderr);
+  }
+
+  async serve(): Promise<Running> {
+    const serving = this.#stack.use(start(["sync", "serve", "--json"], { person: this.ben }));
+    await serving.event("sync_serving");
+    return serving;
+  }
+
+  sync(more: readonly string[] = []): Running {
+    const args = ["sync", "--json", this.here, `ben:${this.there}`, ...more];
+    return this.#stack.use(start(args, { person: this.ann }));
+  }
+
+  async synced(code = 0, more: readonly string[] = []): Promise<Ending> {
+    const ended = await this.sync(more).ending();
+    assertEquals(ended.code, code, `${ended.stderr}\n${new TextDecoder().decode(ended.stdout)}`);
+    return ended;
+  }
+
+  /** Texts by path in both folders, without sync's own. */
+  async trees(): Promise<Record<string, string>[]> {
+    return await Promise.all([this.here, this.there].map(async (root) => {
+      const tree: Record<string, string> = {};
+      const walk = async (below: string): Promise<void> => {
+        for await (const { name, isDirectory, isSymlink } of Deno.readDir(`${root}/${below}`)) {
+          const path = below + name;
+          if (path === ".wormhole-sync") continue;
+          if (isDirectory) await walk(`${path}/`);
+          else if (isSymlink) tree[path] = `-> ${await Deno.readLink(`${root}/${path}`)}`;
+          else tree[path] = await Deno.readTextFile(`${root}/${path}`);
+        }
+      };
+      await walk("");
+      return Object.fromEntries(Object.entries(tree).sort());
+    }));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
+  }
+}
+
+Deno.test("sync with a known machine: rights, both ways, a conflict, a machine that is not there", async () => {
+  await using machines = await Machines.create();
+  const { sandbox } = machines;
+  await sandbox.file("here/one", "1");
+  await sandbox.file("there/d/two", "2");
+  // Nobody serves, and then there is no right to it.
+  assertEquals((await machines.synced(4, ["--timeout", "1s"])).events.at(-1)!.code, "TIMEOUT");
+  assertEquals((await run(["sync", "serve"], { person: machines.ben })).code, 2);
+  await machines.allow();
+  await using _serving = await machines.serve();
+  const refused = await run(["sync", "--json", machines.here, `ben:${sandbox.dir}`], {
+    person: machines.ann,
+  });
+  assertEquals([refused.code, refused.events.at(-1)!.code], [5, "REFUSED"]);
+
+  const first = (await machines.synced()).events.find(({ event }) => event === "synced")!;
+  assertEquals([first.alpha.changes, first.beta.changes], [2, 1]);
+  assertEquals(await machines.trees(), Array(2).fill({ "d/two": "2", one: "1" }));
+
+  await Deno.remove(`${machines.there}/one`);
+  await Deno.rename(`${machines.here}/d/two`, `${machines.here}/d/three`);
+  await sandbox.file("here/new", "here");
+  await sandbox.file("there/new", "there");
+  const second = await machines.synced(9);
+  assertEquals(second.events.filter(({ event }) => event === "sync_conflict").length, 1);
+  const [near, far] = await machines.trees();
+  assertEquals(near, far);
+  const copy = Object.keys(near!).find((name) => name.startsWith("new.conflict-"))!;
+  assertEquals([near!["d/three"], near!.new, near![copy], near!.one], ["2", "here", "there", undefined]);
+  assertEquals((await machines.synced(0)).events.find(({ event }) => event === "synced")!.beta.changes, 0);
+
+  // Rights are those of the moment.
+  await run(["peers", "rights", "ann", "--none", "--sync", sandbox.path("people")], { person: machines.ben });
+  assertEquals((await machines.synced(5)).events.at(-1)!.code, "REFUSED");
+});
+
+Deno.test("sync with a known machine ends well whoever is killed at whatever moment", async () => {
+  await using machines = await Machines.create();
+  const { sandbox } = machines;
+  await machines.allow();
+  let serving = await machines.serve();
+  const wanted: Record<string, string> = {};
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i < 20; i++) {
+      const name = `${round}-${i}`;
+      wanted[name] = name;
+      await sandbox.file(`${i % 2 === 0 ? "here" : "there"}/${name}`, name);
+    }
+    await sandbox.file(`${round % 2 === 0 ? "here" : "there"}/big`, noise(3_000_000, round));
+    const running = machines.sync();
+    // From before the connection to after the end: the moments differ from run to run.
+    await running.event("peer");
+    await Promise.race([running.ending(), new Promise((resolve) => setTimeout(resolve, round * 40))]);
+    if (round % 2 === 0) running.signal("SIGKILL");
+    else serving.signal("SIGKILL");
+    await running.ending();
+    if (round % 2 === 1) serving = await machines.serve();
+    const [near, far] = await machines.trees();
+    for (const [name, text] of Object.entries(wanted)) {
+      const there = [near![name], far![name]].filter((each) => each !== undefined);
+      assertTrue(there.length > 0 && there.every((each) => each === text), `${name} is lost or broken`);
+    }
+    await machines.synced();
+    const [a, b] = await machines.trees();
+    assertEquals(a, b);
+    assertEquals(Object.keys(a!).length, Object.keys(wanted).length + 1, "nothing came twice");
+  }
+});
+
+Deno.test("sync --watch with a known machine sees changes of both and comes back after the other was gone", async () => {
+  await using machines = await Machines.create();
+  const { sandbox } = machines;
+  await machines.allow();
+  const serving = await machines.serve();
+  await using watching = machines.sync(["--watch", "--interval", "1h"]);
+  await watching.event("peer");
+  const changed = (name: string) => watching.event("sync_change", (event) => event.name === name);
+  await sandbox.file("here/near", "1");
+  await changed("near");
+  await sandbox.file("there/far", "2");
+  await changed("far");
+  serving.signal("SIGKILL");
+  await serving.ending();
+  await watching.event("warning");
+  await sandbox.file("there/meanwhile", "3");
+  await using _again = await machines.serve();
+  await changed("meanwhile");
+  const [near, far] = await machines.trees();
+  assertEquals([near, far], Array(2).fill({ far: "2", meanwhile: "3", near: "1" }));
+});
