@@ -7,6 +7,9 @@ const COVERAGE_FOLDER = "coverage";
 /** glibc gives large buffers back when they are freed, so that tests that bound memory see leaks, not fragments. */
 const MALLOC = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "65536", MALLOC_TRIM_THRESHOLD_: "131072" };
 
+/** Files that `deno test --parallel` runs at once. */
+const JOBS = { DENO_JOBS: String(navigator.hardwareConcurrency + 1) };
+
 const coverage = Deno.args.includes("--coverage");
 const [name, filter, ...rest] = Deno.args.filter((argument) => argument !== "--coverage");
 const suites = SUITES.filter((suite) => name === undefined || suite.name === name);
@@ -48,7 +51,13 @@ async function runSuite(suite: Suite): Promise<Counts> {
 
 /** Runs a command and gives what it wrote to stdout, which is also shown as it comes. */
 async function runShown(command: string, args: string[]): Promise<{ code: number; output: string }> {
-  const options = { args, env: MALLOC, stdin: "null", stdout: "piped", stderr: "inherit" } as const;
+  const options = {
+    args,
+    env: { ...MALLOC, ...JOBS },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  } as const;
   const child = new Deno.Command(command, options).spawn();
   const decoder = new TextDecoder();
   let output = "";

@@ -37,7 +37,8 @@ export const SUITES: readonly Suite[] = [
     ],
     counts: denoCounts,
   },
-  { name: "e2e", command: (filter) => [...denoTest(filter), "tests/e2e"], counts: denoCounts },
+  // These wait more than they compute, each in folders, ports and namespaces of its own.
+  { name: "e2e", command: (filter) => [...denoTest(filter), "--parallel", "tests/e2e"], counts: denoCounts },
 ];
 
 /** Named one by one, since Deno heeds `--ignore` in the first of several folders only (2.6 and 2.9). */
