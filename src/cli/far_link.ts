@@ -34,7 +34,7 @@ export class FarLink implements AsyncDisposable {
     const { side, path } = this.#folder;
     if (this.#session?.signal.aborted) await this.drop();
     this.#session ??= await this.#connect();
-    return { side, session: this.#session, path };
+    return { side, session: this.#session, path, isWatched: this.#onNews !== undefined };
   }
 
   /** Runs `run`, again where only the connection failed: until it was away for too long, or for ever with `forEver`. */

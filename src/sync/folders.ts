@@ -30,6 +30,8 @@ export interface FolderThere {
   readonly session: SyncSession;
   /** What that machine calls it. */
   readonly path: string;
+  /** Changes there are to be told from the beginning of this run on. */
+  readonly isWatched: boolean;
 }
 
 /** What {@linkcode syncFolders} needs. */
@@ -86,6 +88,7 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
     mergeWords(options.merge); // before anything is done
   }
   const looked = await options.there?.session.look(options.there.path);
+  if (options.there?.isWatched) await options.there.session.watch();
   const roots = await rootsOf(options, looked?.place);
   const folder = join(options.stateDir, "sync");
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });

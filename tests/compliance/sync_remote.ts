@@ -1,5 +1,6 @@
 /** A folder of this machine and one behind a sync session within this process, for tests of ends that are far away. */
 import { systemClock } from "../../src/base/clock.ts";
+import { WormholeError } from "../../src/base/errors.ts";
 import { NativeQueue } from "../../src/native/queue.ts";
 import type { End } from "../../src/sync/end.ts";
 import { LocalEnd } from "../../src/sync/local_end.ts";
@@ -34,10 +35,31 @@ export interface FarPair extends AsyncDisposable {
   readonly links: readonly Link[];
 }
 
+/** Options of {@linkcode farPair}. */
+export interface FarOptions {
+  /** Where the folders are, as an earlier pair left them; stays the caller's. */
+  readonly sandbox?: Sandbox;
+  /** Breaks a link of the client before it sends so many frames: the control stream, or the first with a transfer. */
+  readonly cut?: { readonly link: "control" | "data"; readonly frames: number };
+}
+
+/** Breaks `link` before frame `frames` goes out. */
+function breaking<L extends Link>(link: L, frames: number): L {
+  let sent = 0;
+  const send = link.send.bind(link);
+  return Object.assign(link, {
+    send: async (frame: Uint8Array) => {
+      if (sent++ < frames) return await send(frame);
+      await link.close("CONNECTION_LOST");
+      throw new WormholeError("CONNECTION_LOST", "Cannot send: the link was cut by the test");
+    },
+  });
+}
+
 /** Links a folder with another one that a session serves, over memory. */
-export async function farPair(): Promise<FarPair> {
+export async function farPair({ sandbox: given, cut }: FarOptions = {}): Promise<FarPair> {
   const stack = new AsyncDisposableStack();
-  const sandbox = stack.use(await Sandbox.create());
+  const sandbox = given ?? stack.use(await Sandbox.create());
   const queue = stack.use(NativeQueue.open());
   const roots = {
     local: await sandbox.folder("local"),
@@ -59,7 +81,9 @@ export async function farPair(): Promise<FarPair> {
     const [a, b] = await memoryPair(queue);
     stack.defer(async () => void await Promise.all([a.close(), b.close()]));
     links.push(a, b);
-    return [trusted(a), trusted(b)] as const;
+    // The first one is the control stream.
+    const isCut = cut !== undefined && links.length === (cut.link === "control" ? 2 : 4);
+    return [trusted(isCut ? breaking(a, cut.frames) : a), trusted(b)] as const;
   };
   const waiting: PromiseWithResolvers<Awaited<ReturnType<typeof link>>>[] = [];
   // Whoever comes first makes the link, the other takes its end.
@@ -104,11 +128,8 @@ export async function farPair(): Promise<FarPair> {
   stack.use(await openOwnFolder(roots.local));
   const common = { queue, exclude: [], oneFileSystem: false, now: Date.now };
   const local = new LocalEnd(roots.local, { ...common, abilities: ALL_ABILITIES });
-  await channel.send({ type: "look", path: new Uint8Array() });
-  await channel.expect("looked");
-  await channel.send({ type: "begin", one_file_system: false, skip_symlinks: false, dry_run: false });
-  await channel.expect("begun");
-  await Deno.mkdir(sandbox.path("pages"));
+  if (cut?.link !== "control") await begin(channel);
+  await sandbox.folder("pages");
   const remote = new RemoteEnd({
     channel,
     nextLink: next(0),
@@ -127,6 +148,14 @@ export async function farPair(): Promise<FarPair> {
     links,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+/** Names the only folder that is served and begins a run. */
+export async function begin(channel: SyncChannel): Promise<void> {
+  await channel.send({ type: "look", path: new Uint8Array() });
+  await channel.expect("looked");
+  await channel.send({ type: "begin", one_file_system: false, skip_symlinks: false, dry_run: false });
+  await channel.expect("begun");
 }
 
 /** Gives the pair as the compliance suite takes it, the remote end first or second. */

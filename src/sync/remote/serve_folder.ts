@@ -83,6 +83,8 @@ class Session implements AsyncDisposable {
   #run: ServedRun | undefined;
   #incoming: Incoming | undefined;
   #snapped: Snapped | undefined;
+  /** Stays once it was asked for, so that no change between a run's look and the next question is missed. */
+  #watch: { readonly place: string; readonly folder: FolderWatch } | undefined;
   #watching: { stop: AbortController; done: Promise<void> } | undefined;
 
   constructor(options: ServeOptions) {
@@ -91,6 +93,7 @@ class Session implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#endWatch();
+    this.#watch?.folder[Symbol.dispose]();
     await this.#run?.[Symbol.asyncDispose]();
   }
 
@@ -137,7 +140,7 @@ class Session implements AsyncDisposable {
       case "end":
         return await this.#end(message);
       case "watch":
-        return await this.#watch();
+        return this.#follow();
       default:
         throw unexpected(message.type);
     }
@@ -289,16 +292,20 @@ class Session implements AsyncDisposable {
     await this.#options.channel.send({ type: "ended" });
   }
 
-  /** Tells once that something has changed; the next look ends it. */
-  async #watch(): Promise<void> {
+  /** Tells once that something has changed; the next look or beginning ends it. */
+  #follow(): void {
     const { channel, clock } = this.#options;
-    if (this.#served === undefined || this.#run !== undefined || this.#watching) throw unexpected("watch");
+    const place = this.#served?.place;
+    if (place === undefined || this.#run !== undefined || this.#watching) throw unexpected("watch");
+    if (this.#watch?.place !== place) {
+      this.#watch?.folder[Symbol.dispose]();
+      this.#watch = { place, folder: FolderWatch.open({ roots: [place], intervalMs: WATCH_MS, clock }) };
+    }
+    const { folder } = this.#watch;
     const stop = new AbortController();
-    const watch = FolderWatch.open({ roots: [this.#served.place], intervalMs: WATCH_MS, clock });
     const follow = async () => {
       try {
-        using _watch = watch;
-        await watch.next(stop.signal);
+        await folder.next(stop.signal);
         await channel.send({ type: "news" });
       } catch (error) {
         // The session is over, which whoever reads hears.
@@ -306,7 +313,6 @@ class Session implements AsyncDisposable {
       }
     };
     this.#watching = { stop, done: follow() };
-    await Promise.resolve();
   }
 
   async #endWatch(): Promise<void> {

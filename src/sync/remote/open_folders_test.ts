@@ -1,0 +1,70 @@
+import { type Clock, systemClock } from "../../base/clock.ts";
+import { assertEquals, assertRejects, assertTrue } from "../../base/testing.ts";
+import { NativeQueue } from "../../native/queue.ts";
+import { memoryPair } from "../../transport/memory.ts";
+import { encodeSyncMessage } from "../../wire/mod.ts";
+import { Sandbox } from "../../../tests/e2e/sandbox.ts";
+import { SyncChannel } from "./channel.ts";
+import { OpenFolders } from "./open_folders.ts";
+import { findServed } from "./served_folders.ts";
+
+const ABOUT = { type: "begin", one_file_system: false, skip_symlinks: false, dry_run: false } as const;
+
+/** A hundred times as fast. */
+const FAST: Clock = {
+  ...systemClock,
+  now: () => systemClock.now(),
+  monotonic: () => systemClock.monotonic(),
+  timer: (ms, run) => systemClock.timer(ms / 100, run),
+};
+
+Deno.test("OpenFolders keeps a folder for a machine that answers and takes it from one that does not", async () => {
+  await using stack = new AsyncDisposableStack();
+  const sandbox = stack.use(await Sandbox.create());
+  const queue = stack.use(NativeQueue.open());
+  const root = await Deno.realPath(await sandbox.folder("root"));
+  const session = async ({ answers }: { answers: boolean }) => {
+    const [near, far] = await memoryPair(queue);
+    stack.defer(async () => void await Promise.all([near.close(), far.close()]));
+    const options = { agent: "test", clock: systemClock };
+    const nonce = crypto.getRandomValues(new Uint8Array(16));
+    const hello = { type: "hello", version: { major: 1, minor: 0 }, agent: "test", nonce } as const;
+    const [channel] = await Promise.all([
+      SyncChannel.open(near, options),
+      // One whose machine is gone greets, and is silent from then on.
+      answers ? SyncChannel.open(far, options) : far.send(encodeSyncMessage(hello)),
+    ]);
+    const served = await findServed(root, {
+      allowed: [root],
+      home: "/",
+      stateDir: sandbox.path("state"),
+      queue,
+      trashMs: 0,
+      now: Date.now,
+    });
+    return { channel, served };
+  };
+  const open = new OpenFolders(FAST);
+  const begin = ({ channel, served }: Awaited<ReturnType<typeof session>>) =>
+    open.begin(served, ABOUT, { channel, signal: channel.signal });
+
+  const silent = await session({ answers: false });
+  const first = await begin(silent);
+  // What has the folder lets go of it once its session is over.
+  const over = new Promise<void>((resolve) =>
+    silent.channel.signal.addEventListener("abort", () => first[Symbol.asyncDispose]().then(resolve), {
+      once: true,
+    })
+  );
+  const lively = await session({ answers: true });
+  const second = await begin(lively);
+  await over;
+  assertTrue(silent.channel.signal.aborted);
+
+  const third = await session({ answers: true });
+  await assertRejects(() => begin(third), "BUSY");
+  assertTrue(!lively.channel.signal.aborted);
+  await second[Symbol.asyncDispose]();
+  await using again = await begin(third);
+  assertEquals(again.isDryRun, false);
+});
