@@ -14,6 +14,7 @@ const BELOW_FEATURES = [
   "mailbox",
   "transfer",
   "session",
+  "locks",
 ] as const;
 
 const MIDDLE = ["base", "wire", "native", "content", "config"] as const;
@@ -33,6 +34,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   pairing: MIDDLE,
   transfer: [...MIDDLE, "tree", "store", "transport"],
   session: ["base", "config", "wire", "native", "mailbox", "pairing", "peers", "transport"],
+  locks: ["base", "native", "store"],
   hub: ["base", "config", "mailbox", "native"],
   compat: ["base", "native", "pairing", "transfer", "tree"],
 };

@@ -1,11 +1,13 @@
 import type { ErrorCode } from "../base/errors.ts";
 import type { ChangeEvent, CopiedEvent, DeletionsEvent } from "./events_copy.ts";
+import type { LockEvent } from "./events_lock.ts";
 import type { JobEvent, JobPlanEvent, JobRunEvent } from "./events_job.ts";
 import type {
   ConflictCopyEvent,
   SyncChangeEvent,
   SyncConflictEvent,
   SyncedEvent,
+  SyncLockedEvent,
   SyncMergedEvent,
   SyncServingEvent,
   SyncSessionEvent,
@@ -47,7 +49,9 @@ export type OutputEvent =
   | PeerForgottenEvent
   | SyncChangeEvent
   | SyncConflictEvent
+  | SyncLockedEvent
   | SyncMergedEvent
+  | LockEvent
   | SyncedEvent
   | SyncServingEvent
   | SyncSessionEvent

@@ -29,6 +29,18 @@ export interface SyncMergedEvent {
   readonly name: string;
 }
 
+/** Something was left at both ends, since somebody has locked it; `wormhole lock`. */
+export interface SyncLockedEvent {
+  readonly event: "sync_locked";
+  /** Where it is locked. */
+  readonly side: "alpha" | "beta";
+  readonly name: string;
+  /** As it was given. */
+  readonly owner: string;
+  /** ISO 8601: when the lock ends unless it is renewed. */
+  readonly until: string;
+}
+
 /** What became of one end. */
 export interface SyncedSide {
   readonly changes: number;
@@ -52,6 +64,8 @@ export interface SyncedEvent {
   readonly skipped: number;
   /** Entries that somebody changed meanwhile; the next run sees to them. */
   readonly postponed: number;
+  /** Paths that were left since somebody has locked them; each had a `sync_locked`. */
+  readonly locked: number;
   /** Entries that are the same now. */
   readonly entries: number;
   readonly dry_run: boolean;

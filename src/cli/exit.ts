@@ -15,7 +15,7 @@ export const EXIT_CODES = {
   9: "The folders are the same, but there were conflicts; both versions are kept (sync).",
   10:
     "Stopped before anything was changed: too much would be deleted, a folder is not the one that it was, or another " +
-    "run is at work on it (sync); or too much would be deleted, and was not, the rest being done (copy --delete).",
+    "run is at work on it (sync); somebody is in the way (lock); or too much would be deleted, and was not, the rest being done (copy --delete).",
   130: "Interrupted with Ctrl-C (128 + signal number; 143 for a termination, 141 for a closed pipe).",
 } as const;
 

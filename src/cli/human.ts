@@ -18,11 +18,13 @@ import { changeText, copiedText, deletionsText } from "./human_copy.ts";
 import { jobPlanText, jobRunText, jobText } from "./human_job.ts";
 import { storeCleanedText, storeText, storeVerifiedText } from "./human_store.ts";
 import { knownPeerText, pairedText } from "./human_peers.ts";
+import { lockText } from "./human_lock.ts";
 import {
   conflictCopyText,
   syncChangeText,
   syncConflictText,
   syncedText,
+  syncLockedText,
   syncServingText,
   syncSessionText,
   versionText,
@@ -114,6 +116,10 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return syncChangeText(event);
     case "sync_conflict":
       return syncConflictText(event, styles);
+    case "lock":
+      return lockText(event, styles);
+    case "sync_locked":
+      return syncLockedText(event, styles);
     case "sync_merged":
       return `merged: ${safe(event.name)}`;
     case "synced":

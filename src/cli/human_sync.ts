@@ -4,6 +4,7 @@ import type {
   SyncChangeEvent,
   SyncConflictEvent,
   SyncedEvent,
+  SyncLockedEvent,
   SyncServingEvent,
   SyncSessionEvent,
   VersionEvent,
@@ -46,11 +47,18 @@ export function syncConflictText({ name, kind, winner, copy }: SyncConflictEvent
   return `${styles.yellow("conflict:")} ${path}: ${state}.`;
 }
 
+/** What is left, and why. */
+export function syncLockedText({ name, owner, until }: SyncLockedEvent, styles: Styles): string {
+  return `${styles.yellow("locked:")} ${safe(name)}: left alone, ${safe(owner)} has locked it until ${
+    safe(until)
+  }.`;
+}
+
 /** How it went; nothing where nothing happened. */
 export function syncedText(event: SyncedEvent): string {
-  const { alpha, beta, conflicts, failed, postponed, entries, dry_run: dry, duration_ms: ms } = event;
+  const { alpha, beta, conflicts, failed, postponed, locked, entries, dry_run: dry, duration_ms: ms } = event;
   const took = ms < 1000 ? `${Math.round(ms)}ms` : formatDuration(ms);
-  if (alpha.changes + beta.changes + conflicts + failed + postponed === 0) {
+  if (alpha.changes + beta.changes + conflicts + failed + postponed + locked === 0) {
     return dry ? "Nothing to do." : `In sync: ${counted(entries, "entry", "entries")} (${took}).`;
   }
   const sides = [["alpha", alpha], ["beta", beta]] as const;

@@ -77,6 +77,7 @@ export function quietOutput({ terminal, stdout, dataOnStdout }: OutputOptions): 
   return {
     emit(event) {
       if (event.event === "code") answer(safe(event.code) + "\n");
+      else if (event.event === "lock" && event.token !== null) answer(safe(event.token) + "\n");
       else if (event.event === "checksum") {
         printSum(humanText(event, terminal.styles), { terminal, stdout, dataOnStdout });
       } else if (event.event === "verifier") terminal.write(humanText(event, terminal.styles) + "\n");
@@ -119,7 +120,8 @@ export function jsonLine(event: OutputEvent): string {
 
 function isAnswer({ event }: OutputEvent): boolean {
   return event === "setting" || event === "check" || event === "unfinished" || event === "store" ||
-    event === "change" || event === "job" || event === "job_plan" || event === "job_run";
+    event === "change" || event === "job" || event === "job_plan" || event === "job_run" ||
+    event === "lock";
 }
 
 /** A checksum goes as it is into a pipe or file, where b3sum reads it, and without control characters to a terminal. */

@@ -245,6 +245,8 @@ Deno.test("docs/json.md describes every event and field", async () => {
     sync_session: ["name", "state", "remote", "message"],
     sync_conflict: ["name", "kind", "winner", "copy"],
     sync_merged: ["name"],
+    sync_locked: ["side", "name", "owner", "until"],
+    lock: ["path", "owner", "shared", "token", "acquired_at", "expires_at", "released"],
     synced: [
       "alpha",
       "beta",
@@ -256,6 +258,7 @@ Deno.test("docs/json.md describes every event and field", async () => {
       "failed",
       "skipped",
       "postponed",
+      "locked",
       "entries",
       "dry_run",
       "duration_ms",

@@ -15,6 +15,7 @@ import {
 } from "./commands/definitions_help.ts";
 import { COPY } from "./commands/definitions_copy.ts";
 import { JOB_ADD, JOB_LIST, JOB_LOG, JOB_REMOVE, JOB_RUN } from "./commands/definitions_job.ts";
+import { LOCK, LOCK_LIST, LOCK_RELEASE, LOCK_RENEW } from "./commands/definitions_lock.ts";
 import { HUB, HUB_STATUS } from "./commands/definitions_hub.ts";
 import { RECV, SEND } from "./commands/definitions_transfer.ts";
 import { STORE_CLEAR, STORE_GC, STORE_STATS, STORE_VERIFY } from "./commands/definitions_store.ts";
@@ -43,6 +44,10 @@ export const COMMANDS = [
   JOB_RUN,
   JOB_REMOVE,
   JOB_LOG,
+  LOCK,
+  LOCK_LIST,
+  LOCK_RENEW,
+  LOCK_RELEASE,
   TRANSFERS,
   COPY,
   VERIFY,
@@ -92,6 +97,10 @@ export type JobListArgs = CommandArgs<typeof JOB_LIST>;
 export type JobRunArgs = CommandArgs<typeof JOB_RUN>;
 export type JobRemoveArgs = CommandArgs<typeof JOB_REMOVE>;
 export type JobLogArgs = CommandArgs<typeof JOB_LOG>;
+export type LockArgs = CommandArgs<typeof LOCK>;
+export type LockListArgs = CommandArgs<typeof LOCK_LIST>;
+export type LockRenewArgs = CommandArgs<typeof LOCK_RENEW>;
+export type LockReleaseArgs = CommandArgs<typeof LOCK_RELEASE>;
 export type TransfersArgs = CommandArgs<typeof TRANSFERS>;
 export type CopyArgs = CommandArgs<typeof COPY>;
 export type VerifyArgs = CommandArgs<typeof VERIFY>;

@@ -6,10 +6,12 @@ import { hashBuffer } from "../native/hash.ts";
 import { NativeQueue } from "../native/queue.ts";
 import { FileIndex } from "../store/mod.ts";
 import type { MaxDelete } from "./brakes.ts";
+import { LockBook } from "../locks/mod.ts";
 import { LocalEnd } from "./local_end.ts";
 import { Bases } from "./bases.ts";
 import { MergeFolder, mergeWords } from "./merge_folder.ts";
 import { emptyTrash, openOwnFolder, type OwnFolder, probe } from "./own_folder.ts";
+import { LocksBelow } from "./locks_below.ts";
 import { conflictName, OWN_FOLDER } from "./places.ts";
 import { type Abilities, ALL_ABILITIES, type Mode, type Permissions, type Preference } from "./policy.ts";
 import { ALPHA, BETA, type Side } from "./plan.ts";
@@ -73,13 +75,19 @@ export interface FoldersOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How it ended. */
+export interface FoldersOutcome extends Outcome {
+  /** Paths that were left since somebody has locked them; each had an event. */
+  readonly locked: number;
+}
+
 /**
  * Makes two folders the same.
  *
  * @throws {WormholeError} BRAKED, BUSY, NO_SPACE before anything is changed; INVALID_ARGUMENT when one folder is in the
  * other; NOT_FOUND and its kin; what the disk says.
  */
-export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
+export async function syncFolders(options: FoldersOptions): Promise<FoldersOutcome> {
   const { dryRun, onWarning, now, signal } = options;
   if (options.merge !== undefined) {
     if (options.mode.startsWith("one-way")) {
@@ -124,9 +132,15 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
   const ancestor = options.forget ? undefined : state.ancestor(identities);
   await using queue = NativeQueue.open();
   using index = await openIndex(options);
+  using book = new LockBook(options.stateDir, { clock: options.clock });
+  // Those of a folder of the other machine are its own to heed.
+  const locks = roots.map((root, side) =>
+    side === options.there?.side ? undefined : new LocksBelow(root, book)
+  );
   const ends = await Promise.all(
     roots.map(async (root, side) =>
       side === options.there?.side ? far!.end : new LocalEnd(root, {
+        ...locks[side] && { locks: locks[side] },
         queue,
         exclude: options.exclude,
         oneFileSystem: options.oneFileSystem,
@@ -151,7 +165,7 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
     ...signal && { signal },
   });
   let latest = ancestor ?? Snapshot.empty(2);
-  const outcome = await synchronize({
+  const done = await synchronize({
     ends: [ends[0]!, ends[1]!],
     names: [options.alpha, options.beta],
     policy: {
@@ -173,6 +187,7 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
     now,
     ...signal && { signal },
   });
+  const outcome = { ...done, locked: tellLocked(locks, (event) => options.onEvent?.(event)) };
   // What is here need not come from another machine.
   await merger?.remember(latest, options.there?.side === ALPHA ? [ends[1]!, ends[0]!] : [ends[0]!, ends[1]!]);
   if (!dryRun) {
@@ -187,6 +202,18 @@ export async function syncFolders(options: FoldersOptions): Promise<Outcome> {
   }
   await far?.end.end();
   return outcome;
+}
+
+/** Tells what was left because somebody has locked it; gives how much. */
+function tellLocked(locks: readonly (LocksBelow | undefined)[], onEvent: (event: SyncEvent) => void): number {
+  let count = 0;
+  for (const [side, below] of locks.entries()) {
+    for (const [path, { owner, expiresMs }] of below?.seen ?? []) {
+      onEvent({ kind: "locked", side: side as Side, path, owner, expiresMs });
+      count++;
+    }
+  }
+  return count;
 }
 
 /**

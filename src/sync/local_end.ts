@@ -9,11 +9,13 @@ import {
   type End,
   type Failure,
   gives,
+  isFailure,
   type Known,
   type Scanned,
   type Staged,
   type Step,
 } from "./end.ts";
+import { lockPattern, type LocksBelow } from "./locks_below.ts";
 import { STAGING, TRASH, trashName } from "./places.ts";
 import type { Abilities } from "./policy.ts";
 import { scanFolder, type ScanOptions } from "./scan.ts";
@@ -26,6 +28,8 @@ const MAX_IGNORE_BYTES = 1024 * 1024;
 
 /** Options of {@linkcode LocalEnd}. */
 export interface LocalEndOptions extends ScanOptions {
+  /** What somebody has locked in the root, relative to it; what is in it belongs to it. */
+  readonly locks?: LocksBelow;
   /** What its file system can do (`probe.ts`). */
   readonly abilities: Abilities;
 }
@@ -54,6 +58,12 @@ export class LocalEnd implements End {
   }
 
   async ignored(): Promise<string[]> {
+    const rules = await this.#rules();
+    // Last, so that no rule of the file here takes it back.
+    return [...rules, ...(this.#options.locks?.paths() ?? []).map(lockPattern)];
+  }
+
+  async #rules(): Promise<string[]> {
     try {
       const path = join(this.root, IGNORE_FILE);
       // Through a link, or of a device, nothing is read; the walk reports what is wrong with it.
@@ -103,13 +113,17 @@ export class LocalEnd implements End {
   }
 
   async change(steps: readonly Step[]): Promise<Done[]> {
-    const native = steps.map((step) => this.#native(step));
+    // What was locked after the scan is left for the next round.
+    const refusals = this.#options.locks?.refusals(steps);
+    const done: Done[] = steps.map((_, index) => refusals?.[index] ?? {});
+    const free = steps.flatMap((_, index) => isFailure(done[index]!) ? [] : [index]);
+    const native = free.map((index) => this.#native(steps[index]!));
     const { stamps, failed } = await changeFolder(this.#queue, { root: this.root, steps: native });
-    const done: Done[] = steps.map((_, i) => {
+    for (const [i, index] of free.entries()) {
       const stamp = stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1));
-      return stamp.some((byte) => byte !== 0) ? { stamp } : {};
-    });
-    for (const { index, code, message } of failed) done[index] = { code, message };
+      done[index] = stamp.some((byte) => byte !== 0) ? { stamp } : {};
+    }
+    for (const { index, code, message } of failed) done[free[index]!] = { code, message };
     return done;
   }
 

@@ -67,6 +67,14 @@ export type SyncEvent =
   | { readonly kind: "change"; readonly side: Side; readonly change: Change }
   /** It could not be seen to. */
   | ({ readonly kind: "problem"; readonly side: Side } & Problem)
+  /** Somebody has locked it, so that it is left at both ends. */
+  | {
+    readonly kind: "locked";
+    readonly side: Side;
+    readonly path: string;
+    readonly owner: string;
+    readonly expiresMs: number;
+  }
   /** It is of no kind that is copied: a socket, a named pipe, a device. */
   | ({ readonly kind: "skipped"; readonly side: Side } & Problem);
 

@@ -284,7 +284,7 @@ function numberOf(content: Uint8Array): number {
 }
 
 function told(event: SyncEvent): string {
-  if (event.kind === "merged") return `merged: ${event.path}`;
+  if (event.kind === "merged" || event.kind === "locked") return `${event.kind}: ${event.path}`;
   if (event.kind === "change") {
     const { change } = event;
     const from = change.do === "move" ? ` from ${change.from}` : "";

@@ -78,8 +78,8 @@ function noting(report: JobReport, output: Output, shows: (event: OutputEvent) =
 function isForPeople(event: OutputEvent, { args, terminal }: Context<JobRunArgs>): boolean {
   if (event.event === "sync_change" || event.event === "change") return args.verbose > 0;
   if (event.event === "synced") {
-    const { alpha, beta, conflicts, failed, postponed } = event;
-    return terminal.interactive || alpha.changes + beta.changes + conflicts + failed + postponed > 0;
+    const { alpha, beta, conflicts, failed, postponed, locked } = event;
+    return terminal.interactive || alpha.changes + beta.changes + conflicts + failed + postponed + locked > 0;
   }
   if (event.event === "copied") {
     return terminal.interactive || event.files + event.directories + event.deleted + event.failed > 0;

@@ -100,7 +100,10 @@ async function runWith(context: Context<SyncArgs>, there: FolderThere | undefine
       if (event.kind === "problem") {
         output.emit({ event: "file_failed", name: event.path, code: event.code, message: event.message });
       } else if (event.kind === "skipped") log.info(event.message);
-      else if (event.kind === "merged") output.emit({ event: "sync_merged", name: event.path });
+      else if (event.kind === "locked") {
+        const until = new Date(event.expiresMs).toISOString();
+        output.emit({ event: "sync_locked", side: side!, name: event.path, owner: event.owner, until });
+      } else if (event.kind === "merged") output.emit({ event: "sync_merged", name: event.path });
       else if (event.kind === "conflict") {
         const { path: name, kind, winner, copy = null } = event.conflict;
         output.emit({
@@ -117,10 +120,20 @@ async function runWith(context: Context<SyncArgs>, there: FolderThere | undefine
     now: () => clock.now(),
     signal,
   });
-  const { changes, removed, bytes, conflicts, merged, problems: failed, skipped, postponed, entries } =
-    outcome;
+  const {
+    changes,
+    removed,
+    bytes,
+    conflicts,
+    merged,
+    locked,
+    problems: failed,
+    skipped,
+    postponed,
+    entries,
+  } = outcome;
   const side = (at: 0 | 1): SyncedSide => ({ changes: changes[at], trashed: removed[at], bytes: bytes[at] });
-  const isQuiet = changes[0] + changes[1] + conflicts + failed + postponed === 0;
+  const isQuiet = changes[0] + changes[1] + conflicts + failed + postponed + locked === 0;
   if (!isQuiet || (!args.watch && (args.json || args.dryRun || terminal.interactive))) {
     output.emit({
       event: "synced",
@@ -131,14 +144,15 @@ async function runWith(context: Context<SyncArgs>, there: FolderThere | undefine
       failed,
       skipped,
       postponed,
+      locked,
       entries,
       dry_run: args.dryRun,
       duration_ms: Math.round(clock.monotonic() - started),
     });
   }
   if (args.dryRun || args.watch && failed + conflicts === 0) return postponed;
-  if (failed + postponed > 0) {
-    const what = counted(failed + postponed, "entry is", "entries are");
+  if (failed + postponed + locked > 0) {
+    const what = counted(failed + postponed + locked, "entry is", "entries are");
     throw new WormholeError("PARTIAL", `Cannot synchronize everything: ${what} left`);
   }
   if (conflicts > 0) {

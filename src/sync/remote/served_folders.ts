@@ -1,10 +1,13 @@
 /** The folders of this machine that another one may synchronize: found by what it calls them, locked while it works. */
+import { systemClock } from "../../base/clock.ts";
 import { WormholeError } from "../../base/errors.ts";
 import { join } from "../../base/paths.ts";
 import { hashBuffer } from "../../native/hash.ts";
+import { LockBook } from "../../locks/mod.ts";
 import type { NativeQueue } from "../../native/queue.ts";
 import type { FileIndex } from "../../store/mod.ts";
 import { LocalEnd } from "../local_end.ts";
+import { LocksBelow } from "../locks_below.ts";
 import { emptyTrash, identityIn, openOwnFolder, probe } from "../own_folder.ts";
 import { ALL_ABILITIES } from "../policy.ts";
 import { PageCache } from "./page_cache.ts";
@@ -76,7 +79,10 @@ async function begin(
   const name = hashBuffer(new TextEncoder().encode(place)).toHex().slice(0, 32);
   const cache = stack.use(PageCache.open(join(folder, `${name}.db`)));
   const abilities = own === undefined ? ALL_ABILITIES : await probe(place);
+  // It only looks, and waits for nobody.
+  const book = stack.use(new LockBook(stateDir, { clock: { ...systemClock, now } }));
   const end = new LocalEnd(place, {
+    locks: new LocksBelow(place, book),
     queue,
     exclude: [],
     oneFileSystem,
