@@ -107,8 +107,8 @@ export const MAX_SNAPSHOT_PAGE_BYTES = 896 * 1024;
 /** Ids of pages in one message: 512 KiB. */
 export const MAX_PAGE_IDS = 16 * 1024;
 
-/** Pages that one message asks for: 64 Ki numbers are 256 KiB. */
-export const MAX_ASKED_PAGES = 64 * 1024;
+/** Pages that one message asks for: 36 bytes each, 576 KiB. */
+export const MAX_ASKED_PAGES = 16 * 1024;
 
 /** Paths that a scan tells could not be looked at; further ones are only counted. */
 export const MAX_SCAN_PROBLEMS = 1000;

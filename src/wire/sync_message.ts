@@ -86,9 +86,25 @@ const MESSAGES = {
   },
   ask_ids: { number: 41, fields: {} },
   ids: { number: 42, fields: { ids: bytes(limits.MAX_PAGE_IDS * 32), last: bool } },
-  /** u32 each: number of a page. */
-  ask_pages: { number: 43, fields: { pages: column("u32", limits.MAX_ASKED_PAGES) } },
-  page: { number: 44, fields: { bytes: bytes(limits.MAX_SNAPSHOT_PAGE_BYTES) } },
+  ask_pages: {
+    number: 43,
+    fields: {
+      /** u32 each: number of a page. */
+      pages: column("u32", limits.MAX_ASKED_PAGES),
+      /** 32 bytes each: id of an older page that may be much the same; zeros for none. */
+      bases: bytes(limits.MAX_ASKED_PAGES * 32),
+    },
+  },
+  page: {
+    number: 44,
+    fields: {
+      bytes: bytes(limits.MAX_SNAPSHOT_PAGE_BYTES),
+      /** Of the page itself. */
+      size: uint(limits.MAX_SNAPSHOT_PAGE_BYTES),
+      /** What `bytes` are: the page, zstd of it, or zstd of its difference (XOR) from the base. */
+      form: word("plain", "zstd", "difference"),
+    },
+  },
   ask_space: { number: 45, fields: {} },
   space: { number: 46, fields: { bytes: uint() } },
   /** What is to be copied, and in which direction; `files` messages follow. */

@@ -53,7 +53,7 @@ Deno.test("decodeSyncMessage() refuses what is too large for a test file", () =>
   for (
     const message of [
       { t: 42, ids: filled(MAX_PAGE_IDS * 32 + 1), last: true },
-      { t: 44, bytes: filled(MAX_SNAPSHOT_PAGE_BYTES + 1) },
+      { t: 44, bytes: filled(MAX_SNAPSHOT_PAGE_BYTES + 1), size: 0, form: "plain" },
       { t: 33, path: filled(MAX_PATHS_BYTES) },
     ]
   ) assertThrows(() => decodeSyncMessage(encodeCbor(message)), "LIMIT_EXCEEDED");

@@ -3,6 +3,7 @@
  * this program, are what is tested against. Run: deno run -A tests/vectors/make_sync_messages.ts
  */
 import { encode, Tagged } from "cborg";
+import { concat } from "../../src/base/bytes.ts";
 import { encodeCbor } from "../../src/wire/cbor.ts";
 import { encodeSyncMessage, type SyncMessage } from "../../src/wire/mod.ts";
 
@@ -47,8 +48,18 @@ const MESSAGES: [name: string, description: string, message: SyncMessage][] = [
   }],
   ["ask_ids", "the pages are others than before", { type: "ask_ids" }],
   ["ids", "two pages", { type: "ids", ids: filled(64, 1), last: true }],
-  ["ask_pages", "those that are not known", { type: "ask_pages", pages: u32(0, 2) }],
-  ["page", "one of them", { type: "page", bytes: filled(8, 0) }],
+  ["ask_pages", "those that are not known", {
+    type: "ask_pages",
+    pages: u32(0, 2),
+    bases: concat(filled(32, 0), filled(32, 4)),
+  }],
+  ["page", "one of them", { type: "page", bytes: filled(8, 0), size: 8, form: "plain" }],
+  ["page_difference", "how another one differs from an older one", {
+    type: "page",
+    bytes: filled(12, 7),
+    size: 34_000,
+    form: "difference",
+  }],
   ["ask_space", "how much fits", { type: "ask_space" }],
   ["space", "a terabyte", { type: "space", bytes: 2 ** 40 }],
   ["stage_push", "two files go to the folder", { type: "stage", way: "push", files: 2 }],
@@ -141,10 +152,12 @@ const HOSTILE: [description: string, frame: Uint8Array, code: "PROTOCOL" | "LIMI
   ["a problem without a path", plain(40, { ...scanned, problems: [{ code: 1 }] }), "PROTOCOL"],
   ["a negative count", plain(40, { ...scanned, more: -1 }), "PROTOCOL"],
   ["too many ids", plain(42, { ids: filled(16 * 1024 * 32 + 1, 0), last: true }), "LIMIT_EXCEEDED"],
-  ["pages as bytes", plain(43, { pages: u32(1) }), "PROTOCOL"],
-  ["pages of another width", plain(43, { pages: new Tagged(69, u16(1)) }), "PROTOCOL"],
-  ["half a number", plain(43, { pages: new Tagged(70, filled(3, 0)) }), "PROTOCOL"],
-  ["a page that is too long", plain(44, { bytes: filled(896 * 1024 + 1, 0) }), "LIMIT_EXCEEDED"],
+  ["pages as bytes", plain(43, { pages: u32(1), bases: filled(32, 0) }), "PROTOCOL"],
+  ["pages of another width", plain(43, { pages: new Tagged(69, u16(1)), bases: filled(32, 0) }), "PROTOCOL"],
+  ["half a number", plain(43, { pages: new Tagged(70, filled(3, 0)), bases: none }), "PROTOCOL"],
+  ["a page that is too long", plain(44, { bytes: filled(896 * 1024 + 1, 0), size: 0, form: "plain" }), "LIMIT_EXCEEDED"],
+  ["a page that would be too long", plain(44, { bytes: none, size: 896 * 1024 + 1, form: "zstd" }), "LIMIT_EXCEEDED"],
+  ["a page in another form", plain(44, { bytes: none, size: 1, form: "lz4" }), "PROTOCOL"],
   ["space beyond 2^53", plain(46, { bytes: 2n ** 60n }), "LIMIT_EXCEEDED"],
   ["a third way", plain(47, { way: "both", files: 1 }), "PROTOCOL"],
   ["nothing to stage", plain(47, { way: "push", files: 0 }), "PROTOCOL"],

@@ -1,6 +1,7 @@
 /**
- * The last snapshot of one folder as pages, in a file of its own: the machine that has the folder spares itself hashing with it,
- * the other one asks for those pages only that it lacks. It can always be done without.
+ * The last two snapshots of one folder as pages, in a file of its own: the machine that has the folder spares itself hashing with
+ * the last one, and tells how pages differ from those of the one before; the other machine asks for those pages only that it
+ * lacks. It can always be done without.
  */
 import { sameBytes } from "../../base/bytes.ts";
 import { isWormholeError } from "../../base/errors.ts";
@@ -16,8 +17,8 @@ const MIGRATIONS = [`
   CREATE TABLE lists (name TEXT PRIMARY KEY, ids BLOB NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `];
 
-/** Name of the one list that there is. */
-const LAST = "last";
+/** Names of the lists: of the last snapshot, and of the one before. */
+const LAST = "last", BEFORE = "before";
 
 /** See the top of this file. */
 export class PageCache implements Disposable {
@@ -41,12 +42,16 @@ export class PageCache implements Disposable {
   }
 
   /** Gives the ids of the last snapshot's pages in order; none when nothing is known. */
-  ids(): Uint8Array {
+  ids(): Uint8Array<ArrayBuffer> {
+    return this.#list(LAST);
+  }
+
+  #list(name: string): Uint8Array<ArrayBuffer> {
     const row = this.#database.get<{ ids: Uint8Array<ArrayBuffer>; sum: number }>(
       "SELECT ids, sum FROM lists WHERE name = ?",
-      LAST,
+      name,
     );
-    return row !== undefined && row.sum === rowSum(LAST, row.ids) ? row.ids : new Uint8Array(0);
+    return row !== undefined && row.sum === rowSum(name, row.ids) ? row.ids : new Uint8Array(0);
   }
 
   /** Gives a page by its id; undefined when it is not there or not what it was. */
@@ -68,21 +73,29 @@ export class PageCache implements Disposable {
     return snapshotOf(pages, 1) ?? Snapshot.empty(1);
   }
 
-  /** Remembers the pages of another snapshot instead. */
+  /** Remembers the pages of another snapshot, and those of the last one beside them. */
   save(pages: readonly Pick<Page, "id" | "bytes">[]): void {
     const ids = new Uint8Array(PAGE_ID_BYTES * pages.length);
     for (const [i, { id }] of pages.entries()) ids.set(id, PAGE_ID_BYTES * i);
-    if (sameBytes(ids, this.ids())) return;
+    const before = this.ids();
+    if (sameBytes(ids, before)) return;
     this.#database.transaction(() => {
       const wanted = new Map(pages.map((page) => [page.id.toHex(), page]));
+      const old = new Set<string>();
+      for (let at = 0; at < before.length; at += PAGE_ID_BYTES) {
+        old.add(before.subarray(at, at + PAGE_ID_BYTES).toHex());
+      }
       const there = this.#database.all<{ id: Uint8Array<ArrayBuffer> }>("SELECT id FROM pages");
       for (const { id } of there) {
-        if (!wanted.delete(id.toHex())) this.#database.run("DELETE FROM pages WHERE id = ?", id);
+        const isWanted = wanted.delete(id.toHex());
+        if (!isWanted && !old.has(id.toHex())) this.#database.run("DELETE FROM pages WHERE id = ?", id);
       }
       for (const { id, bytes } of wanted.values()) {
         this.#database.run("INSERT OR REPLACE INTO pages VALUES (?, ?)", id, bytes);
       }
-      this.#database.run("INSERT OR REPLACE INTO lists VALUES (?, ?, ?)", LAST, ids, rowSum(LAST, ids));
+      for (const [name, list] of [[LAST, ids], [BEFORE, before]] as const) {
+        this.#database.run("INSERT OR REPLACE INTO lists VALUES (?, ?, ?)", name, list, rowSum(name, list));
+      }
     });
   }
 

@@ -1,5 +1,5 @@
 /** A folder of another machine as one end, over a sync session; wire/spec/sync.md. */
-import { sameBytes } from "../../base/bytes.ts";
+import { concat, sameBytes } from "../../base/bytes.ts";
 import { isWormholeError, WormholeError } from "../../base/errors.ts";
 import { encodeName } from "../../base/names.ts";
 import { hashBuffer } from "../../native/hash.ts";
@@ -23,6 +23,7 @@ import { failuresOf, filesMessages, u32Column, u32s } from "./columns.ts";
 import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { PageCache } from "./page_cache.ts";
+import { basesFor, pageOf } from "./page_forms.ts";
 import type { NextDataLink, TransferSettings } from "./settings.ts";
 import { stateOf } from "./states.ts";
 
@@ -185,21 +186,25 @@ export class RemoteEnd implements GivingEnd {
 
   /** Gets those pages that are not known here. */
   async #snapshot({ entries, pages, digest }: SyncMessageOf<"scanned">): Promise<Snapshot> {
-    const { cache, channel } = this.#options;
-    let ids = cache.ids();
+    const { cache, channel, settings } = this.#options;
+    const old = cache.ids();
+    let ids: Uint8Array = old;
     if (ids.length !== pages * PAGE_ID_BYTES || !sameBytes(hashBuffer(ids), digest)) {
       ids = await this.#ids(pages, digest);
     }
     const parts: (Uint8Array | undefined)[] = [];
     for (let at = 0; at < pages; at++) parts.push(cache.page(idAt(ids, at)));
     const missing = [...parts.keys()].filter((at) => parts[at] === undefined);
+    const bases = missing.length === 0 ? [] : basesFor(ids, old);
     for (let at = 0; at < missing.length; at += MAX_ASKED_PAGES) {
       const some = missing.slice(at, at + MAX_ASKED_PAGES);
-      await channel.send({ type: "ask_pages", pages: u32Column(some) });
+      const named = concat(...some.map((index) => bases[index] ?? NO_PAGE));
+      await channel.send({ type: "ask_pages", pages: u32Column(some), bases: named });
       for (const index of some) {
-        const { bytes } = await channel.expect("page");
-        if (!sameBytes(hashBuffer(bytes), idAt(ids, index))) throw unexpected("page");
-        parts[index] = bytes;
+        const base = bases[index] && cache.page(bases[index]);
+        const page = await pageOf(settings.queue, await channel.expect("page"), base);
+        if (!sameBytes(hashBuffer(page), idAt(ids, index))) throw unexpected("page");
+        parts[index] = page;
       }
     }
     const whole = parts as Uint8Array[];
@@ -225,6 +230,9 @@ export class RemoteEnd implements GivingEnd {
     return all;
   }
 }
+
+/** Stands for no page. */
+const NO_PAGE = new Uint8Array(PAGE_ID_BYTES);
 
 function idAt(ids: Uint8Array, page: number): Uint8Array<ArrayBuffer> {
   return ids.slice(PAGE_ID_BYTES * page, PAGE_ID_BYTES * (page + 1)) as Uint8Array<ArrayBuffer>;

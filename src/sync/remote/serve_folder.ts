@@ -26,6 +26,7 @@ import { failureColumns, filesOf, u32Column, u32s } from "./columns.ts";
 import { overDataLink } from "./data_link.ts";
 import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
+import { pageMessage } from "./page_forms.ts";
 import type { PageCache } from "./page_cache.ts";
 import type { NextDataLink, TransferSettings } from "./settings.ts";
 
@@ -215,12 +216,18 @@ class Session implements AsyncDisposable {
     }
   }
 
-  async #sendPages({ pages: asked }: SyncMessageOf<"ask_pages">): Promise<void> {
+  async #sendPages({ pages: asked, bases }: SyncMessageOf<"ask_pages">): Promise<void> {
+    const { channel, settings } = this.#options;
     const { snapshot, pages } = this.#scanned();
-    for (const index of u32s(asked)) {
+    const { cache } = this.#begun();
+    if (bases.length !== PAGE_ID_BYTES * asked.length / 4) throw unexpected("ask_pages");
+    for (const [i, index] of u32s(asked).entries()) {
       const page = pages[index];
       if (page === undefined) throw unexpected("ask_pages");
-      await this.#options.channel.send({ type: "page", bytes: encodePage(snapshot, page.from, page.to) });
+      const base = cache.page(
+        bases.slice(PAGE_ID_BYTES * i, PAGE_ID_BYTES * (i + 1)) as Uint8Array<ArrayBuffer>,
+      );
+      await channel.send(await pageMessage(settings.queue, encodePage(snapshot, page.from, page.to), base));
     }
   }
 
