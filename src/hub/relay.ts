@@ -113,6 +113,7 @@ export class HubRelay implements AsyncDisposable {
   welcome(): object {
     const { listen, url } = this.#options;
     const certificates = [this.#certificate, this.#relay.discovery?.pin.toHex()];
+    const other = this.#relay.discovery?.otherPort;
     return {
       relay: {
         id: this.#id,
@@ -120,6 +121,7 @@ export class HubRelay implements AsyncDisposable {
         ...url !== undefined && { url },
         ...listen !== undefined && { port: Number(this.address.slice(this.address.lastIndexOf(":") + 1)) },
         ...this.discoveryPort !== undefined && { discovery_port: this.discoveryPort },
+        ...other !== undefined && { other_discovery_port: other },
         certificates: certificates.filter((each) => each !== undefined),
       },
     };

@@ -34,8 +34,8 @@ export interface Relay {
   relay: RelayHandle;
   /** `ip:port` each. */
   addresses: string[];
-  /** `pin`: SHA-256 of the certificate there, which is made anew at every start. */
-  discovery?: { address: string; pin: Uint8Array };
+  /** `pin`: SHA-256 of the certificate there, which is made anew at every start; `otherPort`: a second one, if there is any. */
+  discovery?: { address: string; otherPort?: number; pin: Uint8Array };
 }
 
 /** What a relay has done since it began. */
@@ -62,7 +62,11 @@ export interface RelaySeen {
  */
 export async function openRelay(queue: NativeQueue, options: RelayServerOptions): Promise<Relay> {
   const { listen, tls, discovery, secret, maxClients, clientBytesPerSecond } = options;
-  const opened = await queue.call<Omit<Relay, "discovery"> & { discovery: Relay["discovery"] | null }>(
+  const opened = await queue.call<
+    Omit<Relay, "discovery"> & {
+      discovery: { address: string; other_port: number | null; pin: Uint8Array } | null;
+    }
+  >(
     "relay.open",
     {
       listen,
@@ -73,7 +77,9 @@ export async function openRelay(queue: NativeQueue, options: RelayServerOptions)
       client_bytes_per_second: clientBytesPerSecond ?? null,
     },
   );
-  return { ...opened, discovery: opened.discovery ?? undefined };
+  if (opened.discovery === null) return { ...opened, discovery: undefined };
+  const { address, other_port, pin } = opened.discovery;
+  return { ...opened, discovery: { address, pin, ...other_port !== null && { otherPort: other_port } } };
 }
 
 /** Gives a token that opens the relay for a week. */

@@ -10,6 +10,8 @@ export interface RelayOffer {
   readonly token: string;
   /** UDP port at the same host that tells a machine its address. */
   readonly discoveryPort?: number;
+  /** A second one there, which sees the machine from another place. */
+  readonly otherDiscoveryPort?: number;
   /** SHA-256 (32 bytes) of certificates to believe there. */
   readonly pins: readonly Uint8Array[];
 }
@@ -27,12 +29,16 @@ const MAX_PINS = 8;
  */
 export function parseRelayOffer(value: unknown, hub: URL): RelayOffer | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { id, token, url, port, discovery_port, certificates = [] } = value as Record<string, unknown>;
+  const { id, token, url, port, discovery_port, other_discovery_port, certificates = [] } = value as Record<
+    string,
+    unknown
+  >;
   if (typeof id !== "string" || !/^[0-9a-f]{32}$/.test(id)) return undefined;
   if (typeof token !== "string" || token.length > MAX_TOKEN || !/^[\x21-\x7e]+$/.test(token)) {
     return undefined;
   }
   if (discovery_port !== undefined && !isPort(discovery_port)) return undefined;
+  if (other_discovery_port !== undefined && !isPort(other_discovery_port)) return undefined;
   if (!Array.isArray(certificates) || certificates.length > MAX_PINS) return undefined;
   if (!certificates.every((each) => typeof each === "string" && /^[0-9a-f]{64}$/.test(each))) {
     return undefined;
@@ -44,6 +50,7 @@ export function parseRelayOffer(value: unknown, hub: URL): RelayOffer | undefine
     url: place,
     token,
     ...discovery_port !== undefined && { discoveryPort: discovery_port },
+    ...other_discovery_port !== undefined && { otherDiscoveryPort: other_discovery_port },
     pins: certificates.map((each) => Uint8Array.fromHex(each)),
   };
 }

@@ -14,12 +14,14 @@ Deno.test("parseRelayOffer() finds the relay at the hub's own address when nothi
 });
 
 Deno.test("parseRelayOffer() takes what the hub says", () => {
-  const told = { ...OFFER, port: 4001, discovery_port: 4002, certificates: [PIN], new_field: 1 };
+  const discovery = { discovery_port: 4002, other_discovery_port: 4003 };
+  const told = { ...OFFER, port: 4001, ...discovery, certificates: [PIN], new_field: 1 };
   assertEquals(parseRelayOffer(told, HUB), {
     id: Uint8Array.fromHex(ID),
     url: "https://hub.example.org:4001/",
     token: "a.b",
     discoveryPort: 4002,
+    otherDiscoveryPort: 4003,
     pins: [Uint8Array.fromHex(PIN)],
   });
   const elsewhere = { ...OFFER, url: "https://relay.example.org/any/path?x" };
@@ -38,6 +40,7 @@ const BAD: [string, unknown][] = [
   ["port 0", { ...OFFER, port: 0 }],
   ["port as text", { ...OFFER, port: "80" }],
   ["discovery port too high", { ...OFFER, discovery_port: 65536 }],
+  ["second discovery port 0", { ...OFFER, other_discovery_port: 0 }],
   ["file URL", { ...OFFER, url: "file:///etc/passwd" }],
   ["no URL", { ...OFFER, url: "hub" }],
   ["certificates as text", { ...OFFER, certificates: PIN }],

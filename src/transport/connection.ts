@@ -16,6 +16,8 @@ export interface LinkStats {
   readonly relayed?: boolean;
   /** Packets found lost; absent where the kernel keeps it to itself (TCP). */
   readonly lostPackets?: number;
+  /** Packets that came, whatever was in them; absent where the kernel keeps it to itself (TCP). */
+  readonly packetsReceived?: number;
   /** IP address of this end where the link cannot do without it (TCP): it is dead once this machine has it no more. */
   readonly local?: string;
 }

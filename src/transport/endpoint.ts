@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { WormholeError } from "../base/errors.ts";
+import { processProxies, type Proxy } from "../config/proxies.ts";
 import {
   accept,
   allowPeer,
@@ -46,7 +47,7 @@ export interface EndpointOptions {
 }
 
 /** Where a relay is, as a hub says. */
-export type RelayPlace = Omit<RelayOptions, "direct" | "portMapping">;
+export type RelayPlace = Omit<RelayOptions, "direct" | "portMapping" | "proxy">;
 
 /**
  * This machine's own end of all links: listens for TCP and QUIC under the machine's key, lets in only the
@@ -115,6 +116,7 @@ export class Endpoint implements AsyncDisposable {
       direct: transports.includes("quic"),
       // A relay on this machine is a trial, or a test.
       portMapping: portMapping && !isLocal(new URL(relay.url).hostname),
+      ...proxyTo(relay.url),
     });
     return { transport: "relay", ...made };
   }
@@ -198,6 +200,17 @@ export class Endpoint implements AsyncDisposable {
     if (this.#closing) {
       throw new WormholeError("CLOSED", `Cannot ${verb} this machine's endpoint: it is closed`);
     }
+  }
+}
+
+/** The proxy on the way to a relay. A variable that names no proxy was told of when the hub was to be reached by it. */
+function proxyTo(url: string): { proxy?: Proxy } {
+  try {
+    const proxy = processProxies().forUrl(new URL(url));
+    return proxy ? { proxy } : {};
+  } catch (error) {
+    if (error instanceof WormholeError) return {};
+    throw error;
   }
 }
 

@@ -79,7 +79,7 @@ export class NativeLink implements Link {
 
   async stats(): Promise<LinkStats> {
     this.#assertOpen("measure the link to");
-    const { rttUs = 0, bytesSent, bytesReceived, remote, relayed, lostPackets, local } =
+    const { rttUs = 0, bytesSent, bytesReceived, remote, relayed, lostPackets, packetsReceived, local } =
       await connectionStats(
         this.#queue,
         this.native,
@@ -91,6 +91,7 @@ export class NativeLink implements Link {
       remote,
       relayed,
       ...lostPackets !== undefined && { lostPackets },
+      ...packetsReceived !== undefined && { packetsReceived },
       ...local !== undefined && { local },
     };
   }

@@ -1,4 +1,4 @@
-/** Real small proxies on loopback: SOCKS5 (RFC 1928, RFC 1929) and HTTP CONNECT. */
+/** Real small proxies: SOCKS5 (RFC 1928, RFC 1929) and HTTP CONNECT. */
 
 /** A running proxy. */
 export interface TestProxy extends AsyncDisposable {
@@ -14,18 +14,28 @@ export interface TestProxyOptions {
   readonly login?: { readonly user: string; readonly password: string };
   /** Names that this proxy knows, whatever anybody else says, with the port on loopback that they stand for. */
   readonly names?: Readonly<Record<string, number>>;
+  /** An address of this machine; without it the proxy listens on loopback, and connects to nothing else. */
+  readonly hostname?: string;
+  readonly port?: number;
+  onAsked?(place: string): void;
 }
 
-/** Runs a proxy that connects to loopback only. */
-export function startProxy({ kind, login, names = {} }: TestProxyOptions): TestProxy {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+/** Runs a proxy. */
+export function startProxy(
+  { kind, login, names = {}, hostname = "127.0.0.1", port = 0, onAsked }: TestProxyOptions,
+): TestProxy {
+  const listener = Deno.listen({ hostname, port });
   const asked: string[] = [];
   const open = new Set<Deno.Conn>();
   const connect = async (host: string, port: number) => {
     asked.push(`${host}:${port}`);
+    onAsked?.(`${host}:${port}`);
     const known = names[host];
-    if (known === undefined && host !== "127.0.0.1") return undefined;
-    const far = await Deno.connect({ hostname: "127.0.0.1", port: known ?? port });
+    if (known === undefined && hostname === "127.0.0.1" && host !== hostname) return undefined;
+    const far = await Deno.connect({
+      hostname: known === undefined ? host : "127.0.0.1",
+      port: known ?? port,
+    });
     open.add(far);
     return far;
   };

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::net::congestion::LongPaths;
 use crate::net::endpoint::{Endpoint, Options, RelayOptions};
 use crate::net::quic_config::Congestion;
-use crate::net::relay::{Hub, RelayKey};
+use crate::net::relay::{DiscoveryPlace, Hub, RelayKey, look};
 use crate::net::{Connection, PeerKey, TransportKind, address, memory};
 use crate::op::{self, Context, Op, OpFuture};
 
@@ -21,6 +21,7 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("net.endpoint", endpoint),
     ("net.use_relay", use_relay),
     ("net.renew_relay", renew_relay),
+    ("net.reflect", reflect),
     ("net.allow", allow),
     ("net.accept", accept),
     ("net.dial", dial),
@@ -73,6 +74,28 @@ struct UseRelayArgs {
     pins: Vec<ByteBuf>,
     direct: bool,
     port_mapping: bool,
+    proxy: Option<ProxyArgs>,
+}
+
+#[derive(Deserialize)]
+struct ReflectArgs {
+    host: String,
+    port: u16,
+    other_port: Option<u16>,
+    pins: Vec<ByteBuf>,
+}
+
+#[derive(Serialize)]
+struct ReflectResult {
+    views: Vec<ViewResult>,
+}
+
+#[derive(Serialize)]
+struct ViewResult {
+    local_port: u16,
+    seen: String,
+    other: Option<String>,
+    knocked: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -164,6 +187,7 @@ struct StatsResult {
     remote: String,
     relayed: bool,
     lost_packets: Option<u64>,
+    packets_received: Option<u64>,
     cwnd_bytes: Option<u64>,
     delivery_rate: Option<u64>,
     congestion_events: Option<u64>,
@@ -229,10 +253,26 @@ fn use_relay(context: Context, args: &[u8]) -> OpFuture {
         let pins = args.pins.iter().map(|pin| key(pin, "relay's")).collect::<Result<Vec<_>>>()?;
         let hub = Hub { url: args.url, token: args.token, discovery_port: args.discovery_port, pins };
         let id = fixed(&args.id, "relay's id")?;
-        let options = RelayOptions { id, direct: args.direct, port_mapping: args.port_mapping };
+        let proxy = args.proxy.map(ProxyArgs::check).transpose()?;
+        let options = RelayOptions { id, direct: args.direct, port_mapping: args.port_mapping, proxy };
         let RelayKey { key, proof, .. } =
             context.objects.get::<Endpoint>(args.endpoint)?.use_relay(hub, options).await?;
         Ok(UseRelayResult { key: ByteBuf::from(key), proof: ByteBuf::from(proof) })
+    })
+}
+
+fn reflect(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |_, args: ReflectArgs| async move {
+        let pins = args.pins.iter().map(|pin| key(pin, "relay's")).collect::<Result<Vec<_>>>()?;
+        let ReflectArgs { host, port, other_port, .. } = args;
+        let views = look(DiscoveryPlace { host, port, other_port, pins }).await?;
+        let views = views.into_iter().map(|view| ViewResult {
+            local_port: view.local_port,
+            seen: view.seen.to_string(),
+            other: view.other.map(|other| other.to_string()),
+            knocked: view.knocked,
+        });
+        Ok(ReflectResult { views: views.collect() })
     })
 }
 
@@ -329,6 +369,7 @@ fn stats(context: Context, args: &[u8]) -> OpFuture {
             remote: stats.remote,
             relayed: stats.relayed,
             lost_packets: stats.lost_packets,
+            packets_received: stats.packets_received,
             cwnd_bytes: stats.cwnd_bytes,
             delivery_rate: stats.delivery_rate,
             congestion_events: stats.congestion_events,

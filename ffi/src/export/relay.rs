@@ -51,6 +51,7 @@ struct OpenResult {
 #[derive(Serialize)]
 struct DiscoveryResult {
     address: String,
+    other_port: Option<u16>,
     pin: ByteBuf,
 }
 
@@ -101,6 +102,7 @@ fn open(context: Context, args: &[u8]) -> OpFuture {
             addresses: relay.addresses().iter().map(|address| address.to_string()).collect(),
             discovery: relay.discovery().map(|(address, pin)| DiscoveryResult {
                 address: address.to_string(),
+                other_port: relay.other_discovery_port(),
                 pin: ByteBuf::from(pin),
             }),
             relay: context.objects.insert(Arc::new(relay))?,

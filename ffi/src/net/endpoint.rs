@@ -14,7 +14,7 @@ use super::congestion::LongPaths;
 use super::handshakes::Handshakes;
 use super::proxy::Proxy;
 use super::quic_config::Congestion;
-use super::relay::{Hub, RelayId, RelayKey, Trust};
+use super::relay::{Hub, ProxyDoor, RelayId, RelayKey, Trust};
 use super::tls::{AllowedKeys, Identity};
 use super::{Connection, Inner, PeerKey, TransportKind, address, quic, relay, tcp, tls};
 use crate::error::{Error, Kind, Result};
@@ -138,14 +138,16 @@ impl Endpoint {
     /// A relay knows one connection per key; under the machine key, of two programs only the later one would be reached.
     pub async fn use_relay(&self, hub: Hub, options: RelayOptions) -> Result<RelayKey> {
         let mut relay = self.relay.lock().await;
-        let mut at = match relay.take() {
-            Some(at) => at,
-            None => self.open_at_relay(SecretKey::generate(), &options).await?,
-        };
-        let url = relay::join(&at.endpoint, &at.trust, hub.clone()).await?;
+        // iroh takes a proxy only when an endpoint is made.
+        let fits = relay.as_ref().is_some_and(|at| at.door.is_some() || options.proxy.is_none());
+        if !fits {
+            let key = relay.as_ref().map_or_else(SecretKey::generate, |at| at.endpoint.secret_key().clone());
+            let new = self.open_at_relay(key, &options).await?;
+            relay.replace(new).into_iter().for_each(AtRelay::end);
+        }
+        let at = relay.as_mut().expect("just made where there was none");
         let key = RelayKey::sign(&self.secret_key, &at.endpoint.id(), &options.id);
-        at.place = Some(Place { hub, options, url });
-        *relay = Some(at);
+        at.join(hub, options).await?;
         Ok(key)
     }
 
@@ -161,12 +163,8 @@ impl Endpoint {
             return Ok(());
         };
         let mut new = self.open_at_relay(old, &options).await?;
-        let url = relay::join(&new.endpoint, &new.trust, hub.clone()).await?;
-        new.place = Some(Place { hub, options, url });
-        if let Some(AtRelay { endpoint, listener, .. }) = relay.replace(new) {
-            listener.abort();
-            tokio::spawn(async move { endpoint.close().await });
-        }
+        new.join(hub, options).await?;
+        relay.replace(new).into_iter().for_each(AtRelay::end);
         Ok(())
     }
 
@@ -174,17 +172,25 @@ impl Endpoint {
         // Ports of their own: those that the person may have set belong to the machine key.
         let addresses: Vec<_> = self.bind.iter().map(|address| SocketAddr::new(address.ip(), 0)).collect();
         let trust = Trust::default();
+        let proxy_door = match options.proxy {
+            Some(_) => Some(ProxyDoor::open().await?),
+            None => None,
+        };
         let endpoint = quic::bind(quic::BindOptions {
             seed: &secret_key.to_bytes(),
             addresses: if options.direct { &addresses } else { &[] },
             congestion: self.congestion,
-            relay: Some(quic::RelayUse { trust: &trust, port_mapping: options.port_mapping }),
+            relay: Some(quic::RelayUse {
+                trust: &trust,
+                port_mapping: options.port_mapping,
+                proxy: proxy_door.as_ref().map(ProxyDoor::url),
+            }),
         })
         .await?;
         let door = self.door.lock().unwrap().clone();
         let door = door.ok_or_else(|| Error::new(Kind::Closed, "the endpoint is closed"))?;
         let listener = self.listeners.lock().unwrap().spawn(listen_quic(door, endpoint.clone()));
-        Ok(AtRelay { endpoint, trust, listener, place: None })
+        Ok(AtRelay { endpoint, trust, door: proxy_door, listener, place: None })
     }
 
     /// Lets the machine with `key` connect from now on.
@@ -262,7 +268,14 @@ impl Endpoint {
             return Err(Error::new(Kind::Unsupported, format!("{what}: this endpoint knows none")));
         };
         let peer = quic::Peer { key: relay_key.key, peer_key };
-        self.dialled(quic::dial(&endpoint, quic::Place::Relay(url), peer), what, timeout).await
+        let dialled = self.dialled(quic::dial(&endpoint, quic::Place::Relay(url), peer), what, timeout).await;
+        let Err(error) = dialled else { return dialled };
+        // A proxy that lets nobody through says more than that there was no answer.
+        let relay = self.relay.lock().await;
+        match relay.as_ref().and_then(|at| at.door.as_ref()?.trouble()) {
+            Some(trouble) => Err(Error::new(Kind::ConnectFailed, format!("{what}: {}", trouble.text))),
+            None => Err(error),
+        }
     }
 
     async fn dialled(
@@ -310,16 +323,42 @@ pub struct RelayOptions {
     pub direct: bool,
     /// Asks the router for a UDP port.
     pub port_mapping: bool,
+    /// What connects to the relay on this machine's behalf.
+    pub proxy: Option<Proxy>,
 }
 
 /// An endpoint that is at a relay.
 struct AtRelay {
     endpoint: iroh::Endpoint,
     trust: Trust,
+    /// The way to the relay, where it leads through a proxy.
+    door: Option<ProxyDoor>,
     /// What takes connections there.
     listener: AbortHandle,
     /// None until it is there.
     place: Option<Place>,
+}
+
+impl AtRelay {
+    /// Goes to one more relay; from now on that is the one that is dialled.
+    async fn join(&mut self, hub: Hub, options: RelayOptions) -> Result<()> {
+        let url = relay::url(&hub)?;
+        if let Some(door) = &self.door {
+            door.lead_to(&url, options.proxy.clone());
+        }
+        relay::join(&self.endpoint, &self.trust, &url, &hub).await;
+        self.place = Some(Place { hub, options, url });
+        Ok(())
+    }
+
+    fn end(self) {
+        let AtRelay { endpoint, listener, door, .. } = self;
+        listener.abort();
+        tokio::spawn(async move {
+            endpoint.close().await;
+            drop(door);
+        });
+    }
 }
 
 /// The relay that is dialled.

@@ -123,6 +123,8 @@ pub struct Stats {
     /// Bytes of bulk streams that were copied within this program, both directions; over TCP next to none.
     pub bytes_copied: u64,
     pub lost_packets: Option<u64>,
+    /// UDP packets of QUIC, whatever was in them: a sign of life.
+    pub packets_received: Option<u64>,
     /// Bytes that may be under way, over all bulk streams that are open.
     pub cwnd_bytes: Option<u64>,
     /// Bytes a second that the transport last saw delivered, over the same.

@@ -210,4 +210,4 @@ fn place(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
 
 #[cfg(test)]
 #[path = "proxy_test.rs"]
-mod tests;
+pub(super) mod tests;

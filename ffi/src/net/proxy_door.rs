@@ -103,11 +103,12 @@ async fn bytes(stream: &mut TcpStream, length: u8) -> io::Result<Vec<u8>> {
 }
 
 /// Without telling by its time how much of it was right.
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
-fn secret() -> Result<String> {
+/// Something that nobody guesses, in hexadecimal.
+pub(super) fn secret() -> Result<String> {
     let mut random = [0; SECRET_BYTES];
     getrandom::fill(&mut random)
         .map_err(|error| Error::new(Kind::Internal, format!("cannot draw a password: {error}")))?;

@@ -12,7 +12,7 @@ use super::*;
 const SOON: Duration = Duration::from_secs(10);
 
 /// What the proxies of these tests were asked, in order.
-type Heard = Arc<Mutex<Vec<String>>>;
+pub type Heard = Arc<Mutex<Vec<String>>>;
 
 /// A server on loopback that does the same with everybody; gives its port.
 async fn server<F, Fut>(serve: F) -> u16
@@ -67,7 +67,7 @@ async fn talks(answers: &'static [&'static [u8]]) -> u16 {
 }
 
 /// An HTTP proxy that connects whatever name it is given to the asked port on loopback.
-async fn http_proxy(heard: Heard) -> u16 {
+pub async fn http_proxy(heard: Heard) -> u16 {
     server(move |mut stream| {
         let heard = heard.clone();
         async move {
@@ -87,7 +87,7 @@ async fn http_proxy(heard: Heard) -> u16 {
 }
 
 /// The same for SOCKS5; with a login it wants that.
-async fn socks_proxy(heard: Heard, login: Option<(&'static str, &'static str)>) -> u16 {
+pub async fn socks_proxy(heard: Heard, login: Option<(&'static str, &'static str)>) -> u16 {
     server(move |mut stream| {
         let heard = heard.clone();
         async move {

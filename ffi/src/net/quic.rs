@@ -57,6 +57,8 @@ pub(super) struct RelayUse<'a> {
     pub trust: &'a Trust,
     /// Asks the router for a port (UPnP, NAT-PMP, PCP) once a relay is known.
     pub port_mapping: bool,
+    /// What leads to relays: HTTP CONNECT, with its login.
+    pub proxy: Option<&'a RelayUrl>,
 }
 
 /// Binds one endpoint.
@@ -71,15 +73,21 @@ pub(super) async fn bind(options: BindOptions<'_>) -> Result<Endpoint> {
         .clear_ip_transports();
     let mut builder = match relay {
         None => builder.relay_mode(RelayMode::Disabled).portmapper_config(PortmapperConfig::Disabled),
-        Some(RelayUse { trust, port_mapping }) => builder
-            // None yet: `relay::join` adds it.
-            .relay_mode(RelayMode::Custom(RelayMap::empty()))
-            .ca_tls_config(trust.tls())
-            .net_report_config(net_report_config())
-            .portmapper_config(match port_mapping {
-                true => PortmapperConfig::default(),
-                false => PortmapperConfig::Disabled,
-            }),
+        Some(RelayUse { trust, port_mapping, proxy }) => {
+            let builder = builder
+                // None yet: `relay::join` adds it.
+                .relay_mode(RelayMode::Custom(RelayMap::empty()))
+                .ca_tls_config(trust.tls())
+                .net_report_config(net_report_config())
+                .portmapper_config(match port_mapping {
+                    true => PortmapperConfig::default(),
+                    false => PortmapperConfig::Disabled,
+                });
+            match proxy {
+                Some(proxy) => builder.proxy_url((**proxy).clone()),
+                None => builder,
+            }
+        }
     };
     let mut has_default = [false; 2];
     for address in usable(addresses)? {
@@ -389,7 +397,9 @@ impl Bulk {
             stats.remote = remote_text(path.remote_addr());
             stats.relayed = matches!(path.remote_addr(), TransportAddr::Relay(_));
         }
-        stats.lost_packets = Some(self.quic.stats().lost_packets);
+        let all = self.quic.stats();
+        stats.lost_packets = Some(all.lost_packets);
+        stats.packets_received = Some(all.udp_rx.datagrams);
     }
 }
 

@@ -48,10 +48,12 @@ export interface CrossOptions {
   readonly content: Uint8Array;
   /** Further arguments of both commands. */
   readonly both?: readonly string[];
+  /** Further environment of the sender. */
+  readonly env?: Record<string, string>;
 }
 
 /** Sends and receives; whatever goes wrong is in what it gives. */
-export async function cross({ from, to, hub, content, both = [] }: CrossOptions): Promise<Crossing> {
+export async function cross({ from, to, hub, content, both = [], env }: CrossOptions): Promise<Crossing> {
   // Machines of their own: one machine has one key.
   await using sandbox = await Sandbox.create();
   let firstByteMs = NaN;
@@ -65,6 +67,7 @@ export async function cross({ from, to, hub, content, both = [] }: CrossOptions)
       meeting: { hub },
       send: both,
       senderPrefix: from.prefix,
+      ...env && { env },
     });
     startMs = performance.now();
     await using receiver = accept(offered, into, { recv: ["--yes", ...both], receiverPrefix: to.prefix });

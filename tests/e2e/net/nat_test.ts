@@ -6,6 +6,7 @@ import { cross, startHubOn } from "./crossing.ts";
 import { HARD } from "./hard_networks.ts";
 import { inLab, inLanes } from "./in_lab.ts";
 import { crossMatrix, told } from "./matrix.ts";
+import { crossByProxy } from "./proxied.ts";
 
 const MIB = 1024 * 1024;
 
@@ -24,15 +25,20 @@ inLab("where hardly anything gets through, a hub at port 443 still does", async 
   await using sandbox = await Sandbox.create();
   await using hub = await startHubOn(await lab.site("hub"), sandbox, { port: 443 });
   const content = noise(2 * MIB);
-  await inLanes([...HARD.entries()], {
-    lanes: LANES,
-    work: async ([at, { what, sender, receiver, path }]) => {
-      const from = await lab.site(`sender${at}`, sender);
-      const to = await lab.site(`receiver${at}`, receiver);
-      const crossing = await cross({ from, to, hub: hub.url, content });
-      assertEquals(crossing.path, path, `${what}: ${told(crossing)}`);
-    },
+  const hard = HARD.map(({ what, sender, receiver, path }, at) => async () => {
+    const from = await lab.site(`sender${at}`, sender);
+    const to = await lab.site(`receiver${at}`, receiver);
+    const crossing = await cross({ from, to, hub: hub.url, content });
+    assertEquals(crossing.path, path, `${what}: ${told(crossing)}`);
   });
+  const proxied = (["http", "socks5"] as const).map((kind) => async () => {
+    const crossing = await crossByProxy(lab, { kind, hub: hub.url, content });
+    const { asked, path } = crossing;
+    assertEquals(path, "relay", `${kind} proxy, and nothing else, for the sender: ${told(crossing)}`);
+    // The mailbox, and the relay.
+    assertTrue(asked.filter((place) => place === new URL(hub.url).host).length >= 2, asked.join());
+  });
+  await inLanes([...hard, ...proxied], { lanes: LANES, work: (crossing) => crossing() });
 });
 
 inLab("two machines behind two NATs each get through directly where the outer ones let them", async (lab) => {

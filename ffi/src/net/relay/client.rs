@@ -41,6 +41,11 @@ pub struct Hub {
 pub struct Trust(Arc<RwLock<HashSet<Pin>>>);
 
 impl Trust {
+    /// Believes the certificates with these hashes too.
+    pub fn believe(&self, pins: impl IntoIterator<Item = Pin>) {
+        self.0.write().unwrap().extend(pins);
+    }
+
     /// The settings of iroh's connections to relays.
     pub fn tls(&self) -> CaTlsConfig {
         let trust = self.clone();
@@ -52,12 +57,16 @@ impl Trust {
     }
 }
 
-/// Makes `endpoint` reachable over the hub's relay, and has it find out its address there.
-pub async fn join(endpoint: &Endpoint, trust: &Trust, hub: Hub) -> Result<RelayUrl> {
-    let url: RelayUrl = hub.url.parse().map_err(|_| {
+/// Where the hub's relay is.
+pub fn url(hub: &Hub) -> Result<RelayUrl> {
+    hub.url.parse().map_err(|_| {
         Error::new(Kind::InvalidArgument, format!("Cannot use the relay \"{}\": it is no URL", hub.url))
-    })?;
-    trust.0.write().unwrap().extend(hub.pins);
+    })
+}
+
+/// Makes `endpoint` reachable over the hub's relay at `url`, and has it find out its address there.
+pub async fn join(endpoint: &Endpoint, trust: &Trust, url: &RelayUrl, hub: &Hub) {
+    trust.believe(hub.pins.iter().copied());
     let config = |quic| Arc::new(RelayConfig::new(url.clone(), quic).with_auth_token(hub.token.clone()));
     endpoint.insert_relay(url.clone(), config(None)).await;
     if let Some(port) = hub.discovery_port {
@@ -71,7 +80,6 @@ pub async fn join(endpoint: &Endpoint, trust: &Trust, hub: Hub) -> Result<RelayU
             endpoint.insert_relay(url, config).await;
         });
     }
-    Ok(url)
 }
 
 /// Believes the certificates that the hub named, else those of the public authorities.

@@ -5,18 +5,22 @@
 
 mod client;
 mod discovery;
+mod door;
 mod gate;
 mod key;
+mod reflection;
 mod server;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(super) use client::join;
 pub use client::{Hub, Trust};
+pub(super) use client::{join, url};
+pub(super) use door::ProxyDoor;
 pub use gate::token_for;
 pub use key::{RelayId, RelayKey};
+pub use reflection::{DiscoveryPlace, View, look};
 pub use server::{Options, RelayServer, Seen, TlsPem};
 
 /// SHA-256 of a certificate.

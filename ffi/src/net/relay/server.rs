@@ -136,6 +136,11 @@ impl RelayServer {
         self.discovery.as_ref().map(|discovery| (discovery.address(), discovery.pin()))
     }
 
+    /// A second UDP port at which addresses are told.
+    pub fn other_discovery_port(&self) -> Option<u16> {
+        self.discovery.as_ref().and_then(Discovery::other_port)
+    }
+
     /// A token that opens this relay.
     pub fn token(&self) -> String {
         token_for(&self.secret)

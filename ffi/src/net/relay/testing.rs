@@ -7,6 +7,7 @@ use super::{Hub, Options, RelayKey, RelayServer, TlsPem};
 use crate::error::Result;
 use crate::net::Connection;
 use crate::net::endpoint::{self, Endpoint, RelayOptions};
+use crate::net::proxy::Proxy;
 use crate::net::quic_config::Congestion;
 use crate::net::testing::long_paths;
 
@@ -72,6 +73,11 @@ pub struct Machine {
 
 /// A machine whose key is made of `seed`, at the hub's relay; `direct`: may use UDP as well.
 pub async fn machine(seed: u8, direct: bool, hub: Hub) -> Machine {
+    machine_by(None, (seed, direct), hub).await
+}
+
+/// The same, by way of `proxy`.
+pub async fn machine_by(proxy: Option<Proxy>, (seed, direct): (u8, bool), hub: Hub) -> Machine {
     let endpoint = Endpoint::open(endpoint::Options {
         seed: [seed; 32],
         bind: vec!["127.0.0.1:0".parse().unwrap()],
@@ -81,7 +87,8 @@ pub async fn machine(seed: u8, direct: bool, hub: Hub) -> Machine {
         long_paths: long_paths(),
     });
     let endpoint = Arc::new(endpoint.await.unwrap());
-    let key = endpoint.use_relay(hub, RelayOptions { id: ID, direct, port_mapping: false }).await.unwrap();
+    let options = RelayOptions { id: ID, direct, port_mapping: false, proxy };
+    let key = endpoint.use_relay(hub, options).await.unwrap();
     Machine { endpoint, key }
 }
 
@@ -93,8 +100,10 @@ pub async fn dial(from: &Machine, to: &Machine, seconds: u64) -> Result<Connecti
 /// Connects `a` to `b`, which have been told of nothing but the relay.
 pub async fn connect(a: &Machine, b: &Machine) -> (Connection, Connection) {
     b.endpoint.allow_at_relay(&a.key, a.endpoint.public_key()).unwrap();
-    let (dialler, acceptor) = tokio::join!(dial(a, b, 20), b.endpoint.accept());
-    let (dialler, acceptor) = (dialler.unwrap(), acceptor.unwrap());
+    // A dial that fails says why, rather than leave the other side waiting.
+    let dialled = async { dial(a, b, 20).await.unwrap() };
+    let (dialler, acceptor) = tokio::join!(dialled, b.endpoint.accept());
+    let acceptor = acceptor.unwrap();
     assert_eq!(dialler.peer_key(), b.endpoint.public_key());
     assert_eq!(acceptor.peer_key(), a.endpoint.public_key());
     (dialler, acceptor)
