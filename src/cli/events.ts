@@ -218,7 +218,16 @@ export interface NetworkEvent {
   readonly text: string;
   readonly advice: string | null;
   readonly addresses: readonly string[];
+  /** That of IPv4, where this reaches the hub. */
   readonly nat: "none" | "endpoint-independent" | "symmetric" | "unknown";
+  /** Who gets in through it that was not asked: other ports of an address that was, or nobody. */
+  readonly filtering: "port-independent" | "port-dependent" | "unknown";
+  /** `ip:port` at which the hub sees a UDP socket of this machine, IPv4 first. */
+  readonly seen: readonly string[];
+  /** Whether UDP gets to the hub and back; null: it was not asked, or the hub does not tell addresses. */
+  readonly udp: boolean | null;
+  /** What answers in the hub's place. */
+  readonly captive_portal: string | null;
   /** null: none is set, or it does not answer. */
   readonly hub: {
     readonly connect_ms: number;

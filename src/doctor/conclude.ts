@@ -1,6 +1,15 @@
 /** What the facts about the network come to; no I/O. */
 import { contains, NEAR } from "../config/subnets.ts";
-import { isUnknown, LOOPBACK, natKind, type NetworkFacts } from "./facts.ts";
+import {
+  filtering,
+  type HubFacts,
+  isUnknown,
+  LOOPBACK,
+  natKind,
+  natOf,
+  type NetworkFacts,
+  views,
+} from "./facts.ts";
 
 /** How other machines may reach this one. */
 export type Reach = "direct" | "punching" | "relay" | "unknown" | "local" | "none";
@@ -35,10 +44,27 @@ export function conclude(facts: NetworkFacts): Conclusion {
       reach: "local",
       possible: false,
       text: `the hub at ${hubUrl} cannot be reached: only machines on this network, or at a --peer, can be`,
-      advice: "Check the hub's address, the network, and a proxy if one is needed (HTTPS_PROXY).",
+      advice: facts.portal === undefined
+        ? "Check the hub's address, the network, and a proxy if one is needed (HTTPS_PROXY)."
+        : "Log in to this network in a browser first.",
     };
   }
   const open = addresses.filter((ip) => !contains(NEAR, ip));
+  const own = views(facts).filter((view) => natOf(view, addresses) === "none");
+  if (
+    open.length > 0 && own.some(({ knocked }) => knocked === false) && !own.some(({ knocked }) => knocked)
+  ) {
+    return {
+      reach: "punching",
+      possible: true,
+      text:
+        `this machine has a public address (${
+          open.join(" and ")
+        }) behind a firewall: others get in over UDP when ` +
+        `both dial at once${elseRelay(hub)}`,
+      advice: "Open one TCP and UDP port and set it (wormhole config set port N), or rely on dialling out.",
+    };
+  }
   if (open.length > 0) {
     const guarded = facts.firewalls.length > 0;
     return {
@@ -70,15 +96,21 @@ export function conclude(facts: NetworkFacts): Conclusion {
       possible: true,
       text: mapped
         ? "the router forwards ports when asked: others can reach this machine through it"
-        : "others can reach this machine through hole punching, unless they are behind a symmetric NAT themselves",
+        : filtering(facts) === "port-independent"
+        ? "others can reach this machine through hole punching, whatever router they are behind"
+        : `others can reach this machine through hole punching, unless they are behind a symmetric NAT${
+          elseRelay(hub)
+        }`,
     };
   }
   if (nat === "symmetric" || udp === "off" || isUnknown(udp) || isUnknown(facts.reflection)) {
     return {
       reach: "relay",
       possible: true,
-      text: "others can be reached directly only if they can be reached themselves; else " +
-        (hub.relay ? "the hub's relay carries what is sent" : "not at all: this hub has no relay"),
+      text: (nat === "symmetric"
+        ? "others can be reached directly if they can be dialled, or if their router is not of this kind and lets answers in " +
+          "from any port"
+        : "others can be reached directly only if they can be reached themselves") + elseRelay(hub),
       advice:
         "For speed let one of the two machines be reachable: forward a port in its router, or send over IPv6.",
     };
@@ -97,4 +129,11 @@ export function conclude(facts: NetworkFacts): Conclusion {
         "If two such machines do not come together, forward a port in one router: send --port N, recv --peer HOST:N.",
     },
   };
+}
+
+function elseRelay(hub: HubFacts | "none"): string {
+  if (hub === "none") return "";
+  return hub.relay
+    ? "; else the hub's relay carries what is sent"
+    : "; else not at all: this hub has no relay";
 }

@@ -1,7 +1,16 @@
 /** The facts about the network in plain words; no I/O. */
 import { isIP } from "node:net";
 import { contains, NEAR } from "../config/subnets.ts";
-import { isUnknown, LOOPBACK, natKind, type NetworkFacts, SHARED, type Unknown } from "./facts.ts";
+import {
+  familyOf,
+  isUnknown,
+  LOOPBACK,
+  natOf,
+  type NetworkFacts,
+  SHARED,
+  type Unknown,
+  type View,
+} from "./facts.ts";
 import type { Finding } from "./mod.ts";
 
 /** Clocks that differ by less than this trouble nobody: meeting points of known machines change every hour. */
@@ -16,7 +25,8 @@ export function explain(facts: NetworkFacts): Finding[] {
       ? { name: "UDP", status: "note", text: "not used: force_tcp is set" }
       : explainSocket("UDP", facts.udp),
     ...explainHub(facts),
-    explainReflection(facts),
+    ...explainPortal(facts),
+    ...explainReflection(facts),
     explainPortMapping(facts),
     explainMulticast(facts.multicast),
     ...explainProxies(facts.proxies),
@@ -91,54 +101,99 @@ function explainHub({ hub, hubUrl }: NetworkFacts): Finding[] {
   return findings;
 }
 
-function explainReflection(facts: NetworkFacts): Finding {
-  const { hub, reflection, udp } = facts;
+function explainReflection(facts: NetworkFacts): Finding[] {
+  const { hub, reflection, udp, addresses } = facts;
   const name = "NAT";
-  if (udp === "off") return { name, status: "note", text: "not looked at: force_tcp is set" };
+  if (udp === "off") return [{ name, status: "note", text: "not looked at: force_tcp is set" }];
   if (hub === "none") {
-    return { name, status: "note", text: "only a hub could tell how this machine looks from outside" };
+    return [{ name, status: "note", text: "only a hub could tell how this machine looks from outside" }];
   }
   if (reflection === "none") {
-    return { name, status: "note", text: "what kind it is cannot be known: the hub does not tell addresses" };
+    return [{
+      name,
+      status: "note",
+      text: "what kind it is cannot be known: the hub does not tell addresses",
+    }];
   }
   if (isUnknown(reflection)) {
-    return {
+    return [{
       name,
       status: "note",
       text: `the hub cannot be reached over UDP: ${reflection.unknown}`,
-      advice: "A firewall may block UDP; everything goes over TCP then.",
-    };
+      advice:
+        "A firewall here or at the hub blocks UDP: what cannot be dialled over TCP goes over the hub's relay.",
+    }];
   }
-  const seen = [...new Set(reflection.seen)].join(", ");
-  switch (natKind(facts)) {
-    case "none":
-      return { name, status: "ok", text: `none: the hub sees this machine at its own address, ${seen}` };
-    case "endpoint-independent":
-      return {
-        name,
-        status: "ok",
-        text: `friendly: every address of the hub sees ${seen} (endpoint-independent mapping)`,
-      };
+  const own = isUnknown(addresses) ? [] : addresses;
+  return reflection.map((view) => ({
+    name: familyOf(view) === 4 ? name : "NAT, IPv6",
+    ...explainView(view, own),
+  }));
+}
+
+/** Says what kind of NAT it is, by its name among people, and with whom files then go directly. */
+function explainView(view: View, own: readonly string[]): Omit<Finding, "name"> {
+  const { seen, other, knocked, localPort } = view;
+  switch (natOf(view, own)) {
+    case "none": {
+      const text = `none: the hub sees this machine at its own address, ${seen}`;
+      if (knocked === undefined) return { status: "ok", text };
+      return knocked
+        ? { status: "ok", text: `${text}, and what comes unasked gets in: everybody can dial it` }
+        : {
+          status: "ok",
+          text: `${text}; what comes unasked is kept out by a firewall: others get in once both have dialled`,
+        };
+    }
+    case "endpoint-independent": {
+      const same = `both ports of the hub see ${seen}`;
+      if (knocked === undefined) {
+        return { status: "ok", text: `friendly: ${same} (endpoint-independent mapping)` };
+      }
+      return knocked
+        ? {
+          status: "ok",
+          text:
+            `full or restricted cone: ${same}, and an answer from another port than the one asked gets in. ` +
+            "Files go directly to and from machines behind routers of any kind",
+        }
+        : {
+          status: "ok",
+          text: `port-restricted cone: ${same}, and only a port that was asked can answer. ` +
+            "Files go directly, except to and from machines behind a symmetric NAT: those need the relay",
+        };
+    }
     case "symmetric":
       return {
-        name,
         status: "note",
-        text: `symmetric: the hub's addresses see ${seen} (another port for each)`,
-        advice: "Holes cannot be punched through it to machines behind a NAT of the same kind.",
+        text: `symmetric: one port of the hub sees ${seen}, the other ${other}. ` +
+          "Files go directly to and from machines that can be dialled, or whose router is a full or restricted cone; " +
+          "two machines behind such routers need the relay",
+        advice: "Forward a port in the router, or send over IPv6, if that is too slow.",
       };
     case "unknown": {
-      const kept = seen.endsWith(`:${reflection.localPort}`);
+      const kept = seen.endsWith(`:${localPort}`);
       return {
-        name,
         status: "note",
         text:
-          `the hub sees ${seen || "nothing"}${
+          `the hub sees ${seen}${
             kept ? ", with the port that it has here" : ""
           }; whether others see the same ` +
-          "cannot be known: the hub has only one address to look from",
+          "cannot be known: only one port of the hub answers",
       };
     }
   }
+}
+
+/** Whether something on the way answers for the hub. */
+function explainPortal({ hub, portal }: NetworkFacts): Finding[] {
+  if (portal === undefined || hub === "none" || !isUnknown(hub)) return [];
+  return [{
+    name: "captive portal",
+    status: "problem",
+    text: `something answers in the hub's place (${portal})`,
+    advice: "In a hotel, train or café: open any page in a browser and log in to the network first.",
+  }];
 }
 
 function explainPortMapping({ portMapping }: NetworkFacts): Finding {

@@ -1,4 +1,5 @@
 /** What the probes of `wormhole doctor --network` found out. */
+import { isIPv6 } from "node:net";
 import { subnets } from "../config/subnets.ts";
 
 /** Something that could not be found out, and why. */
@@ -16,6 +17,8 @@ export interface HubFacts {
   readonly skewMs?: number;
   /** Whether it offers a relay for machines that cannot reach each other. */
   readonly relay: boolean;
+  /** Where it tells machines the address that it sees them at. */
+  readonly discovery?: DiscoveryFacts;
   /** `host:port` of the proxy that it went through. */
   readonly proxy?: string;
 }
@@ -28,12 +31,27 @@ export interface PortMappingFacts {
   readonly external?: string;
 }
 
-/** How this machine looks from the hub, over UDP. */
-export interface ReflectionFacts {
-  /** `ip:port` of one socket as each of the hub's addresses sees it. */
-  readonly seen: readonly string[];
-  /** The port that the socket has on this machine. */
+/** Where a hub tells machines their address, over UDP. */
+export interface DiscoveryFacts {
+  /** Name or IP literal, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** A second port, which sees the same machine from another place. */
+  readonly otherPort?: number;
+  /** SHA-256 (32 bytes) of certificates to believe there. */
+  readonly pins: readonly Uint8Array[];
+}
+
+/** How one socket of this machine looks from the hub, over UDP. */
+export interface View {
+  /** The port that it has on this machine. */
   readonly localPort: number;
+  /** `ip:port` that its packets come from. */
+  readonly seen: string;
+  /** The same as a second port of the hub sees it; undefined: that one did not answer, or the hub has none. */
+  readonly other?: string;
+  /** Whether a packet of the second port came in before anything was sent there; undefined: that cannot be told. */
+  readonly knocked?: boolean;
 }
 
 /** Everything that was looked at. */
@@ -46,8 +64,10 @@ export interface NetworkFacts {
   /** "none": no hub is set. */
   readonly hub: HubFacts | Unknown | "none";
   readonly hubUrl: string;
-  /** "none": the hub does not tell addresses. */
-  readonly reflection: ReflectionFacts | Unknown | "none";
+  /** For each version of IP that reaches the hub, 4 first; at least one. "none": the hub does not tell addresses. */
+  readonly reflection: readonly View[] | Unknown | "none";
+  /** What answers in the hub's place where that is not to be reached. */
+  readonly portal?: string;
   readonly portMapping: PortMappingFacts | Unknown;
   /** Whether this machine hears its own announcement. */
   readonly multicast: boolean | Unknown;
@@ -65,16 +85,48 @@ export const LOOPBACK = subnets("127.0.0.0/8", "::1/128");
 /** What providers share out to several customers. */
 export const SHARED = subnets("100.64.0.0/10");
 
-/** What the NAT does with ports, as far as the hub could see. */
-export function natKind(
-  { addresses, reflection }: Pick<NetworkFacts, "addresses" | "reflection">,
-): "none" | "endpoint-independent" | "symmetric" | "unknown" {
-  if (reflection === "none" || isUnknown(reflection) || reflection.seen.length === 0) return "unknown";
-  const seen = new Set(reflection.seen);
-  const own = isUnknown(addresses) ? [] : addresses;
-  if ([...seen].every((each) => own.includes(hostOf(each)))) return "none";
-  if (seen.size > 1) return "symmetric";
-  return reflection.seen.length > 1 ? "endpoint-independent" : "unknown";
+/**
+ * What a NAT does with ports: `endpoint-independent`: a socket has one public port for every peer; `symmetric`: another one for each;
+ * `none`: nothing is translated.
+ */
+export type NatKind = "none" | "endpoint-independent" | "symmetric" | "unknown";
+
+/** What a NAT or firewall lets in of those that nothing was sent to. */
+export type Filtering =
+  /** Other ports of an address that was sent to, perhaps everybody. */
+  | "port-independent"
+  /** Nobody. */
+  | "port-dependent"
+  | "unknown";
+
+/** What the NAT between this machine and the hub does, as far as the hub could see: that of IPv4 where that gets there. */
+export function natKind({ addresses, reflection }: Pick<NetworkFacts, "addresses" | "reflection">): NatKind {
+  const [view] = views({ reflection });
+  return view === undefined ? "unknown" : natOf(view, isUnknown(addresses) ? [] : addresses);
+}
+
+/** What the same NAT lets in. */
+export function filtering({ reflection }: Pick<NetworkFacts, "reflection">): Filtering {
+  const [view] = views({ reflection });
+  if (view?.knocked === undefined) return "unknown";
+  return view.knocked ? "port-independent" : "port-dependent";
+}
+
+/** What a view says of the NAT; `own`: this machine's addresses. */
+export function natOf({ seen, other }: View, own: readonly string[]): NatKind {
+  if (own.includes(hostOf(seen)) && (other === undefined || other === seen)) return "none";
+  if (other === undefined) return "unknown";
+  return other === seen ? "endpoint-independent" : "symmetric";
+}
+
+/** Gives the views that there are. */
+export function views({ reflection }: Pick<NetworkFacts, "reflection">): readonly View[] {
+  return reflection === "none" || isUnknown(reflection) ? [] : reflection;
+}
+
+/** The version of IP that a view is of. */
+export function familyOf({ seen }: View): 4 | 6 {
+  return isIPv6(hostOf(seen)) ? 6 : 4;
 }
 
 /** Tells whether something could not be found out. */

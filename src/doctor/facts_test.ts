@@ -1,7 +1,7 @@
 import { assertEquals, assertTrue } from "../base/testing.ts";
 import { conclude, type Reach } from "./conclude.ts";
 import { explain } from "./explain.ts";
-import { natKind, type NetworkFacts } from "./facts.ts";
+import { filtering, natKind, type NetworkFacts, type View } from "./facts.ts";
 
 const HUB = { connectMs: 42.4, rttMs: 20, skewMs: 1500, relay: true };
 
@@ -18,9 +18,15 @@ const FACTS: NetworkFacts = {
   firewalls: [],
 };
 
-function seen(...seen: string[]): Partial<NetworkFacts> {
-  return { reflection: { seen, localPort: 4001 } };
+function seen(seen: string, more: Partial<View> = {}): Partial<NetworkFacts> {
+  return { reflection: [{ seen, localPort: 4001, ...more }] };
 }
+
+const OUTSIDE = "203.0.113.9:4001";
+/** Each kind of NAT, as the two ports of a hub see a socket behind it. */
+const CONE = seen(OUTSIDE, { other: OUTSIDE, knocked: true });
+const PORT_RESTRICTED = seen(OUTSIDE, { other: OUTSIDE, knocked: false });
+const SYMMETRIC = seen(OUTSIDE, { other: "203.0.113.9:4002", knocked: false });
 
 Deno.test("conclude() says how others reach this machine, and whether anything can be transferred", () => {
   const failed = { unknown: "it does not answer" };
@@ -42,9 +48,28 @@ Deno.test("conclude() says how others reach this machine, and whether anything c
     ["no TCP, but UDP", { tcp: failed }, "unknown", true],
     ["UDP switched off", { udp: "off" }, "relay", true],
     ["UDP does not get to the hub", { reflection: failed }, "relay", true],
-    ["one address of the hub", seen("203.0.113.9:4001"), "unknown", true],
-    ["a friendly NAT", seen("203.0.113.9:4001", "203.0.113.9:4001"), "punching", true],
-    ["a symmetric NAT", seen("203.0.113.9:1", "203.0.113.9:2"), "relay", true],
+    ["one port of the hub", seen(OUTSIDE), "unknown", true],
+    ["a full or restricted cone", CONE, "punching", true],
+    ["a port-restricted cone", PORT_RESTRICTED, "punching", true],
+    ["a symmetric NAT", SYMMETRIC, "relay", true],
+    [
+      "a public address that lets everybody in",
+      {
+        addresses: ["198.18.0.1"],
+        ...seen("198.18.0.1:4001", { other: "198.18.0.1:4001", knocked: true }),
+      },
+      "direct",
+      true,
+    ],
+    [
+      "a public address behind a firewall",
+      {
+        addresses: ["198.18.0.1"],
+        ...seen("198.18.0.1:4001", { other: "198.18.0.1:4001", knocked: false }),
+      },
+      "punching",
+      true,
+    ],
     [
       "a router that forwards",
       { portMapping: { protocols: ["UPnP"], external: "203.0.113.9" } },
@@ -54,7 +79,7 @@ Deno.test("conclude() says how others reach this machine, and whether anything c
     [
       "the same behind a symmetric NAT",
       {
-        ...seen("203.0.113.9:1", "203.0.113.9:2"),
+        ...SYMMETRIC,
         portMapping: { protocols: ["PCP"], external: "203.0.113.9" },
       },
       "punching",
@@ -80,18 +105,65 @@ Deno.test("conclude() says what carries files where two machines do not reach ea
   assertTrue(texts[1]!.endsWith("this hub has no relay for where they do not"), texts[1]);
 });
 
-Deno.test("natKind() knows a machine without a NAT, and what one address cannot tell", () => {
-  const rows: [Partial<NetworkFacts>, ReturnType<typeof natKind>][] = [
-    [{}, "unknown"],
-    [seen(), "unknown"],
-    [seen("192.168.1.7:4001"), "none"],
-    [seen("192.168.1.7:4001", "[fd00::7]:4001"), "none"],
-    [seen("203.0.113.9:4001"), "unknown"],
-    [seen("203.0.113.9:4001", "203.0.113.9:4001"), "endpoint-independent"],
-    [seen("203.0.113.9:4001", "203.0.113.9:4002"), "symmetric"],
+Deno.test("natKind() and filtering() judge every kind of NAT, and claim nothing that one port cannot tell", () => {
+  const rows: [Partial<NetworkFacts>, ReturnType<typeof natKind>, ReturnType<typeof filtering>][] = [
+    [{}, "unknown", "unknown"],
+    [{ reflection: { unknown: "no answer" } }, "unknown", "unknown"],
+    [seen("192.168.1.7:4001"), "none", "unknown"],
+    [seen("[fd00::7]:4001", { other: "[fd00::7]:4001", knocked: true }), "none", "port-independent"],
+    [seen("192.168.1.7:4001", { other: "192.168.1.7:9" }), "symmetric", "unknown"],
+    [seen(OUTSIDE), "unknown", "unknown"],
+    [seen(OUTSIDE, { knocked: true }), "unknown", "port-independent"],
+    [CONE, "endpoint-independent", "port-independent"],
+    [PORT_RESTRICTED, "endpoint-independent", "port-dependent"],
+    [SYMMETRIC, "symmetric", "port-dependent"],
+    [
+      {
+        reflection: [
+          { seen: OUTSIDE, other: OUTSIDE, localPort: 1, knocked: false },
+          { seen: "[fd00::7]:1", other: "[fd00::7]:1", localPort: 1, knocked: true },
+        ],
+      },
+      "endpoint-independent",
+      "port-dependent",
+    ],
   ];
-  for (const [facts, kind] of rows) {
-    assertEquals(natKind({ ...FACTS, ...facts }), kind, JSON.stringify(facts));
+  for (const [facts, kind, lets] of rows) {
+    const all = { ...FACTS, ...facts };
+    assertEquals([natKind(all), filtering(all)], [kind, lets], JSON.stringify(facts));
+  }
+});
+
+Deno.test("explain() and conclude() say with whom files go directly, for every kind of NAT", () => {
+  const rows: [string, Partial<NetworkFacts>, RegExp, RegExp][] = [
+    ["a cone", CONE, /full or restricted cone.*routers of any kind$/, /whatever router they are behind$/],
+    [
+      "a port-restricted cone",
+      PORT_RESTRICTED,
+      /port-restricted cone.*except to and from machines behind a symmetric NAT: those need the relay$/,
+      /unless they are behind a symmetric NAT; else the hub's relay carries what is sent$/,
+    ],
+    [
+      "a symmetric NAT",
+      SYMMETRIC,
+      /symmetric: .*4001, the other .*4002.*two machines behind such routers need the relay$/,
+      /if they can be dialled, or if their router .*; else the hub's relay carries what is sent$/,
+    ],
+    [
+      "a firewall",
+      {
+        addresses: ["198.18.0.1"],
+        ...seen("198.18.0.1:1", { other: "198.18.0.1:1", knocked: false }),
+      },
+      /own address, 198\.18\.0\.1:1; what comes unasked is kept out by a firewall/,
+      /behind a firewall: others get in over UDP when both dial at once/,
+    ],
+  ];
+  for (const [what, facts, finding, conclusion] of rows) {
+    const all = { ...FACTS, ...facts };
+    const nat = explain(all).find(({ name }) => name === "NAT")!.text;
+    assertTrue(finding.test(nat), `${what}: ${nat}`);
+    assertTrue(conclusion.test(conclude(all).text), `${what}: ${conclude(all).text}`);
   }
 });
 
@@ -144,16 +216,28 @@ Deno.test("explain() has a sentence for every fact, whatever it is", () => {
       "none: the hub sees this machine at its own address, 192.168.1.7:4001",
     ],
     [
-      "NAT",
-      seen("203.0.113.9:1", "203.0.113.9:2"),
-      "note",
-      "symmetric: the hub's addresses see 203.0.113.9:1, 203.0.113.9:2 (another port for each)",
+      "NAT, IPv6",
+      seen("[fd00::7]:4001", { other: "[fd00::7]:4001", knocked: true }),
+      "ok",
+      "none: the hub sees this machine at its own address, [fd00::7]:4001, and what comes unasked gets in: everybody can dial it",
     ],
     [
       "NAT",
-      seen("203.0.113.9:4001"),
+      seen(OUTSIDE, { other: OUTSIDE }),
+      "ok",
+      "friendly: both ports of the hub see 203.0.113.9:4001 (endpoint-independent mapping)",
+    ],
+    [
+      "NAT",
+      seen(OUTSIDE),
       "note",
-      "the hub sees 203.0.113.9:4001, with the port that it has here; whether others see the same cannot be known: the hub has only one address to look from",
+      "the hub sees 203.0.113.9:4001, with the port that it has here; whether others see the same cannot be known: only one port of the hub answers",
+    ],
+    [
+      "captive portal",
+      { hub: failed, portal: "HTTP 302 to login.example" },
+      "problem",
+      "something answers in the hub's place (HTTP 302 to login.example)",
     ],
     ["NAT", { reflection: failed }, "note", "the hub cannot be reached over UDP: no answer within 3 s"],
     ["port mapping", {}, "note", "the router answers neither UPnP, nor NAT-PMP, nor PCP"],

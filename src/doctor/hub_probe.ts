@@ -2,8 +2,8 @@ import { isWormholeError } from "../base/errors.ts";
 import { processProxies, proxyPlace } from "../config/proxies.ts";
 import { openProxied, proxyState } from "../native/proxy.ts";
 import { plainReason } from "../pairing/mailbox_client.ts";
-import { parseRelayOffer } from "../pairing/relay_offer.ts";
-import type { HubFacts, Unknown } from "./facts.ts";
+import { parseRelayOffer, type RelayOffer } from "../pairing/relay_offer.ts";
+import type { DiscoveryFacts, HubFacts, Unknown } from "./facts.ts";
 
 /** Longest message of a hub that is looked at, in characters; a welcome has some hundred. */
 const MAX_MESSAGE = 64 * 1024;
@@ -41,9 +41,11 @@ export async function probeHub(
     const rttMs = performance.now() - sent.tick;
     const hubTime = typeof pong?.server_tx === "number" ? pong.server_tx * 1000 : undefined;
     const { relay } = typeof welcome.welcome === "object" ? { ...welcome.welcome as Message } : {};
+    const offer = parseRelayOffer(relay, url);
     return {
       connectMs,
-      relay: parseRelayOffer(relay, url) !== undefined,
+      relay: offer !== undefined,
+      ...offer?.discoveryPort !== undefined && { discovery: discovery(offer, offer.discoveryPort) },
       ...pong && { rttMs },
       // The hub's time is that of about the middle of the way there and back.
       ...hubTime !== undefined && { skewMs: hubTime - (sent.at + rttMs / 2) },
@@ -61,6 +63,12 @@ export async function probeHub(
       : "cannot be reached";
     return { unknown: `${name} ${state}` };
   }
+}
+
+/** Addresses are told at the relay's host. */
+function discovery({ url, otherDiscoveryPort, pins }: RelayOffer, port: number): DiscoveryFacts {
+  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+  return { host, port, pins, ...otherDiscoveryPort !== undefined && { otherPort: otherDiscoveryPort } };
 }
 
 type Message = Record<string, unknown>;

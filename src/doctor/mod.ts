@@ -13,7 +13,7 @@ import { checkLibrary, checkProgram } from "./program.ts";
 
 export { conclude, type Conclusion } from "./conclude.ts";
 export { explain } from "./explain.ts";
-export { isUnknown, natKind, type NetworkFacts } from "./facts.ts";
+export { filtering, isUnknown, natKind, type NetworkFacts, views } from "./facts.ts";
 export { lookAtNetwork } from "./look_at_network.ts";
 
 /** One thing that was looked at. */

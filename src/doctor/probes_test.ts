@@ -4,6 +4,7 @@ import { isUnknown } from "./facts.ts";
 import { activeFirewalls } from "./firewall.ts";
 import { probeHub } from "./hub_probe.ts";
 import { defaultGateway, probePortMapping, readAnswer } from "./port_mapping.ts";
+import { type HttpAnswer, judgeAnswer, probePortal } from "./portal.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -142,5 +143,42 @@ Deno.test("activeFirewalls() reads who says that it is switched on", async () =>
     assertEquals(await activeFirewalls(root), Deno.build.os === "linux" ? ["ufw", "firewalld"] : []);
   } finally {
     await Deno.remove(root, { recursive: true });
+  }
+});
+
+Deno.test("probePortal() hears what answers in a hub's place", async () => {
+  const serve = async (respond: () => Response) => {
+    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, respond);
+    const found = await probePortal(new URL(`ws://127.0.0.1:${server.addr.port}/v1`), { signal: NEVER });
+    await server.shutdown();
+    return found;
+  };
+  const moved = () =>
+    new Response("log in", { status: 302, headers: { location: "http://login.example/?x" } });
+  assertEquals(await serve(moved), "HTTP 302 to login.example");
+  assertEquals(await serve(() => new Response("no", { status: 404 })), undefined);
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const closed = new URL(`ws://127.0.0.1:${listener.addr.port}/v1`);
+  listener.close();
+  assertEquals(await probePortal(closed, { signal: NEVER }), undefined);
+});
+
+Deno.test("judgeAnswer() takes a web server's own answers for nothing else", () => {
+  const rows: [HttpAnswer, string | undefined][] = [
+    [{ status: 511 }, "HTTP 511: this network wants a login"],
+    [{ status: 302, location: "https://login.example:8443/a?b" }, "HTTP 302 to login.example"],
+    [{ status: 307, location: "http://10.0.0.1/" }, "HTTP 307 to 10.0.0.1"],
+    [{ status: 200, contentType: "text/html; charset=utf-8" }, "HTTP 200 with a web page"],
+    [{ status: 200, contentType: "application/json" }, undefined],
+    [{ status: 301, location: "https://hub.example/x" }, undefined],
+    [{ status: 301, location: "/login" }, undefined],
+    [{ status: 301, location: "https://www.hub.example/x" }, undefined],
+    [{ status: 302, location: "http://[" }, undefined],
+    [{ status: 302 }, undefined],
+    [{ status: 404, contentType: "text/html" }, undefined],
+    [{ status: 403 }, undefined],
+  ];
+  for (const [answer, portal] of rows) {
+    assertEquals(judgeAnswer(answer, "hub.example"), portal, JSON.stringify(answer));
   }
 });

@@ -44,7 +44,7 @@ export const DOCTOR = command({
   summary: "say what works on this machine and what does not",
   description:
     "Checks the program, its library, the kernel, the network, the keys, the disk and the hub. With --network it finds out how " +
-    "other machines can reach this one, asking nobody but the hub and this network, for 3 seconds at most; it fails when nothing can " +
+    "other machines can reach this one, asking nobody but the hub and this network, as a rule for 3 seconds; it fails when nothing can " +
     "be transferred.",
   positionals: {},
   flags: {

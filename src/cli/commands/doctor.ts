@@ -3,10 +3,12 @@ import {
   conclude,
   diagnose,
   explain,
+  filtering,
   type Finding,
   isUnknown,
   lookAtNetwork,
   natKind,
+  views,
 } from "../../doctor/mod.ts";
 import type { Context } from "../context.ts";
 import type { NetworkEvent } from "../events.ts";
@@ -40,6 +42,10 @@ async function network(context: Context<DoctorArgs>): Promise<void> {
     advice: advice ?? null,
     addresses: isUnknown(facts.addresses) ? [] : facts.addresses,
     nat: natKind(facts),
+    filtering: filtering(facts),
+    seen: views(facts).map(({ seen }) => seen),
+    udp: facts.udp === "off" || facts.reflection === "none" ? null : !isUnknown(facts.reflection),
+    captive_portal: facts.portal ?? null,
     hub: hub === "none" || isUnknown(hub) ? null : {
       connect_ms: Math.round(hub.connectMs),
       rtt_ms: hub.rttMs === undefined ? null : Math.round(hub.rttMs),
