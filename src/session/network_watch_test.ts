@@ -2,7 +2,7 @@ import { SimulatedClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import { assertEquals, assertRejects } from "../base/testing.ts";
 import type { LinkStats } from "../transport/connection.ts";
-import { addressSets, hasLeft, LOOK_MS, MOVE_MS } from "./network_watch.ts";
+import { addressSets, hasLeft, IDLE_MOVE_MS, LOOK_MS, MOVE_MS } from "./network_watch.ts";
 
 /** A machine with one link. */
 class Machine {
@@ -11,6 +11,7 @@ class Machine {
   own: readonly string[] = ["192.0.2.9", "127.0.0.1"];
   local: string | undefined;
   bytesReceived = 0;
+  packetsReceived: number | undefined;
   fails = false;
 
   addresses = (): Promise<readonly string[]> =>
@@ -22,8 +23,14 @@ class Machine {
       bytesSent: 0,
       bytesReceived: this.bytesReceived,
       remote: "192.0.2.1:1",
+      ...this.packetsReceived !== undefined && { packetsReceived: this.packetsReceived },
       ...this.local !== undefined && { local: this.local },
     });
+
+  /** Something comes all the time, until `untilMs`. */
+  receive(untilMs: number): void {
+    for (let ms = 0; ms < untilMs; ms += 10) this.clock.timer(ms, () => this.bytesReceived += 1000);
+  }
 
   get options() {
     return { addresses: this.addresses, clock: this.clock, signal: this.stop.signal };
@@ -81,15 +88,28 @@ Deno.test("hasLeft() does not care for addresses that a link does not use", asyn
 
 Deno.test("hasLeft() gives a link that can move the time for it", async () => {
   const machine = new Machine();
+  machine.receive(2 * LOOK_MS);
   machine.clock.timer(2 * LOOK_MS, () => machine.own = ["192.0.2.10"]);
-  machine.clock.timer(2 * LOOK_MS + MOVE_MS - 1, () => machine.bytesReceived = 1);
+  machine.clock.timer(2 * LOOK_MS + MOVE_MS - 1, () => machine.bytesReceived++);
   assertEquals(await machine.verdict(4 * MOVE_MS), undefined);
 });
 
 Deno.test("hasLeft() tells that a link that could have moved has not", async () => {
   const machine = new Machine();
-  machine.clock.timer(2 * LOOK_MS, () => machine.own = ["192.0.2.10"]);
+  machine.receive(LOOK_MS + 1);
+  machine.clock.timer(LOOK_MS + 1, () => machine.own = ["192.0.2.10"]);
   assertEquals(await machine.verdict(2 * LOOK_MS + MOVE_MS), true);
+});
+
+Deno.test("hasLeft() waits for a sign of life of a link that was idle, and gives up one that gives none", async () => {
+  for (const alive of [true, false]) {
+    const machine = new Machine();
+    machine.packetsReceived = 100;
+    machine.clock.timer(3 * LOOK_MS, () => machine.own = ["192.0.2.10"]);
+    // The answer to QUIC's own question carries nothing.
+    if (alive) machine.clock.timer(3 * LOOK_MS + 5000, () => machine.packetsReceived!++);
+    assertEquals(await machine.verdict(3 * LOOK_MS + IDLE_MOVE_MS), alive ? undefined : true);
+  }
 });
 
 Deno.test("hasLeft() does not suspect a link because of a further address", async () => {
