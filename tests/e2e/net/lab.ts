@@ -302,8 +302,9 @@ class Shell {
   /** Goes before a command that is to run in the network namespace whose file is `path` here. */
   prefix(path: string): string[] {
     const enter = ["nsenter", ...this.#user, `--net=/proc/${this.#child.pid}/root${path}`];
-    // A test that is killed takes what it started with it.
-    return [...enter, "setpriv", "--pdeathsig", "KILL"];
+    // A test that is killed takes what it started with it; one that was killed before this was asked for is nobody's parent.
+    const orphaned = `[ "$PPID" = ${Deno.pid} ] && exec "$@"`;
+    return [...enter, "setpriv", "--pdeathsig", "KILL", "sh", "-c", orphaned, "sh"];
   }
 
   /** Runs a script with `set -e`, after those before it, and gives what it wrote. */

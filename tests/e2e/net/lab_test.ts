@@ -78,8 +78,9 @@ inLab("a network without UDP, or with one TCP port, lets out nothing else", asyn
   const listening = new Deno.Command(program!, { args, stdin: "piped", stdout: "piped" }).spawn();
   await listening.stdout.getReader().read();
   const connects = async (host: { prefix: string[] }, port: number) => {
-    const [program, ...args] = [...host.prefix, "bash", "-c", `: </dev/tcp/${server.address}/${port}`];
-    return await succeeds("timeout", ["0.5", program!, ...args]);
+    const dial = ["timeout", "0.5", "bash", "-c", `: </dev/tcp/${server.address}/${port}`];
+    const [program, ...args] = [...host.prefix, ...dial];
+    return await succeeds(program!, args);
   };
   assertEquals(
     await Promise.all([
@@ -141,6 +142,9 @@ Deno.test("a network whose maker is killed leaves nothing behind", async () => {
     const host = await lab.site("host", { nat: "symmetric" });
     const [program, ...args] = [...host.prefix, "sh", "-c", "echo made; exec sleep 1000"];
     new Deno.Command(program, { args }).spawn();
+    // Another one is started by a process that is gone at once, as by a test that is killed that moment.
+    const orphan = ["-c", '("$@") & exit', "sh", program, ...args];
+    await new Deno.Command("sh", { args: orphan, stdin: "null" }).spawn().status;
     setInterval(() => {}, 1000);`;
   const args = ["eval", "--no-lock", code];
   const maker = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "piped" }).spawn();
