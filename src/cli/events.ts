@@ -11,6 +11,7 @@ import type {
   SyncMergedEvent,
   SyncServingEvent,
   SyncSessionEvent,
+  SyncStatusEvent,
   VersionEvent,
 } from "./events_sync.ts";
 
@@ -51,6 +52,7 @@ export type OutputEvent =
   | SyncConflictEvent
   | SyncLockedEvent
   | SyncMergedEvent
+  | SyncStatusEvent
   | LockEvent
   | SyncedEvent
   | SyncServingEvent

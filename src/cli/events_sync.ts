@@ -41,6 +41,35 @@ export interface SyncLockedEvent {
   readonly until: string;
 }
 
+/** Where a sync that goes on stands; first on its socket, again whenever it changes, and in `wormhole sync status`. */
+export interface SyncStatusEvent {
+  readonly event: "sync_status";
+  readonly alpha: string;
+  readonly beta: string;
+  readonly mode: string;
+  readonly state: "working" | "waiting";
+  readonly pid: number;
+  /** Path of its socket; null: it has none. */
+  readonly socket: string | null;
+  /** ISO 8601. */
+  readonly started_at: string;
+  /** Runs that have ended. */
+  readonly runs: number;
+  /** The last one of them; null: there was none. */
+  readonly last: {
+    readonly ended_at: string;
+    readonly changes: number;
+    readonly conflicts: number;
+    readonly merged: number;
+    readonly failed: number;
+    readonly postponed: number;
+    readonly locked: number;
+    readonly entries: number;
+    /** Why it did not end well; null: it did. */
+    readonly error: string | null;
+  } | null;
+}
+
 /** What became of one end. */
 export interface SyncedSide {
   readonly changes: number;

@@ -27,6 +27,7 @@ import {
   syncLockedText,
   syncServingText,
   syncSessionText,
+  syncStatusText,
   versionText,
 } from "./human_sync.ts";
 import { counted, formatDuration, formatRate, formatSize } from "./format.ts";
@@ -120,6 +121,8 @@ function plainText(event: OutputEvent, styles: Styles): string {
       return lockText(event, styles);
     case "sync_locked":
       return syncLockedText(event, styles);
+    case "sync_status":
+      return syncStatusText(event, styles);
     case "sync_merged":
       return `merged: ${safe(event.name)}`;
     case "synced":

@@ -7,6 +7,7 @@ import type {
   SyncLockedEvent,
   SyncServingEvent,
   SyncSessionEvent,
+  SyncStatusEvent,
   VersionEvent,
 } from "./events_sync.ts";
 import { counted, formatDuration, formatSize } from "./format.ts";
@@ -52,6 +53,25 @@ export function syncLockedText({ name, owner, until }: SyncLockedEvent, styles: 
   return `${styles.yellow("locked:")} ${safe(name)}: left alone, ${safe(owner)} has locked it until ${
     safe(until)
   }.`;
+}
+
+/** Where a sync that goes on stands. */
+export function syncStatusText(event: SyncStatusEvent, styles: Styles): string {
+  const { alpha, beta, state, pid, runs, last, started_at, socket } = event;
+  const time = (iso: string) => `${safe(iso.slice(0, 19).replace("T", " "))} UTC`;
+  const ended = last === null
+    ? "no run has ended yet"
+    : `${counted(runs, "run")}, the last one at ${time(last.ended_at)}: ` +
+      (last.error === null
+        ? `${counted(last.changes, "change")}, ${counted(last.entries, "entry", "entries")}`
+        : styles.red(safe(last.error)));
+  return [
+    `${styles.bold(`${safe(alpha)} <-> ${safe(beta)}`)}  ${state}, since ${
+      time(started_at)
+    } (process ${pid})`,
+    `  ${ended}`,
+    ...socket === null ? [] : [styles.dim(`  events: ${safe(socket)}`)],
+  ].join("\n");
 }
 
 /** How it went; nothing where nothing happened. */

@@ -121,7 +121,7 @@ export function jsonLine(event: OutputEvent): string {
 function isAnswer({ event }: OutputEvent): boolean {
   return event === "setting" || event === "check" || event === "unfinished" || event === "store" ||
     event === "change" || event === "job" || event === "job_plan" || event === "job_run" ||
-    event === "lock";
+    event === "lock" || event === "sync_status";
 }
 
 /** A checksum goes as it is into a pipe or file, where b3sum reads it, and without control characters to a terminal. */

@@ -245,6 +245,7 @@ Deno.test("docs/json.md describes every event and field", async () => {
     sync_session: ["name", "state", "remote", "message"],
     sync_conflict: ["name", "kind", "winner", "copy"],
     sync_merged: ["name"],
+    sync_status: ["alpha", "beta", "mode", "state", "pid", "socket", "started_at", "runs", "last"],
     sync_locked: ["side", "name", "owner", "until"],
     lock: ["path", "owner", "shared", "token", "acquired_at", "expires_at", "released"],
     synced: [

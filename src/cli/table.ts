@@ -20,7 +20,7 @@ import { HUB, HUB_STATUS } from "./commands/definitions_hub.ts";
 import { RECV, SEND } from "./commands/definitions_transfer.ts";
 import { STORE_CLEAR, STORE_GC, STORE_STATS, STORE_VERIFY } from "./commands/definitions_store.ts";
 import { PAIR, PEERS_FORGET, PEERS_LIST, PEERS_RENAME, PEERS_RIGHTS } from "./commands/definitions_peers.ts";
-import { SYNC, SYNC_CONFLICTS, SYNC_RESTORE, SYNC_SERVE } from "./commands/definitions_sync.ts";
+import { SYNC, SYNC_CONFLICTS, SYNC_RESTORE, SYNC_SERVE, SYNC_STATUS } from "./commands/definitions_sync.ts";
 import { TRANSFERS } from "./commands/definitions_transfers.ts";
 import { VERIFY } from "./commands/definitions_verify.ts";
 import { COMMON_FLAGS } from "./common_flags.ts";
@@ -39,6 +39,7 @@ export const COMMANDS = [
   SYNC_SERVE,
   SYNC_CONFLICTS,
   SYNC_RESTORE,
+  SYNC_STATUS,
   JOB_ADD,
   JOB_LIST,
   JOB_RUN,
@@ -91,6 +92,7 @@ export type PeersRightsArgs = CommandArgs<typeof PEERS_RIGHTS>;
 export type SyncArgs = CommandArgs<typeof SYNC>;
 export type SyncServeArgs = CommandArgs<typeof SYNC_SERVE>;
 export type SyncConflictsArgs = CommandArgs<typeof SYNC_CONFLICTS>;
+export type SyncStatusArgs = CommandArgs<typeof SYNC_STATUS>;
 export type SyncRestoreArgs = CommandArgs<typeof SYNC_RESTORE>;
 export type JobAddArgs = CommandArgs<typeof JOB_ADD>;
 export type JobListArgs = CommandArgs<typeof JOB_LIST>;

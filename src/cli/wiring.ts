@@ -23,6 +23,7 @@ export const WIRING: Readonly<Record<CommandName, Wire>> = {
   sync: { load: () => import("./commands/sync.ts") },
   "sync serve": { load: () => import("./commands/sync_serve.ts") },
   "sync conflicts": { load: () => import("./commands/sync_conflicts.ts") },
+  "sync status": { load: () => import("./commands/sync_status.ts") },
   "sync restore": { load: () => import("./commands/sync_restore.ts") },
   "job add": { load: () => import("./commands/job_add.ts") },
   "job list": { load: () => import("./commands/job_list.ts") },

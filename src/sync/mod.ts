@@ -5,6 +5,7 @@
  * It never deletes: whatever it displaces is kept beside or in the trash; it never follows symlinks; it never prints. Model,
  * invariants and crash table: docs/design/sync.md.
  */
+export { type CommandEnd, runCommand } from "./command.ts";
 export { DEFAULT_MAX_DELETE, type MaxDelete } from "./brakes.ts";
 export { conflictCopies, type ConflictCopy, type Keep, settleConflicts } from "./conflict_copies.ts";
 export { type FoldersOptions, type FolderThere, syncFolders } from "./folders.ts";

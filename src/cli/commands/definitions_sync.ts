@@ -72,6 +72,22 @@ export const SYNC = command({
         "to standard output (or to the file %M) is taken when it ends with 0, else it stays a conflict. Example: " +
         "'git merge-file -p %A %O %B'.",
     }),
+    onChange: option(text("CMD"), {
+      group: HOW,
+      help:
+        "After a run that changed something, run CMD (without a shell) with what changed on its standard input, a line of JSON each " +
+        "(docs/live.md).",
+    }),
+    onChangeTimeout: option(duration(1000, 86_400_000), {
+      group: HOW,
+      help: "End CMD of --on-change after TIME.",
+      fallback: 600_000,
+    }),
+    eventsSocket: option(path("PATH"), {
+      group: HOW,
+      help:
+        "Tell other programs what happens, live, on a Unix socket (docs/live.md); --watch has one anyway, in the runtime folder.",
+    }),
     dryRun: toggle({ short: "n", group: HOW, help: "Say what would be done, and change nothing." }),
     watch: toggle({
       group: HOW,
@@ -170,6 +186,16 @@ export const SYNC_SERVE = command({
         "After wormhole peers rights laptop --sync ~/notes, laptop can run wormhole sync ~/notes desk:notes",
     },
   ],
+});
+
+/** `wormhole sync status`. */
+export const SYNC_STATUS = command({
+  name: "sync status",
+  summary: "show where every sync --watch of yours stands",
+  description: "Asks each on its socket, in the runtime folder; docs/live.md says how programs follow one.",
+  positionals: {},
+  flags: {},
+  examples: [{ line: "wormhole sync status", help: "See what goes on" }],
 });
 
 /** `wormhole sync conflicts`. */

@@ -8,11 +8,13 @@ import {
   syncFolders,
 } from "../../sync/mod.ts";
 import type { Context } from "../context.ts";
-import type { SyncChangeEvent, SyncedSide } from "../events_sync.ts";
+import type { OutputEvent } from "../events.ts";
+import type { SyncChangeEvent, SyncedEvent, SyncedSide } from "../events_sync.ts";
 import type { FarLink } from "../far_link.ts";
 import { farFolder } from "../far_path.ts";
 import { counted } from "../format.ts";
 import { askYesNo } from "../prompt.ts";
+import { SyncLive } from "../sync_live.ts";
 import type { SyncArgs } from "../table.ts";
 
 /**
@@ -26,10 +28,11 @@ export async function run(context: Context<SyncArgs>): Promise<void> {
   const { args } = context;
   const far = farFolder(args);
   const news = { arrived: () => {} };
+  await using live = await SyncLive.open(context);
   await using link = far && await linkTo(far, context, news);
-  if (!args.watch) return void await runOnce(context, link);
+  if (!args.watch) return void await runOnce(context, link, live);
   const roots = [args.alpha, args.beta].filter((_, side) => side !== far?.side);
-  await keepSame(context, { roots, link, news });
+  await keepSame(context, { roots, link, live, news });
 }
 
 /** Loaded for folders of other machines only. */
@@ -44,16 +47,24 @@ async function linkTo(
 
 async function keepSame(
   context: Context<SyncArgs>,
-  { roots, link, news }: { roots: readonly string[]; link: FarLink | undefined; news: { arrived(): void } },
+  { roots, link, live, news }: {
+    roots: readonly string[];
+    link: FarLink | undefined;
+    live: SyncLive;
+    news: { arrived(): void };
+  },
 ): Promise<never> {
   const { args, output, clock, signal } = context;
-  const onWarning = (message: string) => output.emit({ event: "warning", message });
+  const onWarning = (message: string) => {
+    live.take({ event: "warning", message });
+    output.emit({ event: "warning", message });
+  };
   // Before the first look, so that no change falls between it and the watch.
   using watch = FolderWatch.open({ roots, intervalMs: args.interval, clock, onWarning });
   news.arrived = () => watch.touch();
   for (let run = 0;; run++) {
     try {
-      if (await runOnce(context, link) > 0) watch.touch();
+      if (await runOnce(context, link, live) > 0) watch.touch();
     } catch (error) {
       if (signal.aborted || !isWormholeError(error) || (run === 0 && !LATER.includes(error.code))) {
         throw error;
@@ -76,13 +87,33 @@ const LATER: readonly ErrorCode[] = ["PARTIAL", "CONFLICTS", "BUSY"];
 const RETRY_MS = 1000;
 
 /** Gives how many entries were left because somebody changed them meanwhile. */
-async function runOnce(context: Context<SyncArgs>, link: FarLink | undefined): Promise<number> {
-  if (link === undefined) return await runWith(context, undefined);
-  return await link.run((there) => runWith(context, there), { forEver: context.args.watch });
+async function runOnce(
+  context: Context<SyncArgs>,
+  link: FarLink | undefined,
+  live: SyncLive,
+): Promise<number> {
+  const runIt = async (there: FolderThere | undefined) => {
+    live.begin();
+    try {
+      return await runWith(context, there, live);
+    } catch (error) {
+      live.fail(error);
+      throw error;
+    }
+  };
+  return link === undefined ? await runIt(undefined) : await link.run(runIt, { forEver: context.args.watch });
 }
 
-async function runWith(context: Context<SyncArgs>, there: FolderThere | undefined): Promise<number> {
+async function runWith(
+  context: Context<SyncArgs>,
+  there: FolderThere | undefined,
+  live: SyncLive,
+): Promise<number> {
   const { args, config, settings, output, clock, signal, terminal, log } = context;
+  const tell = (event: OutputEvent, { isShown = true } = {}) => {
+    live.take(event);
+    if (isShown) output.emit(event);
+  };
   const started = clock.monotonic();
   // A person wants a summary; the changes of a first run would be thousands of lines.
   const tellsChanges = args.json || args.dryRun || args.verbose > 0;
@@ -98,24 +129,24 @@ async function runWith(context: Context<SyncArgs>, there: FolderThere | undefine
     onEvent(event: SyncEvent) {
       const side = "side" in event ? sideName(event.side) : undefined;
       if (event.kind === "problem") {
-        output.emit({ event: "file_failed", name: event.path, code: event.code, message: event.message });
+        tell({ event: "file_failed", name: event.path, code: event.code, message: event.message });
       } else if (event.kind === "skipped") log.info(event.message);
       else if (event.kind === "locked") {
         const until = new Date(event.expiresMs).toISOString();
-        output.emit({ event: "sync_locked", side: side!, name: event.path, owner: event.owner, until });
-      } else if (event.kind === "merged") output.emit({ event: "sync_merged", name: event.path });
+        tell({ event: "sync_locked", side: side!, name: event.path, owner: event.owner, until });
+      } else if (event.kind === "merged") tell({ event: "sync_merged", name: event.path });
       else if (event.kind === "conflict") {
         const { path: name, kind, winner, copy = null } = event.conflict;
-        output.emit({
+        tell({
           event: "sync_conflict",
           name,
           kind,
           winner: winner === undefined ? null : sideName(winner),
           copy,
         });
-      } else if (tellsChanges) output.emit(changeEvent(side!, event.change));
+      } else tell(changeEvent(side!, event.change), { isShown: tellsChanges });
     },
-    onWarning: (message) => output.emit({ event: "warning", message }),
+    onWarning: (message) => tell({ event: "warning", message }),
     clock,
     now: () => clock.now(),
     signal,
@@ -134,22 +165,22 @@ async function runWith(context: Context<SyncArgs>, there: FolderThere | undefine
   } = outcome;
   const side = (at: 0 | 1): SyncedSide => ({ changes: changes[at], trashed: removed[at], bytes: bytes[at] });
   const isQuiet = changes[0] + changes[1] + conflicts + failed + postponed + locked === 0;
-  if (!isQuiet || (!args.watch && (args.json || args.dryRun || terminal.interactive))) {
-    output.emit({
-      event: "synced",
-      alpha: side(0),
-      beta: side(1),
-      conflicts,
-      merged,
-      failed,
-      skipped,
-      postponed,
-      locked,
-      entries,
-      dry_run: args.dryRun,
-      duration_ms: Math.round(clock.monotonic() - started),
-    });
-  }
+  const synced: SyncedEvent = {
+    event: "synced",
+    alpha: side(0),
+    beta: side(1),
+    conflicts,
+    merged,
+    failed,
+    skipped,
+    postponed,
+    locked,
+    entries,
+    dry_run: args.dryRun,
+    duration_ms: Math.round(clock.monotonic() - started),
+  };
+  tell(synced, { isShown: !isQuiet || (!args.watch && (args.json || args.dryRun || terminal.interactive)) });
+  await live.end(synced);
   if (args.dryRun || args.watch && failed + conflicts === 0) return postponed;
   if (failed + postponed + locked > 0) {
     const what = counted(failed + postponed + locked, "entry is", "entries are");
