@@ -83,6 +83,10 @@ Deno.test("sync with a known machine: rights, both ways, a conflict, a machine t
   await sandbox.file("there/d/two", "2");
   // Nobody serves, and then there is no right to it.
   assertEquals((await machines.synced(4, ["--timeout", "1s"])).events.at(-1)!.code, "TIMEOUT");
+  const job = async (...args: string[]) => await run(["job", ...args], { person: machines.ann });
+  const words = [machines.here, `ben:${machines.there}`, "--timeout", "1s"];
+  assertEquals((await job("add", "far", "sync", ...words)).code, 0);
+  assertEquals((await job("run", "--quiet", "far")).code, 4);
   assertEquals((await run(["sync", "serve"], { person: machines.ben })).code, 2);
   await machines.allow();
   await using _serving = await machines.serve();
@@ -106,6 +110,29 @@ Deno.test("sync with a known machine: rights, both ways, a conflict, a machine t
   const copy = Object.keys(near!).find((name) => name.startsWith("new.conflict-"))!;
   assertEquals([near!["d/three"], near!.new, near![copy], near!.one], ["2", "here", "there", undefined]);
   assertEquals((await machines.synced(0)).events.find(({ event }) => event === "synced")!.beta.changes, 0);
+
+  // The job has noted that nobody was there, and now does its work.
+  assertEquals((await job("run", "--quiet", "far")).code, 0);
+  const runs = (await job("log", "--json", "far")).events.map(({ exit, code }) => [exit, code]);
+  assertEquals(runs, [[4, "TIMEOUT"], [0, null]]);
+
+  // Text that both have edited is merged; what Ben has locked at his machine is left alone.
+  const lines = (first: string, last: string) => `${first}\n2\n3\n4\n${last}\n`;
+  await sandbox.file("here/text", lines("1", "5"));
+  const merge = ["--merge", "diff3 -m %A %O %B"];
+  await machines.synced(0, merge);
+  await sandbox.file("here/text", lines("one", "5"));
+  await sandbox.file("there/text", lines("1", "five"));
+  const merged = (await machines.synced(0, merge)).events.find(({ event }) => event === "synced")!;
+  assertEquals([merged.merged, merged.conflicts], [1, 0]);
+  assertEquals((await machines.trees()).map(({ text }) => text), Array(2).fill(lines("one", "five")));
+  const locked = await run(["lock", "--json", `${machines.there}/text`], { person: machines.ben });
+  await sandbox.file("here/text", "new");
+  await machines.synced();
+  assertEquals((await machines.trees())[1]!.text, lines("one", "five"));
+  await run(["lock", "release", locked.events[0]!.token], { person: machines.ben });
+  await machines.synced();
+  assertEquals((await machines.trees())[1]!.text, "new");
 
   // Rights are those of the moment.
   await run(["peers", "rights", "ann", "--none", "--sync", sandbox.path("people")], { person: machines.ben });
