@@ -1,6 +1,6 @@
 import { text, type ValueType, wholeNumber } from "../../config/values.ts";
 import { oneOf } from "../../config/values.ts";
-import { SCHEDULERS } from "../../job/mod.ts";
+import { SCHEDULERS } from "../../job/scheduler.ts";
 import { command, maybe, one, option, rest, toggle } from "../definition.ts";
 
 const WHEN = "When it runs";

@@ -7,7 +7,8 @@ import {
   type ValueType,
   wholeNumber,
 } from "../../config/values.ts";
-import { type MaxDelete, MODES, PERMISSIONS, PREFERENCES } from "../../sync/mod.ts";
+import type { MaxDelete } from "../../sync/brakes.ts";
+import { MODES, PERMISSIONS, PREFERENCES } from "../../sync/policy.ts";
 import { HUB_FLAG, RECONNECT_FLAG, TRANSPORT_FLAG } from "../common_flags.ts";
 import { any, command, list, one, option, toggle } from "../definition.ts";
 
