@@ -1,8 +1,9 @@
 /**
  * How every bench runs: its cases in turn, run after run, so that what disturbs the machine disturbs all of them.
  *
- * `deno run -A bench/NAME.ts [--quick] [--runs N] [--job JOB]… [--tool TOOL]… [--dry] [--list]`. Results are merged
- * into bench/results/NAME.json and RESULTS.md; `--dry` writes nothing and prints the section.
+ * `deno run -A bench/NAME.ts [--quick] [--runs N] [--job JOB]… [--tool TOOL]… [--dry] [--list]`. A JOB may hold `*`, so a
+ * table can be filled piece by piece. Results are merged into bench/results/NAME.json and RESULTS.md after each run; `--dry`
+ * writes nothing and prints the section.
  */
 import { parseArgs } from "node:util";
 import { describeCommit, describeMachine, scratchFolder } from "./machine.ts";
@@ -75,7 +76,7 @@ export async function runBench(
       part: values.quick ? QUICK_PART : 1,
       scratch: scratch.path,
       named: values.tool.length > 0,
-      job: (name) => values.job.length === 0 || values.job.includes(name),
+      job: (name) => values.job.length === 0 || values.job.some((wanted) => matches(wanted, name)),
       tool: (name) => values.tool.length === 0 || values.tool.includes(name),
     }),
   );
@@ -88,21 +89,32 @@ export async function runBench(
     name: section.name,
     runs: Number(values.runs),
     quick: values.quick,
+    ...!values.dry && {
+      onRun: async (rows: readonly Row[]) => await writeSection(section, await keepRows(section.name, rows)),
+    },
   });
-  if (values.dry) {
-    console.log(markdown(section, { bench: section.name, rows }));
-  } else {
-    await writeSection(section, await keepRows(section.name, rows));
-  }
+  if (values.dry) console.log(markdown(section, { bench: section.name, rows }));
 }
 
-/** Runs every case `runs` times, in turn. @throws {Error} when one of ours fails. */
+/** Tells whether `pattern`, in which `*` stands for anything, is all of `name`. */
+export function matches(pattern: string, name: string): boolean {
+  const parts = pattern.split("*").map((part) => part.replace(/[^\w]/g, "\\$&"));
+  return new RegExp(`^${parts.join(".*")}$`).test(name);
+}
+
+/** Runs every case `runs` times, in turn; `onRun` gets what there is after each. @throws {Error} when one of ours fails. */
 export async function measureAll(
   cases: readonly Case[],
-  { name, runs, quick }: { name: string; runs: number; quick: boolean },
+  { name, runs, quick, onRun }: {
+    name: string;
+    runs: number;
+    quick: boolean;
+    onRun?: (rows: readonly Row[]) => Promise<void>;
+  },
 ): Promise<Row[]> {
   const samples = new Map<Case, Sample[]>(cases.map((each) => [each, []]));
   const failures = new Map<Case, string>();
+  let rows: Row[] = [];
   for (let run = 1; run <= runs; run++) {
     for (const each of cases) {
       if (failures.has(each)) continue;
@@ -117,26 +129,28 @@ export async function measureAll(
         console.error(`${what}: failed, ${firstLine(error)}`);
       }
     }
-  }
-  const about = {
-    date: new Date().toISOString().slice(0, 16).replace("T", " ") + " UTC",
-    commit: await describeCommit(),
-    machine: await describeMachine(),
-    quick,
-  };
-  return cases.map((each) => {
-    const { job, tool, note, version } = each;
-    const failure = failures.get(each);
-    return {
-      job,
-      tool,
-      ...note && { note },
-      ...version && { version },
-      ...about,
-      samples: samples.get(each)!,
-      ...failure && { failure },
+    const about = {
+      date: new Date().toISOString().slice(0, 16).replace("T", " ") + " UTC",
+      commit: await describeCommit(),
+      machine: await describeMachine(),
+      quick,
     };
-  });
+    rows = cases.map((each) => {
+      const { job, tool, note, version } = each;
+      const failure = failures.get(each);
+      return {
+        job,
+        tool,
+        ...note && { note },
+        ...version && { version },
+        ...about,
+        samples: [...samples.get(each)!],
+        ...failure && { failure },
+      };
+    });
+    await onRun?.(rows);
+  }
+  return rows;
 }
 
 function shown(sample: Sample): string {

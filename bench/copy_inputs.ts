@@ -27,6 +27,13 @@ with open(root, 'wb') as file:
     for _ in range(2048 // part): file.write(os.urandom(1 << 20))
 `,
   },
+  disk: {
+    title: "one file of 1 GiB",
+    script: `
+with open(root, 'wb') as file:
+    for _ in range(1024 // part): file.write(os.urandom(1 << 20))
+`,
+  },
   small: {
     title: "100,000 files of 4 KiB in 1,000 folders",
     script: `
