@@ -10,6 +10,7 @@ import { KILL } from "./kill.ts";
 import { POWER } from "./power.ts";
 import { SYNC_KILL } from "./sync_kill.ts";
 import { SYNC_MODEL } from "./sync_model.ts";
+import { SYSTEMD } from "./systemd.ts";
 import { type Results, runScenario, type Scenario } from "./scenario.ts";
 
 const SCENARIOS: readonly Scenario[] = [
@@ -24,6 +25,7 @@ const SCENARIOS: readonly Scenario[] = [
   COPY,
   COPY_MILLION,
   CRON,
+  SYSTEMD,
 ];
 
 /** How often progress is printed, in ms. */
