@@ -47,6 +47,13 @@ export class CopyShow {
     this.#files.add(this.#started, 0);
   }
 
+  /** Whether anybody sees progress, in whatever form. */
+  get showsProgress(): boolean {
+    const { args, terminal } = this.#context;
+    if (this.#progress === false || args.quiet && !args.json) return false;
+    return this.#progress === true || args.json || terminal.canRedraw;
+  }
+
   change({ path, what, kind, bytes, method }: CopyChange): void {
     this.#context.output.emit({ event: "change", path, what, kind, bytes, method, dry_run: this.#dryRun });
   }
@@ -74,7 +81,7 @@ export class CopyShow {
   progress(progress: CopyProgress): void {
     const { output, clock, terminal, args } = this.#context;
     const now = clock.monotonic();
-    this.#files.add(now, progress.files + progress.unchanged);
+    this.#files.add(now, doneOf(progress));
     if (this.#progress === false || now - this.#started < WORTH_SHOWING_MS) return;
     const event = this.#meter.event(countersOf(progress));
     if (event === undefined) return;
@@ -89,11 +96,13 @@ export class CopyShow {
   }
 }
 
-function countersOf({ bytes, totalBytes, files, unchanged, failed, totalFiles, counted }: CopyProgress) {
+function countersOf(progress: CopyProgress) {
+  const { bytes, totalBytes, unchanged, unchangedBytes, failed, totalFiles, counted } = progress;
   return {
     bytes,
-    bytes_total: counted ? totalBytes : null,
-    files: files + unchanged,
+    // What stays is not copied, so it is no part of what is to be copied.
+    bytes_total: counted ? Math.max(bytes, totalBytes - unchangedBytes) : null,
+    files: doneOf(progress),
     files_total: counted ? totalFiles : null,
     name: null,
     unchanged,
@@ -101,9 +110,14 @@ function countersOf({ bytes, totalBytes, files, unchanged, failed, totalFiles, c
   };
 }
 
+/** Entries that need nothing more: files under each of their names, symlinks, specials. */
+function doneOf({ files, symlinks, specials, hardlinks, unchanged }: CopyProgress): number {
+  return files + symlinks + specials + hardlinks + unchanged;
+}
+
 /** Adds files/s, and lets the slower of bytes and files say the time that is left: small files cost more than their bytes. */
 function withFiles(event: ProgressEvent, progress: CopyProgress, rate: number): ProgressEvent {
-  const rest = Math.max(0, progress.totalFiles - progress.files - progress.unchanged - progress.failed);
+  const rest = Math.max(0, progress.totalFiles - doneOf(progress) - progress.failed);
   const byFiles = rate > 0 ? Math.round(rest / rate * 1000) : 0;
   const eta = event.eta_ms === null ? null : Math.max(event.eta_ms, byFiles);
   return { ...event, eta_ms: eta, files_per_second: Math.round(rate) };

@@ -20,6 +20,7 @@ function progress(changes: Partial<CopyProgress> = {}): CopyProgress {
     hardlinks: 0,
     bytes: 0,
     unchanged: 0,
+    unchangedBytes: 0,
     deleted: 0,
     failed: 0,
     totalFiles: 1000,
@@ -73,6 +74,31 @@ Deno.test("CopyShow.progress() tells of both speeds, and lets the slower one say
     progressText(last, 200).replace(/[█░]+ {2}/, ""),
     " 20%  20.0 MiB/100 MiB  100/1000 files  10.0 MiB/s  50 files/s  ETA 18s",
   );
+});
+
+Deno.test("CopyShow.progress() counts every name, and no bytes of what stays", async () => {
+  const { show, events, clock } = shown();
+  for (let step = 0; step <= 10; step++) {
+    const names = { files: step, symlinks: step, specials: step, hardlinks: step };
+    show.progress(progress({ ...names, unchanged: 960, unchangedBytes: 90 * MIB, bytes: step * MIB }));
+    await clock.advance(100);
+  }
+  const last = events.at(-1)!;
+  assertTrue(last.event === "progress");
+  assertEquals([last.files, last.files_total], [1000, 1000]);
+  assertEquals([last.bytes, last.bytes_total, last.eta_ms], [10 * MIB, 10 * MIB, 0]);
+});
+
+Deno.test("CopyShow.showsProgress says whether counting ahead is worth it", () => {
+  for (
+    const [options, shows] of [
+      [{}, false],
+      [{ redraw: true }, true],
+      [{ json: true }, true],
+      [{ progress: true }, true],
+      [{ redraw: true, progress: false }, false],
+    ] as const
+  ) assertEquals(shown(options).show.showsProgress, shows, JSON.stringify(options));
 });
 
 Deno.test("CopyShow.progress() knows no total before all is counted, and says nothing of short copies", async () => {

@@ -40,6 +40,10 @@ export interface CopyOptions {
   /** Bytes; 0: chosen by the native side, as with the next three. */
   readonly bufferSize?: number;
   readonly threads?: number;
+  /** Each thread stays on a core of its own. */
+  readonly pin?: boolean;
+  /** Somebody watches: find out how much there is before the end. */
+  readonly countAhead?: boolean;
   readonly queueDepth?: number;
   readonly maxFilesInFlight?: number;
   readonly verify?: boolean;
@@ -127,6 +131,8 @@ function policyOf(options: CopyOptions, journal: string | undefined): CopyPolicy
   return {
     roots: options.roots,
     threads: options.threads ?? 0,
+    pin: options.pin ?? false,
+    countAhead: options.countAhead ?? false,
     queueDepth: options.queueDepth ?? 0,
     maxFilesInFlight: options.maxFilesInFlight ?? 0,
     bufferSize: options.bufferSize ?? 0,

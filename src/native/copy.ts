@@ -19,6 +19,10 @@ export interface CopyPolicy {
   readonly roots: readonly { readonly source: string; readonly target: string }[];
   /** 0: one for each core that this process may use. */
   readonly threads?: number;
+  /** Each thread stays on one core, where there are as many cores. */
+  readonly pin?: boolean;
+  /** Count ahead how much there is, so that a long copy knows it before its end. */
+  readonly countAhead?: boolean;
   /** Reads and writes under way in one ring; 0: what measured best. */
   readonly queueDepth?: number;
   /** 0: no limit but the threads. */
@@ -61,7 +65,7 @@ export interface CopyPolicy {
   readonly resume?: string | undefined;
 }
 
-/** What is done until now; `total…` is what the walk has found until now, all of it once `counted`. */
+/** What is done until now; `total…` is what the walk has found until now, all of it (links and specials too) once `counted`. */
 export interface CopyProgress {
   readonly files: number;
   readonly directories: number;
@@ -70,6 +74,8 @@ export interface CopyProgress {
   readonly hardlinks: number;
   readonly bytes: number;
   readonly unchanged: number;
+  /** Of files that are unchanged. */
+  readonly unchangedBytes: number;
   readonly deleted: number;
   readonly failed: number;
   /** Attributes that this user or the target's file system cannot keep. */

@@ -22,6 +22,8 @@ pub struct Creation {
     pub chown: bool,
     /// The mode that it shall have in the end, where it is not the one that it was made with.
     pub chmod: Option<u32>,
+    /// It may have inode flags from the beginning.
+    pub has_flags: bool,
 }
 
 /// How to make a file of `folder` that shall be as `meta` says; `has_more`: extended attributes follow.
@@ -37,9 +39,9 @@ pub fn creation(worker: &Worker, folder: &Folder, meta: &Meta, has_more: bool) -
     // Writing takes setuid away; a foreign owner's file is nobody else's until it is his; user attributes need
     // permission to write.
     if is_exact && !chown && wanted & 0o6000 == 0 && (!has_more || wanted & 0o200 != 0) {
-        return Creation { mode: wanted, chown, chmod: None };
+        return Creation { mode: wanted, chown, chmod: None, has_flags: folder.gives_flags };
     }
-    Creation { mode: wanted & 0o700 | 0o600, chown, chmod: Some(wanted) }
+    Creation { mode: wanted & 0o700 | 0o600, chown, chmod: Some(wanted), has_flags: folder.gives_flags }
 }
 
 /// Sets everything but the content of a file or directory that this run made.
@@ -57,7 +59,7 @@ pub fn set(
         set_mode(worker, to, mode);
     }
     set_times(worker, to, meta);
-    flags::copy(worker, from, to);
+    flags::copy(worker, (from, to), creation.has_flags);
 }
 
 pub fn set_owner(worker: &mut Worker, to: BorrowedFd<'_>, meta: &Meta) {

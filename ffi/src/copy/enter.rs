@@ -79,6 +79,7 @@ fn open_root(worker: &mut Worker, source_path: &Path, target_path: &Path) -> Res
     worker.run.forbidden.lock().unwrap().push(target_meta.id());
     let opened = Opened {
         keeps_modes: xattrs::keeps_modes(worker, &target, false),
+        gives_flags: flags::are_inherited(worker, target.as_fd()),
         source,
         target: Some(target),
         meta,
@@ -257,6 +258,7 @@ fn open_target(
     let made = Meta::from(fstat(&to).map_err(target("open"))?);
     Ok(Some(Opened {
         keeps_modes: xattrs::keeps_modes(worker, &to, true),
+        gives_flags: flags::are_inherited(worker, to.as_fd()),
         source: from,
         target: Some(to),
         meta,
@@ -278,6 +280,7 @@ fn existing_target(
     remove_leftovers(worker, &to)?;
     Ok(Opened {
         keeps_modes: xattrs::keeps_modes(worker, &to, false),
+        gives_flags: flags::are_inherited(worker, to.as_fd()),
         source: from,
         target: Some(to),
         meta,
@@ -332,6 +335,7 @@ fn opened_without(from: OwnedFd, meta: Meta) -> Opened {
         is_new: true,
         staged_as: None,
         keeps_modes: false,
+        gives_flags: false,
         owner_of_new: None,
     }
 }
@@ -405,7 +409,7 @@ fn set_attributes(worker: &mut Worker, folder: &Folder, from: BorrowedFd<'_>, to
     if difference.mtime {
         attributes::set_times(worker, to, meta);
     }
-    flags::copy(worker, from, to);
+    flags::copy(worker, (from, to), true);
 }
 
 /// Gives a folder that is complete its own name.

@@ -77,6 +77,7 @@ fn try_copy(
     file_type: FileType,
 ) -> Outcome<()> {
     if is_left_out(worker, folder, source_name, false) {
+        worker.uncount(Count::TotalFiles, 1);
         return Ok(());
     }
     let (source_directory, target_directory) = (folder.source()?, folder.target()?);

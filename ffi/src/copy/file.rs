@@ -3,18 +3,15 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, linkat, openat, renameat, statat, unlinkat};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, renameat, statat, unlinkat};
 
 use super::attributes::{self, Creation, creation};
 use super::compare::difference;
-use super::crew::Job;
 use super::data;
-use super::entry::{Place, Way, judge, look};
+use super::entry::{Place, Way, judge};
 use super::failure::{Failure, Outcome, source, target};
-use super::folder::Folder;
 use super::journal::{PART_BYTES, Part, source_of};
-use super::links::{Claim, Name};
+use super::linked;
 use super::meta::{KIND_FILE, Meta};
 use super::options::{Compare, Fsync, Method};
 use super::report::{Count, What, count_of};
@@ -31,8 +28,7 @@ pub fn copy(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
         if let Way::Kept = judge(worker, &place, &meta)? {
             return Ok(());
         }
-        let has_links = worker.preserve().hardlinks && meta.links > 1;
-        if is_update && (is_dry || !has_links) && stays(worker, &place, &meta)? {
+        if is_update && (is_dry || !linked::is_linked(worker, &meta)) && stays(worker, &place, &meta)? {
             return Ok(());
         }
         if is_dry {
@@ -45,8 +41,13 @@ pub fn copy(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
     if meta.file_type() != FileType::RegularFile {
         return Err(Failure::Changed);
     }
-    if worker.preserve().hardlinks && meta.links > 1 {
-        return copy_linked(worker, &place, &from, &meta);
+    if linked::is_linked(worker, &meta) {
+        return linked::copy(worker, &place, &meta, |worker| {
+            match is_update && place.there.is_some() && stays(worker, &place, &meta)? {
+                true => Ok(()),
+                false => write(worker, &place, &from, &meta),
+            }
+        });
     }
     write(worker, &place, &from, &meta)
 }
@@ -63,10 +64,11 @@ fn stays(worker: &mut Worker, place: &Place<'_>, meta: &Meta) -> Outcome<bool> {
     if !is_same {
         return Ok(false);
     }
-    if there.links > 1 && worker.preserve().hardlinks && !worker.run.links.keep(there.id(), meta.id()) {
+    if !linked::may_stay(worker, meta, &there) {
         return Ok(false);
     }
     worker.count(Count::TotalBytes, meta.size);
+    worker.count(Count::UnchangedBytes, meta.size);
     worker.count(Count::Unchanged, 1);
     // What is newer in the target is left as it is.
     if there.mtime > meta.mtime && worker.run.options.compare == Compare::Newer {
@@ -107,66 +109,6 @@ fn pretend(worker: &mut Worker, place: &Place<'_>, meta: &Meta) -> Outcome<()> {
     worker.count(Count::TotalBytes, meta.size);
     worker.count(Count::Files, 1);
     worker.count(Count::Bytes, meta.size);
-    Ok(())
-}
-
-/// A file with several names is copied once; the others become names of the copy.
-fn copy_linked(worker: &mut Worker, place: &Place<'_>, from: &OwnedFd, meta: &Meta) -> Outcome<()> {
-    let name = || Name {
-        folder: place.folder.clone(),
-        source: place.source_name.to_owned(),
-        target: place.target_name.to_owned(),
-    };
-    match worker.run.clone().links.claim(meta.id(), meta.links, name) {
-        Claim::Wait => Ok(()),
-        Claim::Link { folder, target } => match link(worker, (&folder, &target), place, meta) {
-            // The copy has as many names as its file system allows, or another file system begins here.
-            Err(Failure::Target(_, Errno::MLINK | Errno::XDEV)) => write(worker, place, from, meta),
-            result => result,
-        },
-        Claim::Copy => {
-            let is_update = place.is_update(worker) && place.there.is_some();
-            let result = match is_update && stays(worker, place, meta)? {
-                true => Ok(()),
-                false => write(worker, place, from, meta),
-            };
-            let waiting = match &result {
-                Ok(()) => worker.run.links.copied(meta.id(), place.folder, place.target_name),
-                Err(_) => worker.run.links.failed(meta.id()),
-            };
-            for Name { folder, source, target } in waiting {
-                worker.push(Job::Again { folder, source_name: source, target_name: target });
-            }
-            result
-        }
-    }
-}
-
-/// Makes the target one more name of `first`.
-fn link(worker: &mut Worker, first: (&Folder, &CStr), place: &Place<'_>, meta: &Meta) -> Outcome<()> {
-    let (Some(from), Some(directory)) = (first.0.target()?, place.target) else {
-        return Err(Failure::Cancelled);
-    };
-    if let Some(there) = place.there
-        && look(from.as_fd(), first.1)?.is_some_and(|first| first.id() == there.id())
-    {
-        worker.count(Count::Unchanged, 1);
-        return Ok(());
-    }
-    let make = |name: &CStr| {
-        linkat(&*from, first.1, directory, name, AtFlags::empty()).map_err(target("create the hard link"))
-    };
-    if place.is_hidden() {
-        make(place.target_name)?;
-    } else {
-        let temporary = worker.temporary_name();
-        make(&temporary)?;
-        rename(directory, &temporary, place.target_name)?;
-        // Renaming one name of a file to another one of it does nothing.
-        let _ = unlinkat(directory, &temporary, AtFlags::empty());
-    }
-    worker.count(Count::Hardlinks, 1);
-    worker.change(place.folder, place.target_name, place.what(meta), meta);
     Ok(())
 }
 

@@ -4,9 +4,9 @@
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+use rustix::io::Errno;
 
 use super::attributes::note;
-use super::report::Count;
 use super::worker::Worker;
 
 /// What is carried over.
@@ -14,16 +14,25 @@ fn kept() -> IFlags {
     IFlags::NODUMP | IFlags::NOATIME | IFlags::SYNC | IFlags::DIRSYNC
 }
 
-/// Gives `to` the flags of `from`, last of all attributes; file systems without flags have none.
-pub fn copy(worker: &mut Worker, from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
+/// Whether what is made in `directory` may inherit flags that are carried over.
+pub fn are_inherited(worker: &Worker, directory: BorrowedFd<'_>) -> bool {
+    worker.preserve().flags && ioctl_getflags(directory).is_ok_and(|flags| flags.intersects(kept()))
+}
+
+/// Gives `to` the flags of `from`, last of all attributes; file systems without flags have none. `may_have`: `to` may have
+/// some already.
+pub fn copy(worker: &mut Worker, (from, to): (BorrowedFd<'_>, BorrowedFd<'_>), may_have: bool) {
     if !worker.preserve().flags {
         return;
     }
     let Ok(flags) = ioctl_getflags(from) else { return };
     if flags.intersects(IFlags::APPEND | IFlags::IMMUTABLE) {
-        worker.count(Count::AttributesLeft, 1);
+        note(worker, Errno::NOTSUP, "keep the append-only or immutable flag of");
     }
     let wanted = flags & kept();
+    if wanted.is_empty() && !may_have {
+        return;
+    }
     let there = match ioctl_getflags(to) {
         Ok(there) => there,
         Err(_) if wanted.is_empty() => return,

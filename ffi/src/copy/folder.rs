@@ -69,6 +69,8 @@ pub struct Folder {
     pub in_stage: bool,
     /// Files made in it get exactly the mode that they are made with.
     pub keeps_modes: bool,
+    /// Files made in it may have inode flags from it.
+    pub gives_flags: bool,
     /// Owner and group of what is made in it, where that is known.
     pub owner_of_new: Option<(u32, u32)>,
     /// Path relative to the root with a slash at its end; empty unless patterns leave something out.
@@ -88,6 +90,7 @@ pub struct Opened {
     pub is_new: bool,
     pub staged_as: Option<CString>,
     pub keeps_modes: bool,
+    pub gives_flags: bool,
     pub owner_of_new: Option<(u32, u32)>,
 }
 
@@ -126,7 +129,17 @@ impl Folder {
     }
 
     fn assemble(opened: Opened, parent: Option<Arc<Folder>>, names: (CString, CString)) -> Folder {
-        let Opened { source, target, meta, target_id, is_new, staged_as, keeps_modes, owner_of_new } = opened;
+        let Opened {
+            source,
+            target,
+            meta,
+            target_id,
+            is_new,
+            staged_as,
+            keeps_modes,
+            gives_flags,
+            owner_of_new,
+        } = opened;
         let in_stage = staged_as.is_some() || parent.as_ref().is_some_and(|parent| parent.in_stage);
         Folder {
             root_device: parent.as_ref().map_or(0, |parent| parent.root_device),
@@ -146,6 +159,7 @@ impl Folder {
             staged_as,
             in_stage,
             keeps_modes,
+            gives_flags,
             owner_of_new,
             relative: Vec::new(),
             pending: AtomicUsize::new(1),

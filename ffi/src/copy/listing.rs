@@ -28,6 +28,8 @@ pub struct Listing {
 
 impl Listing {
     /// Reads all of `directory`, files before directories, each by inode: that is how they lie on a disk.
+    // Its buffer must not lie on the stack of a caller that calls itself.
+    #[inline(never)]
     pub fn read(directory: impl AsFd) -> Result<Listing> {
         let mut listing = Listing::default();
         let mut buffer = [MaybeUninit::<u8>::uninit(); READ_BYTES];

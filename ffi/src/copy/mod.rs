@@ -9,6 +9,7 @@
 
 mod attributes;
 mod compare;
+mod cores;
 mod crew;
 mod data;
 mod enter;
@@ -19,6 +20,7 @@ mod file;
 mod flags;
 mod folder;
 mod journal;
+mod linked;
 mod links;
 mod listing;
 mod meta;
@@ -28,9 +30,13 @@ pub mod report;
 mod ring;
 pub mod run;
 mod special;
+mod tally;
 mod worker;
+mod xattr_at;
 mod xattrs;
 
+#[cfg(test)]
+mod linked_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]

@@ -114,6 +114,10 @@ pub struct Root {
 pub struct Options {
     /// 0: one for each core that this process may use.
     pub threads: usize,
+    /// Each thread stays on one core, where there are as many cores.
+    pub pin: bool,
+    /// Count ahead how much there is, for whoever watches.
+    pub count_ahead: bool,
     /// Reads and writes under way in one ring.
     pub queue_depth: usize,
     /// Files under way at once, in all threads.

@@ -24,7 +24,7 @@ macro_rules! counts {
 }
 
 counts! {
-    Files, Directories, Symlinks, Specials, Hardlinks, Bytes, Unchanged, Failed, TotalFiles, TotalBytes, AttributesLeft,
+    Files, Directories, Symlinks, Specials, Hardlinks, Bytes, Unchanged, UnchangedBytes, Failed, TotalFiles, TotalBytes, AttributesLeft,
     Deleted, Extra, ExtraDirectories, TargetEntries,
     Reflink, CopyFileRange, Splice, IoUring, ReadWrite, Direct, Mmap,
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::cores;
 use super::crew::{Crew, Job};
 use super::data::DEFAULT_BUFFER_BYTES;
 use super::extras::Extra;
@@ -14,6 +15,7 @@ use super::journal::{HIDDEN, Journal};
 use super::links::Links;
 use super::options::{Fsync, Options, Root};
 use super::report::{Count, News, Problem, Report};
+use super::tally::{self, Tally};
 use super::worker::{Worker, system};
 use crate::error::{Error, Kind, Result};
 use crate::io::ignores::Rules;
@@ -48,6 +50,8 @@ pub struct Run {
     pub report: Report,
     pub crew: Crew,
     pub links: Links,
+    /// What there is in all, where it is counted ahead.
+    pub tally: Tally,
     /// Part of every temporary name.
     pub tag: String,
     pub is_privileged: bool,
@@ -111,6 +115,7 @@ impl Copy {
             report: Report::new(threads),
             crew,
             links: Links::default(),
+            tally: Tally::default(),
             tag: format!("{:08x}", u32::from_le_bytes(random)),
             is_privileged: rustix::process::geteuid().is_root(),
             stopped: AtomicBool::new(false),
@@ -130,14 +135,30 @@ impl Copy {
         }
         let pool = Pool::new(buffer_bytes * threads, buffer_bytes, threads);
         let copy = Copy { run: run.clone(), threads: Mutex::default() };
+        // Two threads that share a core for good would be worse than none that is pinned.
+        let cores =
+            Some(cores::allowed_from_here()).filter(|cores| run.options.pin && cores.len() >= threads);
         for (index, stack) in stacks.into_iter().enumerate() {
             let (run, pool) = (run.clone(), pool.clone());
-            let work = move || Worker::new(run, index, stack, &pool).work();
-            let thread = std::thread::Builder::new().name(format!("wormhole-copy-{index}")).spawn(work);
-            let thread = thread.map_err(|error| Error::io("Cannot start a thread", &error))?;
-            copy.threads.lock().unwrap().push(thread);
+            let core = cores.as_ref().map(|cores| cores[index]);
+            copy.spawn(index.to_string(), move || {
+                if let Some(core) = core {
+                    cores::pin(core);
+                }
+                Worker::new(run, index, stack, &pool).work();
+            })?;
+        }
+        if run.options.count_ahead {
+            copy.spawn("count".into(), move || tally::count_ahead(&run))?;
         }
         Ok(copy)
+    }
+
+    fn spawn(&self, name: String, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = std::thread::Builder::new().name(format!("wormhole-copy-{name}")).spawn(work);
+        let thread = thread.map_err(|error| Error::io("Cannot start a thread", &error))?;
+        self.threads.lock().unwrap().push(thread);
+        Ok(())
     }
 
     /// Waits until there is something to tell, at most `patience`.

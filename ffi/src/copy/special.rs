@@ -11,6 +11,7 @@ use super::compare::difference;
 use super::entry::{Place, Way, judge};
 use super::failure::{Failure, Outcome, source, target};
 use super::file::rename;
+use super::linked;
 use super::meta::{KIND_SYMLINK, Meta};
 use super::report::{Count, What};
 use super::worker::Worker;
@@ -25,22 +26,39 @@ pub fn copy_symlink(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
         return Ok(());
     }
     let text = readlinkat(place.source, place.source_name, Vec::new()).map_err(source("read"))?;
-    let is_same = |directory: BorrowedFd<'_>| {
-        place.there.is_some_and(|there| there.kind() == KIND_SYMLINK)
-            && readlinkat(directory, place.target_name, Vec::new()).is_ok_and(|there| there == text)
-    };
-    if place.is_update(worker) && place.target.is_some_and(is_same) {
-        return stays(worker, &place, &meta, None);
-    }
-    if make(worker, &place, &meta, None, |directory, name| symlinkat(&text, directory, name))? {
+    once(worker, &place, &meta, |worker| {
+        let is_same = |directory: BorrowedFd<'_>| {
+            place
+                .there
+                .is_some_and(|there| there.kind() == KIND_SYMLINK && linked::may_stay(worker, &meta, &there))
+                && readlinkat(directory, place.target_name, Vec::new()).is_ok_and(|there| there == text)
+        };
+        if place.is_update(worker) && place.target.is_some_and(is_same) {
+            return stays(worker, &place, &meta, None);
+        }
+        make(worker, &place, &meta, None, |directory, name| symlinkat(&text, directory, name))?;
         worker.count(Count::Symlinks, 1);
+        Ok(())
+    })
+}
+
+/// Names of one thing become names of one copy; a dry run tells of each.
+fn once(
+    worker: &mut Worker,
+    place: &Place<'_>,
+    meta: &Meta,
+    copy: impl Fn(&mut Worker) -> Outcome<()>,
+) -> Outcome<()> {
+    match linked::is_linked(worker, meta) && !worker.run.options.dry_run {
+        true => linked::copy(worker, place, meta, copy),
+        false => copy(worker),
     }
-    Ok(())
 }
 
 /// Copies a FIFO, a socket or a device: the entry, never what one reads from it.
 pub fn copy_special(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
     if !worker.preserve().specials {
+        worker.uncount(Count::TotalFiles, 1);
         return Ok(());
     }
     let meta = look(&place)?;
@@ -54,17 +72,19 @@ pub fn copy_special(worker: &mut Worker, place: Place<'_>) -> Outcome<()> {
         true => meta.permissions(),
         false => meta.permissions() & 0o777 & !worker.umask,
     };
-    let is_same = |there: Meta| there.kind() == meta.kind() && there.rdev == meta.rdev;
-    if place.is_update(worker) && place.there.is_some_and(is_same) {
-        return stays(worker, &place, &meta, Some(wanted));
-    }
-    let is_made = make(worker, &place, &meta, Some(wanted), |directory, name| {
-        mknodat(directory, name, meta.file_type(), Mode::from_raw_mode(wanted), meta.rdev as _)
-    })?;
-    if is_made {
+    once(worker, &place, &meta, |worker| {
+        let is_same = |there: Meta| {
+            there.kind() == meta.kind() && there.rdev == meta.rdev && linked::may_stay(worker, &meta, &there)
+        };
+        if place.is_update(worker) && place.there.is_some_and(is_same) {
+            return stays(worker, &place, &meta, Some(wanted));
+        }
+        make(worker, &place, &meta, Some(wanted), |directory, name| {
+            mknodat(directory, name, meta.file_type(), Mode::from_raw_mode(wanted), meta.rdev as _)
+        })?;
         worker.count(Count::Specials, 1);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn look(place: &Place<'_>) -> Outcome<Meta> {
@@ -72,17 +92,17 @@ fn look(place: &Place<'_>) -> Outcome<Meta> {
     Ok(Meta::from(stat.map_err(source("look at"))?))
 }
 
-/// Makes an entry complete and gives it its name; false in a dry run, which only says so.
+/// Makes an entry complete and gives it its name; a dry run only says so.
 fn make(
     worker: &mut Worker,
     place: &Place<'_>,
     meta: &Meta,
     mode: Option<u32>,
     how: impl FnOnce(BorrowedFd<'_>, &CStr) -> Result<(), Errno>,
-) -> Outcome<bool> {
+) -> Outcome<()> {
     if worker.run.options.dry_run {
         worker.change(place.folder, place.target_name, place.what(meta), meta);
-        return Ok(true);
+        return Ok(());
     }
     let Some(directory) = place.target else { return Err(Failure::Cancelled) };
     let temporary: Option<CString> = (!place.is_hidden()).then(|| worker.temporary_name());
@@ -97,7 +117,7 @@ fn make(
         return Err(failure);
     }
     worker.change(place.folder, place.target_name, place.what(meta), meta);
-    Ok(true)
+    Ok(())
 }
 
 /// What is there is the same thing: only its attributes are set where they differ.

@@ -115,11 +115,11 @@ pub fn dump(root: &Path) -> BTreeMap<Vec<u8>, String> {
             text += &format!(" -> {}", fs::read_link(&path).unwrap().display());
         } else if stat.is_file() {
             text += &format!(" {}", blake3::hash(&fs::read(&path).unwrap()));
-            if stat.nlink() > 1 {
-                let name = relative.display().to_string();
-                let first: &String = first_names.entry((stat.dev(), stat.ino())).or_insert(name);
-                text += &format!(" = {first}");
-            }
+        }
+        if !stat.is_dir() && stat.nlink() > 1 {
+            let name = relative.display().to_string();
+            let first: &String = first_names.entry((stat.dev(), stat.ino())).or_insert(name);
+            text += &format!(" = {first}");
         }
         text += &attributes(&path);
         entries.insert(relative.as_os_str().as_bytes().to_vec(), text);
@@ -202,7 +202,9 @@ pub fn oddities(root: &Path) {
     fs::hard_link(path("small"), path("folder/inner/and-again")).unwrap();
     symlink("../nowhere", path("folder/link")).unwrap();
     set_mtime(&path("folder/link"), 1_000_000_000, 123_456_789);
+    fs::hard_link(path("folder/link"), path("folder/inner/same-link")).unwrap();
     mknodat(CWD, path("pipe"), FileType::Fifo, Mode::from_raw_mode(0o640), 0).unwrap();
+    fs::hard_link(path("pipe"), path("folder/same-pipe")).unwrap();
     mknodat(CWD, path("socket"), FileType::Socket, Mode::from_raw_mode(0o751), 0).unwrap();
     let set = |name: &str, attribute: &str, value: &[u8]| {
         lsetxattr(path(name), attribute, value, XattrFlags::empty()).is_ok()

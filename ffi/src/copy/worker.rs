@@ -117,7 +117,7 @@ impl Worker {
             Job::Again { folder, source_name, target_name } => {
                 if !self.is_stopped() {
                     let names = (source_name.as_c_str(), target_name.as_c_str());
-                    entry::copy(self, &folder, names, rustix::fs::FileType::RegularFile);
+                    entry::copy(self, &folder, names, rustix::fs::FileType::Unknown);
                 }
                 folder
             }

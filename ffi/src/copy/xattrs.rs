@@ -15,12 +15,13 @@ use super::attributes::note;
 use super::failure::Failure;
 use super::options::Preserve;
 use super::worker::Worker;
+use super::xattr_at;
 
 /// Longest list of names and longest value that Linux has (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
-const MAX_BYTES: usize = 64 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024;
 
 /// Room that is tried first: the kernel allocates as much as it is offered, and 64 KiB of it cost more than the list.
-const USUAL_BYTES: usize = 512;
+pub const USUAL_BYTES: usize = 512;
 
 /// Reads a list or a value into `space` with as much room as it needs.
 fn read(
@@ -161,8 +162,14 @@ pub fn align(
 }
 
 fn read_all(worker: &mut Worker, at: (BorrowedFd<'_>, &CStr)) -> Result<Attributes, Errno> {
-    let path = reach(worker, at.0, at.1);
-    match read(&mut worker.names, |space| llistxattr(&*path, space)) {
+    let listed = match xattr_at::is_there() {
+        true => xattr_at::list(at.0, at.1, &mut worker.names),
+        false => {
+            let path = reach(worker, at.0, at.1);
+            read(&mut worker.names, |space| llistxattr(&*path, space))
+        }
+    };
+    match listed {
         Ok(()) => {}
         Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(Attributes::new()),
         Err(errno) => return Err(errno),
@@ -172,6 +179,7 @@ fn read_all(worker: &mut Worker, at: (BorrowedFd<'_>, &CStr)) -> Result<Attribut
     if worker.names.is_empty() {
         return Ok(attributes);
     }
+    let path = reach(worker, at.0, at.1);
     for name in names_of(&worker.names).filter(|name| is_wanted(name, &preserve)) {
         match read(&mut worker.value, |space| lgetxattr(&*path, name, space)) {
             Ok(()) => drop(attributes.insert(name.to_owned(), worker.value.clone())),

@@ -35,6 +35,10 @@ struct OpenArgs {
     #[serde(default)]
     threads: usize,
     #[serde(default)]
+    pin: bool,
+    #[serde(default)]
+    count_ahead: bool,
+    #[serde(default)]
     queue_depth: usize,
     #[serde(default)]
     max_files_in_flight: usize,
@@ -79,6 +83,8 @@ impl OpenArgs {
         let root = |root: RootArgs| Root { source: root.source.0, target: root.target.0 };
         let options = Options {
             threads: self.threads,
+            pin: self.pin,
+            count_ahead: self.count_ahead,
             queue_depth: self.queue_depth,
             max_files_in_flight: self.max_files_in_flight,
             buffer_size: self.buffer_size,
@@ -129,6 +135,7 @@ struct Progress {
     hardlinks: u64,
     bytes: u64,
     unchanged: u64,
+    unchanged_bytes: u64,
     deleted: u64,
     failed: u64,
     attributes_left: u64,
@@ -208,6 +215,9 @@ fn next(context: Context, args: &[u8]) -> OpFuture {
 fn result(copy: &Copy, news: crate::copy::report::News) -> NextResult {
     let total = |count| copy.run.report.total(count);
     let (steals, sleeps) = copy.run.crew.steals_and_sleeps();
+    // Once all is done what was met is right, whatever was there before.
+    let ahead = copy.run.tally.get().filter(|_| !news.done);
+    let (total_files, total_bytes) = ahead.unwrap_or((total(Count::TotalFiles), total(Count::TotalBytes)));
     NextResult {
         progress: Progress {
             files: total(Count::Files),
@@ -217,12 +227,13 @@ fn result(copy: &Copy, news: crate::copy::report::News) -> NextResult {
             hardlinks: total(Count::Hardlinks),
             bytes: total(Count::Bytes),
             unchanged: total(Count::Unchanged),
+            unchanged_bytes: total(Count::UnchangedBytes),
             deleted: total(Count::Deleted),
             failed: total(Count::Failed),
             attributes_left: total(Count::AttributesLeft),
-            total_files: total(Count::TotalFiles),
-            total_bytes: total(Count::TotalBytes),
-            counted: news.done,
+            total_files,
+            total_bytes,
+            counted: news.done || ahead.is_some(),
         },
         methods: Methods {
             reflink: total(Count::Reflink),

@@ -39,6 +39,7 @@ export async function run(context: Context<CopyArgs>): Promise<void> {
   const braked: { reason?: string } = {};
   const outcome = await copy({
     ...optionsOf(context),
+    countAhead: show.showsProgress,
     roots,
     onProgress: (progress) => show.progress(progress),
     onChange: (change) => show.change(change),
@@ -96,6 +97,7 @@ function optionsOf(
     preallocate: args.preallocate,
     bufferSize: args.bufferSize ?? 0,
     threads: args.cpuCount ?? 0,
+    pin: args.cpuCount !== undefined,
     queueDepth: args.queueDepth ?? 0,
     maxFilesInFlight: args.maxFilesInFlight ?? 0,
     verify: args.verify,

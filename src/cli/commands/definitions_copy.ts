@@ -129,7 +129,11 @@ export const COPY = command({
       group: HOW,
       help: "Bytes for each read and write; chosen by itself otherwise.",
     }),
-    cpuCount: option(wholeNumber(1, 1024), { group: HOW, help: "Threads; one for each core otherwise." }),
+    cpuCount: option(wholeNumber(1, 1024), {
+      group: HOW,
+      help:
+        "Threads, each kept on a core of its own where there are as many; one for each core, not kept on it, otherwise.",
+    }),
     queueDepth: option(wholeNumber(1, 4096), {
       group: HOW,
       help: "Operations that a thread gives the kernel at a time.",

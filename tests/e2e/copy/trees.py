@@ -109,6 +109,9 @@ def everything(root):
     os.utime(at(b"link"), ns=(987_654_321_000_000_001,) * 2, follow_symlinks=False)
     os.mkfifo(at(b"fifo"), 0o640)
     os.utime(at(b"fifo"), ns=(5_000_000_001,) * 2)
+    # What is no file has several names as well.
+    for name in (b"link", b"fifo"):
+        os.link(at(name), at(b"links/" + name), follow_symlinks=False)
     listen(at(b"socket"))
     os.chmod(at(b"socket"), 0o751)
     maybe(os.mknod, at(b"character"), 0o620 | stat.S_IFCHR, os.makedev(1, 3))
