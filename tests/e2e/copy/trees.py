@@ -258,7 +258,9 @@ def changing(root, dice):
             dice.choice([lambda: os.mkdir(path), lambda: os.symlink(b"else", path), lambda: write(path, b"else"), lambda: os.mkfifo(path)])()
         elif what < 0.35 and stat.S_ISREG(mode):
             # Another size: the same size and time is what size_mtime cannot see.
-            with open(path, "ab") as file:
+            # Not "ab": with fs.protected_regular even root may not ask to create what is there in somebody else's sticky folder.
+            with open(path, "r+b") as file:
+                file.seek(0, os.SEEK_END)
                 file.write(dice.randbytes(dice.randint(1, 5000)))
         elif what < 0.45:
             decorate([path], dice)
