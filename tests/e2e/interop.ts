@@ -64,7 +64,7 @@ const BUILT_IN_RELAY = "transit.magic-wormhole.io";
 const TEXT = "grüße aus dem Labor";
 const CODE = /code is: (\S+)/;
 
-/** What wormhole-william says when it has derived another key than its peer, which it does now and then with any. */
+/** What wormhole-william says when it has derived another key than its peer, once in 256 times: docs/interop.md. */
 const OTHER_KEY = /decrypt message failed/;
 
 /** Most times that one exchange is run for that. */
