@@ -18,7 +18,7 @@ export interface TransitPlace {
 
 /** Limits of a relay for the public; why each: docs/hub.md. */
 export const TRANSIT_LIMITS: RelayLimits = Object.freeze({
-  // A pair costs two sockets and two pipes of two descriptors each: within the 16,384 of packaging/.
+  // A pair costs two sockets and two pipes of two descriptors each: within the 32,768 of packaging/.
   connections: 2_000,
   connectionsPerAddress: 64,
   connectionBurst: 256,
