@@ -141,10 +141,10 @@ Deno.test("a network whose maker is killed leaves nothing behind", async () => {
     if (typeof lab === "string") { console.log("none"); Deno.exit(); }
     const host = await lab.site("host", { nat: "symmetric" });
     const [program, ...args] = [...host.prefix, "sh", "-c", "echo made; exec sleep 1000"];
-    new Deno.Command(program, { args }).spawn();
-    // Another one is started by a process that is gone at once, as by a test that is killed that moment.
+    // What is started by a process that is gone at once, as by a test that is killed that moment, ends by itself.
     const orphan = ["-c", '("$@") & exit', "sh", program, ...args];
-    await new Deno.Command("sh", { args: orphan, stdin: "null" }).spawn().status;
+    await new Deno.Command("sh", { args: orphan, stdin: "null", stderr: "inherit" }).output();
+    new Deno.Command(program, { args }).spawn();
     setInterval(() => {}, 1000);`;
   const args = ["eval", "--no-lock", code];
   const maker = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "piped" }).spawn();
