@@ -137,6 +137,7 @@ export function sessionSettings(
     io: config.debugIo,
     cacheDir: config.cacheDir,
     maxChunks: config.dedupIndexSize,
+    dedup: config.dedup,
     onWarning: (message: string) => output.emit({ event: "warning", message }),
     clock,
     signal,

@@ -31,8 +31,8 @@ export interface FarPair extends AsyncDisposable {
   readonly channel: SyncChannel;
   /** Ends what the serving side throws. */
   readonly served: Promise<unknown>;
-  /** Links with a transfer so far, and the control stream. */
-  readonly links: readonly Link[];
+  /** Gives the bytes that have crossed in either direction, the control stream's and those of all transfers. */
+  bytesSent(): Promise<number>;
 }
 
 /** Options of {@linkcode farPair}. */
@@ -41,6 +41,39 @@ export interface FarOptions {
   readonly sandbox?: Sandbox;
   /** Breaks a link of the client before it sends so many frames: the control stream, or the first with a transfer. */
   readonly cut?: { readonly link: "control" | "data"; readonly frames: number };
+}
+
+/** Bytes that links have sent, those that are closed by now as well. */
+class Counted {
+  readonly #open = new Set<readonly Link[]>();
+  readonly #closed: Promise<number>[] = [];
+
+  /** Counts both ends of a link; the last look at both is before either closes it. */
+  count<L extends Link>(pair: readonly L[]): L[] {
+    this.#open.add(pair);
+    const closes = pair.map((link) => link.close.bind(link));
+    return pair.map((link, side) =>
+      Object.assign(link, {
+        close: async (...code: Parameters<Link["close"]>) => {
+          if (this.#open.delete(pair)) this.#closed.push(sentOver(pair));
+          await Promise.all(this.#closed);
+          await closes[side]!(...code);
+        },
+      })
+    );
+  }
+
+  async sum(): Promise<number> {
+    const counts = [...this.#closed, ...Array.from(this.#open, sentOver)];
+    return (await Promise.all(counts)).reduce((sum, bytes) => sum + bytes, 0);
+  }
+}
+
+async function sentOver(pair: readonly Link[]): Promise<number> {
+  const sent = await Promise.all(
+    pair.map((link) => link.stats().then(({ bytesSent }) => bytesSent, () => 0)),
+  );
+  return sent.reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /** Breaks `link` before frame `frames` goes out. */
@@ -76,13 +109,13 @@ export async function farPair({ sandbox: given, cut }: FarOptions = {}): Promise
     compressionLevel: 3,
     content: stack.use(new KnownContent({ cacheDir: sandbox.path("cache", name), maxChunks: 10_000 })),
   });
-  const links: Link[] = [];
+  const counted = new Counted();
+  let links = 0;
   const link = async () => {
-    const [a, b] = await memoryPair(queue);
+    const [a, b] = counted.count(await memoryPair(queue)) as [Link, Link];
     stack.defer(async () => void await Promise.all([a.close(), b.close()]));
-    links.push(a, b);
     // The first one is the control stream.
-    const isCut = cut !== undefined && links.length === (cut.link === "control" ? 2 : 4);
+    const isCut = cut !== undefined && links++ === (cut.link === "control" ? 0 : 1);
     return [trusted(isCut ? breaking(a, cut.frames) : a), trusted(b)] as const;
   };
   const waiting: PromiseWithResolvers<Awaited<ReturnType<typeof link>>>[] = [];
@@ -145,7 +178,7 @@ export async function farPair({ sandbox: given, cut }: FarOptions = {}): Promise
     roots,
     channel,
     served,
-    links,
+    bytesSent: () => counted.sum(),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }

@@ -2,6 +2,7 @@
  * What a folder of this machine gets from another one: files under the hex of their content in a folder of sync's own, where
  * they stay when a run is cut off, and from where another run takes them. Nothing is used without having been hashed here.
  */
+import { sameBytes } from "../../base/bytes.ts";
 import { isWormholeError, WormholeError } from "../../base/errors.ts";
 import { encodeName } from "../../base/names.ts";
 import { join } from "../../base/paths.ts";
@@ -14,12 +15,15 @@ import { CHUNK_BYTES } from "../../wire/mod.ts";
 import type { Failure, Staged } from "../end.ts";
 import type { LocalEnd } from "../local_end.ts";
 import { ARRIVED } from "../places.ts";
-import { STAMP_BYTES } from "../snapshot.ts";
-import { LINKS } from "./outgoing.ts";
+import { FILE, STAMP_BYTES } from "../snapshot.ts";
+import { LINKS, rowsOf } from "./outgoing.ts";
 import type { TransferSettings } from "./settings.ts";
 
 /** Files hashed by one call. */
 const BATCH = 512;
+
+/** From this size on a transfer asks for older versions. */
+const MIN_OLDER_BYTES = 128 * 1024;
 
 /** See the top of this file. One for each run. */
 export class Incoming {
@@ -72,6 +76,7 @@ export class Incoming {
     );
     await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
     await Deno.remove(join(this.#folder, LINKS), { recursive: true }).catch(ignoreMissing);
+    const older = await this.#older([...wanted.values()]);
     await runGetter({
       ...this.#settings,
       connection,
@@ -83,8 +88,8 @@ export class Incoming {
       // Only what the scan of this side sees is changed through it; where it leads matters to nobody here.
       unsafeLinks: true,
       olderAt: ([name, ...below]) => {
-        const file = below.length === 0 ? wanted.get(name!) : undefined;
-        return file && join(this.#end.root, file.path);
+        const path = below.length === 0 ? older.get(name!) : undefined;
+        return path && join(this.#end.root, path);
       },
       signal,
     });
@@ -134,6 +139,31 @@ export class Incoming {
   /** The run is over, and nothing of what is left will be wanted. */
   async clear(): Promise<void> {
     await Deno.remove(this.#folder, { recursive: true }).catch(ignoreMissing);
+  }
+
+  /**
+   * Gives by content where older versions of files are: only those that the last scan saw and that are as it saw them. A path alone
+   * may lead out of the folder by now, and whoever sends would learn how much of what is there it has guessed.
+   */
+  async #older(files: readonly Staged[]): Promise<Map<string, string>> {
+    const older = new Map<string, string>();
+    const { scanned, root } = this.#end;
+    const large = files.filter(({ size }) => size >= MIN_OLDER_BYTES);
+    if (scanned === undefined || large.length === 0) return older;
+    const rows = rowsOf(scanned, large);
+    const there = large.filter(({ path }) => scanned.kind(rows.get(path) ?? -1) === FILE);
+    for (let at = 0; at < there.length; at += MAX_STAMPS) {
+      const some = there.slice(at, at + MAX_STAMPS);
+      const stamps = await fileStamps(
+        this.#settings.queue,
+        some.map(({ path }) => encodeName(join(root, path))),
+      );
+      for (const [i, { path, content }] of some.entries()) {
+        const stamp = stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1));
+        if (sameBytes(stamp, scanned.stamp(rows.get(path)!))) older.set(content.toHex(), path);
+      }
+    }
+    return older;
   }
 
   /** Hashes what is there of these contents; what is damaged is removed. */

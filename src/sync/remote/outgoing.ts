@@ -170,7 +170,7 @@ export class Outgoing {
 }
 
 /** Gives the rows of the files' paths, in one pass: a path at a time would look at all its siblings. */
-function rowsOf(snapshot: Snapshot | undefined, files: readonly Staged[]): Map<string, number> {
+export function rowsOf(snapshot: Snapshot | undefined, files: readonly Staged[]): Map<string, number> {
   const rows = new Map<string, number>();
   if (snapshot === undefined) return rows;
   const wanted = new Set(files.map(({ path }) => path));

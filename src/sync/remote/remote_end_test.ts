@@ -30,12 +30,6 @@ async function run({ local, remote }: FarPair, ancestor: Snapshot, first: "local
   return { agreed, outcome };
 }
 
-async function bytesSent({ links }: FarPair): Promise<number> {
-  let sum = 0;
-  for (const link of links) sum += await link.stats().then(({ bytesSent }) => bytesSent, () => 0);
-  return sum;
-}
-
 Deno.test("a run over a session carries files, folders, symlinks and permissions both ways, and then nothing", async () => {
   await using pair = await farPair();
   const { sandbox, roots } = pair;
@@ -57,10 +51,10 @@ Deno.test("a run over a session carries files, folders, symlinks and permissions
     ]);
     assertEquals((await Deno.stat(`${root}/one`)).mode! & 0o777, 0o600);
   }
-  const before = await bytesSent(pair);
+  const before = await pair.bytesSent();
   const again = await run(pair, first.agreed);
   assertEquals(again.outcome.changes, [0, 0]);
-  assertTrue(await bytesSent(pair) - before < 1000, "a snapshot that is known does not travel again");
+  assertTrue(await pair.bytesSent() - before < 1000, "a snapshot that is known does not travel again");
 });
 
 Deno.test("an edited file of many chunks moves what changed, in either direction", async () => {
@@ -70,7 +64,9 @@ Deno.test("an edited file of many chunks moves what changed, in either direction
     await pair.sandbox.file(`${from}/big`, big);
     const { agreed } = await run(pair, Snapshot.empty(2));
     assertEquals(await Deno.readFile(`${pair.roots[to]}/big`), big);
-    const before = await bytesSent(pair);
+    const first = await pair.bytesSent();
+    assertTrue(first > 12 * MIB, `${first} bytes were counted`);
+    const before = await pair.bytesSent();
     const edited = new Uint8Array(big.length + 1000);
     edited.set(big.subarray(0, 5 * MIB));
     edited.set(noise(1000, 6), 5 * MIB);
@@ -78,7 +74,7 @@ Deno.test("an edited file of many chunks moves what changed, in either direction
     await Deno.writeFile(`${pair.roots[from]}/big`, edited);
     await run(pair, agreed);
     assertEquals(await Deno.readFile(`${pair.roots[to]}/big`), edited);
-    const moved = await bytesSent(pair) - before;
+    const moved = await pair.bytesSent() - before;
     assertTrue(moved < 5 * MIB, `${from}: ${moved} bytes moved of ${edited.length}`);
   }
 });
@@ -93,11 +89,11 @@ Deno.test("what arrived in a run that was cut off does not travel again", async 
   assertEquals((await remote.stage([staged(near, "big", 0)], local)).size, 0);
   assertEquals((await local.stage([staged(far, "small", 0)], remote)).size, 0);
   // As after the end of the program: nothing was put.
-  const before = await bytesSent(pair);
+  const before = await pair.bytesSent();
   const { outcome } = await run(pair, Snapshot.empty(2));
   assertEquals([outcome.changes, outcome.postponed], [[1, 1], 0]);
   assertEquals(await Deno.readFile(`${roots.remote}/big`), big);
-  assertTrue(await bytesSent(pair) - before < MIB);
+  assertTrue(await pair.bytesSent() - before < MIB);
 });
 
 Deno.test("what arrived and was damaged on the disk since is not used", async () => {
@@ -140,6 +136,23 @@ Deno.test("a peer gets no file but those of the folder, whatever it asks for", a
   assertEquals(await Deno.readLink(`${roots.remote}/d`), sandbox.path("secret"));
   const failed = await local.stage([wanted], remote);
   assertEquals([...failed].map(([slot, { code }]) => [slot, code]), [[1, "SOURCE_CHANGED"]]);
+});
+
+Deno.test("a peer does not learn by how much it sends what lies outside of the folder", async () => {
+  await using pair = await farPair();
+  const { local, remote, roots, sandbox } = pair;
+  const secret = noise(8 * MIB, 11);
+  await sandbox.file("secret/big", secret);
+  await Deno.symlink(sandbox.path("secret"), `${roots.remote}/d`);
+  const guessed = secret.slice();
+  guessed[4 * MIB] = guessed[4 * MIB]! ^ 1;
+  await sandbox.file("local/d/big", guessed);
+  const near = await scan(local);
+  await scan(remote);
+  const before = await pair.bytesSent();
+  assertEquals((await remote.stage([staged(near, "d/big", 0)], local)).size, 0);
+  const moved = await pair.bytesSent() - before;
+  assertTrue(moved > 8 * MIB, `${moved} bytes moved`);
 });
 
 Deno.test("steps that lead out of the folder, or into sync's own, end the session and change nothing", async () => {

@@ -42,6 +42,8 @@ export interface SessionSettings {
   readonly io?: string;
   readonly cacheDir: string;
   readonly maxChunks: number;
+  /** Look for what the other side offers among what is here. */
+  readonly dedup: boolean;
   onWarning?(sentence: string): void;
   readonly clock?: Clock;
   readonly signal: AbortSignal;
@@ -217,6 +219,7 @@ export async function transferSettings(
     ...io !== undefined && { io },
     versionKey: versionKey(machine.identity.seed),
     content,
+    dedup: options.dedup,
     ...journal && { journal },
     ...warn && { onWarning: warn },
   };

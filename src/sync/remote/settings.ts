@@ -22,6 +22,8 @@ export interface TransferSettings {
   readonly versionKey?: Uint8Array;
   /** What this machine has; without it nothing is looked up. */
   readonly content?: KnownContent;
+  /** Look there for what the other side offers; true unless told otherwise. */
+  readonly dedup?: boolean;
   /** Where what arrived of a large file is written down, so that another run goes on with it. */
   readonly journal?: Journal;
   onProgress?(progress: Progress): void;
