@@ -15,6 +15,7 @@ pub mod net;
 pub mod op;
 pub mod pairing;
 pub mod queue;
+mod splice;
 pub mod store;
 pub mod transfer;
 pub mod transit_relay;

@@ -8,6 +8,8 @@ import { isWormholeError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { TlsIdentity } from "../mailbox/door.ts";
 import type { HttpRequest } from "../mailbox/http_request.ts";
+import type { Carrier } from "../mailbox/serve.ts";
+import { splice } from "../mailbox/splice.ts";
 import { NativeQueue } from "../native/queue.ts";
 import {
   closeRelay,
@@ -18,6 +20,7 @@ import {
   type RelayServerOptions,
   relayToken,
   renewRelay,
+  takeOver,
 } from "../native/relay.ts";
 import { parseListen } from "./listen.ts";
 
@@ -127,11 +130,11 @@ export class HubRelay implements AsyncDisposable {
     };
   }
 
-  /** Gives where a connection to the hub is to be passed on to, if it is one to the relay. */
-  forward({ method, path, headers }: HttpRequest): number | undefined {
+  /** Gives what carries a connection to the hub on to the relay, if it is one to the relay. */
+  forward({ method, path, headers }: HttpRequest): Carrier | undefined {
     if (this.#options.listen !== undefined || method !== "GET" || path !== RELAY_PATH) return undefined;
     if (!headers.has("upgrade")) return undefined;
-    return Number(this.address.slice(this.address.lastIndexOf(":") + 1));
+    return (conn, first) => this.#carry(conn, first);
   }
 
   /** Tells whether a request only asks whether the relay is there. */
@@ -153,6 +156,19 @@ export class HubRelay implements AsyncDisposable {
     clearInterval(this.#timer);
     await closeRelay(this.#queue, this.#relay.relay);
     await this.#queue.close();
+  }
+
+  /** Has the native library carry the bytes; what is encrypted has its keys here, and is copied here. */
+  async #carry(conn: Deno.Conn, first: Uint8Array): Promise<void> {
+    if (this.#options.tls === undefined) {
+      const [local, remote] = [conn.localAddr, conn.remoteAddr].map((at) => hostPort(at as Deno.NetAddr));
+      try {
+        return await takeOver(this.#queue, this.#relay.relay, { local: local!, remote: remote!, first });
+      } catch (error) {
+        if (!isWormholeError(error, "UNSUPPORTED")) throw error;
+      }
+    }
+    await splice(conn, { port: Number(this.address.slice(this.address.lastIndexOf(":") + 1)), first });
   }
 
   async #remake(): Promise<void> {
@@ -206,6 +222,10 @@ function addresses({ hostname, port }: { hostname: string | undefined; port: num
   const host = hostname === "localhost" ? "127.0.0.1" : hostname;
   if (isIP(host) === 0) return [];
   return [host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`];
+}
+
+function hostPort({ hostname, port }: Deno.NetAddr): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
 /** Gives the SHA-256 of the first certificate in a chain, in hex; undefined where there is none. */

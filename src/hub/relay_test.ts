@@ -31,11 +31,34 @@ function request(path: string, headers: Record<string, string> = { upgrade: "web
 
 Deno.test("HubRelay takes what comes to /relay of the hub, and nothing else", async () => {
   await using relay = await open();
-  const port = relay.forward(request("/relay"));
-  assertEquals(`127.0.0.1:${port}`, relay.address);
   assertEquals(relay.forward(request("/v1")), undefined);
   assertEquals(relay.forward(request("/relay", {})), undefined);
   assertEquals(relay.forward(request("/relay", { upgrade: "websocket" }, "POST")), undefined);
+});
+
+Deno.test("HubRelay answers whoever came to the hub, whether the hub has a certificate or not", async () => {
+  const tls = await selfSigned();
+  for (const options of tls === undefined ? [{}] : [{}, { tls }]) {
+    await using relay = await open(options);
+    using door = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = door.addr as Deno.NetAddr;
+    const client = await Deno.connect({ hostname: "127.0.0.1", port });
+    await client.write(
+      new TextEncoder().encode("GET /ping HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n"),
+    );
+    const conn = await door.accept();
+    const first = new Uint8Array(7);
+    await conn.read(first);
+    const carrying = relay.forward(request("/relay"))!(conn, first);
+    const answer = await new Response(client.readable).text();
+    assertTrue(answer.startsWith("HTTP/1.1 200 OK"), answer);
+    await carrying;
+    try {
+      conn.close();
+    } catch {
+      // It was closed with what it was joined to.
+    }
+  }
 });
 
 Deno.test("HubRelay tells clients the same after a restart, but for what is made anew", async () => {

@@ -14,7 +14,6 @@ import {
 import { DEFAULT_LIMITS, type MailboxLimits } from "./limits.ts";
 import { MailboxServer } from "./server.ts";
 import type { ServerAction, ServerCounts, ServerReport } from "./server_action.ts";
-import { splice } from "./splice.ts";
 import type { MailboxStore } from "./store.ts";
 import { hangUp, type Traffic, WebSocketLink } from "./web_socket_link.ts";
 import { acceptKey } from "./websocket.ts";
@@ -37,6 +36,9 @@ const READ_BYTES = 2 * 1024;
 /** How long a closing server waits for clients to take their last messages. */
 const CLOSE_GRACE_MS = 1_000;
 
+/** Carries a connection to its end; `first` was read of it already. Closing it stays the caller's. */
+export type Carrier = (conn: Deno.Conn, first: Uint8Array) => Promise<void>;
+
 /** Options of {@linkcode serveMailbox}. */
 export interface ServeMailboxOptions {
   /** Interface to listen on; both IPv6 and IPv4 on all interfaces when it is left out. */
@@ -54,8 +56,8 @@ export interface ServeMailboxOptions {
   allowOrigins?: readonly string[];
   /** Answers requests to other paths; undefined where there is nothing. */
   answer?: (request: HttpRequest) => HttpAnswer | undefined | Promise<HttpAnswer | undefined>;
-  /** Gives the loopback port of another server on this machine that takes the connection over from here, where there is one. */
-  forward?: (request: HttpRequest) => number | undefined;
+  /** Gives what carries the connection on from here, where it is for another server of this machine. */
+  forward?: (request: HttpRequest) => Carrier | undefined;
   /** What else each client is told in its `welcome`. */
   welcome?: () => object;
   /** Gets what the operator's log should say. */
@@ -202,10 +204,10 @@ class Driver {
       if (read === undefined) return;
       asked = true;
       const request = read.head === undefined ? undefined : parseOrNothing(read.head);
-      const port = request && this.#options.forward?.(request);
-      if (port !== undefined && !this.#closing) {
+      const carry = request && this.#options.forward?.(request);
+      if (carry !== undefined && !this.#closing) {
         clearTimeout(deadline);
-        await splice(conn, { port, first: concat(read.head!, read.rest) });
+        await carry(conn, concat(read.head!, read.rest));
         return;
       }
       const answer = await this.#route(request);

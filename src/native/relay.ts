@@ -108,6 +108,20 @@ export async function relaySeen(queue: NativeQueue, relay: RelayHandle): Promise
   };
 }
 
+/**
+ * Carries a connection of this process, named by its ends (`ip:port`), to the relay in the kernel until it is over; `first` was
+ * read of it already. Its holder keeps it open and reads no more of it.
+ *
+ * @throws {WormholeError} UNSUPPORTED, at once, where this system does not let it be found.
+ */
+export async function takeOver(
+  queue: NativeQueue,
+  relay: RelayHandle,
+  connection: { local: string; remote: string; first: Uint8Array },
+): Promise<void> {
+  await queue.call("relay.take_over", { relay, ...connection });
+}
+
 /** Lets nobody in any more; what is relayed goes on. */
 export async function drainRelay(queue: NativeQueue, relay: RelayHandle): Promise<void> {
   await queue.call("relay.drain", { relay });

@@ -7,7 +7,7 @@ use serde_bytes::ByteBuf;
 
 use crate::error::{Error, Kind, Result};
 use crate::net::address;
-use crate::net::relay::{Options, RelayServer, TlsPem};
+use crate::net::relay::{self, Held, Options, RelayServer, TlsPem};
 use crate::op::{self, Context, Op, OpFuture};
 
 pub const OPERATIONS: &[(&str, Op)] = &[
@@ -15,6 +15,7 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("relay.token", token),
     ("relay.renew", renew),
     ("relay.seen", seen),
+    ("relay.take_over", take_over),
     ("relay.drain", drain),
     ("relay.close", close),
 ];
@@ -64,6 +65,15 @@ struct RelayHandle {
 struct RenewArgs {
     relay: u32,
     tls: TlsArgs,
+}
+
+#[derive(Deserialize)]
+struct TakeOverArgs {
+    relay: u32,
+    /// `ip:port` each.
+    local: String,
+    remote: String,
+    first: ByteBuf,
 }
 
 #[derive(Serialize)]
@@ -136,6 +146,15 @@ fn seen(context: Context, args: &[u8]) -> OpFuture {
             discoveries: seen.discoveries,
             discoveries_refused: seen.discoveries_refused,
         })
+    })
+}
+
+/// Done when the connection is over.
+fn take_over(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: TakeOverArgs| async move {
+        let at = context.objects.get::<RelayServer>(args.relay)?.addresses()[0];
+        let held = Held { local: address::parse(&args.local)?, remote: address::parse(&args.remote)? };
+        relay::take_over(held, at, &args.first).await
     })
 }
 

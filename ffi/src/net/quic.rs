@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use super::control::{Control, LINGER};
 use super::life::Life;
 use super::quic_config::{Congestion, transport_config};
-use super::relay::Trust;
+use super::relay::{Batching, Trust};
 use super::tls::AllowedKeys;
 use super::{ALPN, Connection, Payload, PeerKey, Sink, Source, Stats};
 use crate::error::{Error, Kind, Result};
@@ -96,6 +96,9 @@ pub(super) async fn bind(options: BindOptions<'_>) -> Result<Endpoint> {
             }
         }
     };
+    if addresses.is_empty() {
+        builder = builder.add_custom_transport(Arc::new(Batching));
+    }
     let mut has_default = [false; 2];
     for address in usable(addresses)? {
         let default = &mut has_default[usize::from(address.is_ipv6())];

@@ -7,7 +7,6 @@ mod addresses;
 mod counters;
 mod handshake;
 mod serve;
-mod splice;
 mod waiting;
 
 use std::net::SocketAddr;

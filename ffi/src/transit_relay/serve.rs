@@ -15,7 +15,7 @@ use super::Shared;
 use super::addresses::{self, AddressKey};
 use super::counters::{During, Refusal};
 use super::handshake::{Asked, Line, MAX_LINE, parse};
-use super::splice;
+use crate::splice;
 
 /// How long somebody who is told off may take to hear it, and how much of what they still say is passed over: hanging
 /// up on it would take the words away again.

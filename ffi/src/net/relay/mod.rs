@@ -3,6 +3,7 @@
 //! `iroh-relay` speaks its protocol; this module decides whom it serves and how much it may hold. It never sees more of
 //! a packet than whom it is for. `src/hub/relay.ts` runs it; who a client is, it proves with its machine key.
 
+mod batching;
 mod client;
 mod discovery;
 mod door;
@@ -10,11 +11,13 @@ mod gate;
 mod key;
 mod reflection;
 mod server;
+mod take_over;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(super) use batching::Batching;
 pub use client::{Hub, Trust};
 pub(super) use client::{join, url};
 pub(super) use door::ProxyDoor;
@@ -22,6 +25,7 @@ pub use gate::token_for;
 pub use key::{RelayId, RelayKey};
 pub use reflection::{DiscoveryPlace, View, look};
 pub use server::{Options, RelayServer, Seen, TlsPem};
+pub use take_over::{Held, take_over};
 
 /// SHA-256 of a certificate.
 pub type Pin = [u8; 32];
