@@ -15,5 +15,8 @@ export const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   again: async () => (await import("./again.ts")).BENCH,
   sync: async () => (await import("./sync.ts")).BENCH,
   copy: async () => (await import("./copy.ts")).BENCH,
+  hub: async () => (await import("./hub.ts")).BENCH,
+  relay: async () => (await import("./relay.ts")).BENCH,
+  transit_relay: async () => (await import("./transit_relay.ts")).BENCH,
   peers: async () => (await import("./peers.ts")).BENCH,
 };

@@ -5,16 +5,19 @@ import { type HubOptions, runHub } from "../../../src/hub/mod.ts";
 import { assertTrue } from "../../../src/base/testing.ts";
 
 /** What the process can be told. */
-export type HubProcessOptions = Pick<HubOptions, "database" | "limits" | "metrics">;
+export type HubProcessOptions = Pick<HubOptions, "database" | "limits" | "metrics" | "relay" | "transit">;
 
 /** A hub in a process of its own; disposing it kills it. */
 export class HubProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly url: URL;
+  /** `ip:port` of the transit relay, if it has one. */
+  readonly transit: string | undefined;
 
-  private constructor(child: Deno.ChildProcess, url: URL) {
+  private constructor(child: Deno.ChildProcess, { url, transit }: { url: string; transit?: string }) {
     this.#child = child;
-    this.url = url;
+    this.url = new URL(url);
+    this.transit = transit;
   }
 
   static async start(options: HubProcessOptions): Promise<HubProcess> {
@@ -26,9 +29,9 @@ export class HubProcess implements AsyncDisposable {
     const reader = child.stdout.getReader();
     const { value } = await reader.read();
     reader.releaseLock();
-    const url = value === undefined ? "" : new TextDecoder().decode(value).trim();
-    assertTrue(url.startsWith("ws://"), `the hub did not start: ${url}`);
-    return new HubProcess(child, new URL(url));
+    const told = value === undefined ? "" : new TextDecoder().decode(value).trim();
+    assertTrue(told.startsWith("{"), `the hub did not start: ${told}`);
+    return new HubProcess(child, JSON.parse(told));
   }
 
   get pid(): number {
@@ -39,6 +42,11 @@ export class HubProcess implements AsyncDisposable {
   async memory(): Promise<number> {
     const status = await Deno.readTextFile(`/proc/${this.pid}/status`);
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+  }
+
+  /** CPU time of user and system so far, in s (proc(5): clock ticks of 10 ms); Linux only. */
+  cpu(): Promise<number> {
+    return cpuOf(this.pid);
   }
 
   /** Ends it at once, wherever it is. */
@@ -57,6 +65,12 @@ export class HubProcess implements AsyncDisposable {
   }
 }
 
+/** Gives the CPU time of a process so far, in s. */
+export async function cpuOf(pid: number): Promise<number> {
+  const fields = (await Deno.readTextFile(`/proc/${pid}/stat`)).replace(/^.*\) /, "").split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
 if (import.meta.main) {
   await runHub({
     listen: "127.0.0.1:0",
@@ -66,7 +80,7 @@ if (import.meta.main) {
       clock: systemClock,
       sink: (record) => console.error(JSON.stringify(record)),
     }),
-    onListening: ({ url }) => console.log(url),
+    onListening: ({ url, transit }) => console.log(JSON.stringify({ url, transit: transit?.[0] })),
     signal: new AbortController().signal,
   });
 }
