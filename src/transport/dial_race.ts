@@ -8,10 +8,10 @@ export const STAGGER_MS = 150;
 export const DIRECT_HEAD_START_MS = 1000;
 
 /**
- * Head start of the addresses before the relay: what can be dialled directly has answered by then, but for far ones. Those lose
- * nothing: a dial to the relay takes longer, and waits for a direct path by itself (`DIRECT_PATIENCE` in ffi/src/net/quic.rs).
+ * Head start of the addresses before the relay: enough for two round trips halfway round the world. A dial to the relay
+ * waits for a direct path by itself (`DIRECT_PATIENCE` in ffi/src/net/quic.rs).
  */
-export const RELAY_DELAY_MS = 200;
+export const RELAY_DELAY_MS = 500;
 
 /** The timer of the relay; those of addresses count from 1. */
 const RELAY_TIMER = 0;

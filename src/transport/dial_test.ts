@@ -168,21 +168,21 @@ const RELAY: RelayHint = {
   proof: new Uint8Array(64),
 };
 
-Deno.test("dialFirst() gives addresses a start of 0.2 s before the relay", async () => {
+Deno.test("dialFirst() gives addresses half a second before the relay", async () => {
   const simulation = new Simulation({ "the hub's relay": { at: 100 } });
   const link = await simulation.run(dialFirst([...hints(...BOTH), RELAY], simulation));
-  assertEquals([link.remote, simulation.now], ["the hub's relay", 300]);
+  assertEquals([link.remote, simulation.now], ["the hub's relay", 600]);
   assertEquals(simulation.log.slice(0, 3), [
     "0: dial quic 10.0.0.1:1",
     "0: dial tcp 10.0.0.1:1",
-    "200: dial the hub's relay",
+    "500: dial the hub's relay",
   ]);
 });
 
 Deno.test("dialFirst() does not ask the relay when an address answers", async () => {
-  const simulation = new Simulation({ "tcp 10.0.0.1:1": { at: 140 } });
+  const simulation = new Simulation({ "tcp 10.0.0.1:1": { at: 440 } });
   const link = await simulation.run(dialFirst([...hints(...BOTH), RELAY], simulation));
-  assertEquals([link.kind, simulation.now], ["tcp", 190]);
+  assertEquals([link.kind, simulation.now], ["tcp", 490]);
   assertTrue(!simulation.log.some((line) => line.includes("relay")));
 });
 
@@ -205,12 +205,12 @@ Deno.test("dialFirst() dials the relay at once when no address is left", async (
 
 Deno.test("dialFirst() drops the relay for an address that answered while it was dialled", async () => {
   const simulation = new Simulation({
-    "quic 10.0.0.1:1": { at: 290, rttMs: 1 },
+    "quic 10.0.0.1:1": { at: 590, rttMs: 1 },
     "the hub's relay": { at: 100 },
   });
   const link = await simulation.run(dialFirst([...hints(...BOTH), RELAY], simulation));
   assertEquals(link.remote, "quic 10.0.0.1:1");
-  assertTrue(simulation.log.includes("300: close the hub's relay"), simulation.log.join("; "));
+  assertTrue(simulation.log.includes("600: close the hub's relay"), simulation.log.join("; "));
 });
 
 Deno.test("dialFirst() goes on with the addresses when the relay fails", async () => {
