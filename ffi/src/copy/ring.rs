@@ -159,7 +159,8 @@ impl Ring {
         let slot = &mut self.slots[index];
         let mut done = match (result < 0).then(|| Errno::from_raw_os_error(-result)) {
             None => result as usize,
-            Some(Errno::INTR | Errno::AGAIN) => 0,
+            // The last: the kernel had no worker to do it in.
+            Some(Errno::INTR | Errno::AGAIN | Errno::CANCELED) => 0,
             Some(errno) if slot.is_write => return Err(target("write")(errno)),
             Some(errno) => return Err(source("read")(errno)),
         };

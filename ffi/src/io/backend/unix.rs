@@ -10,7 +10,7 @@ use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, fstat, futimens, openat,
     unlinkat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::{Handle, ReadFailure, Seen};
 
@@ -26,7 +26,9 @@ pub fn new_flags() -> OFlags {
 
 /// Opens a listed file for reading.
 pub fn open_source(directory: Handle<'_>, name: &OsStr) -> Result<File, ReadFailure> {
-    openat(directory, name.as_bytes(), source_flags(), Mode::empty()).map(File::from).map_err(not_opened)
+    retry_on_intr(|| openat(directory, name.as_bytes(), source_flags(), Mode::empty()))
+        .map(File::from)
+        .map_err(not_opened)
 }
 
 /// What a failed open of a listed file means: a symlink or a socket has taken its place, or it cannot be opened.
@@ -56,7 +58,8 @@ fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
 
 /// Makes a file that must not be there yet.
 pub fn create_new(directory: Handle<'_>, name: &OsStr, mode: u32) -> io::Result<File> {
-    let made = openat(directory, name.as_bytes(), new_flags(), Mode::from_raw_mode(mode as _))?;
+    let mode = Mode::from_raw_mode(mode as _);
+    let made = retry_on_intr(|| openat(directory, name.as_bytes(), new_flags(), mode))?;
     Ok(File::from(made))
 }
 

@@ -3,12 +3,16 @@
 //! Opening, reading and closing go through the ring in three waves and not as linked chains of direct descriptors:
 //! whether a file is still the one that was listed can only be asked of an ordinary descriptor, after its last byte.
 //! Creating has nothing to ask, so each file is one chain open - write - close on a direct descriptor.
+//!
+//! What waits, as every creation does, the kernel gives to a worker thread of its own. Where it cannot make one, as
+//! under many signals or at a limit of processes, it cancels what the worker would have done (`create_worker_cont`
+//! in `io_uring/io-wq.c`): that is then done with system calls.
 
 use std::cell::RefCell;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use io_uring::squeue::{Entry, Flags};
@@ -194,7 +198,9 @@ impl Ring {
         // SAFETY: the names live until the end of this function, the directories longer.
         let opened: Vec<Result<File, ReadFailure>> = unsafe { self.run(&opens) }
             .iter()
-            .map(|&result| match errno_of(result) {
+            .zip(files.iter())
+            .map(|(&result, file)| match errno_of(result) {
+                Some(errno) if is_undone(errno) => platform::open_source(file.directory, file.name),
                 Some(errno) => Err(platform::not_opened(errno)),
                 // SAFETY: the kernel has just made this descriptor for us.
                 None => Ok(unsafe { File::from_raw_fd(result as RawFd) }),
@@ -218,13 +224,17 @@ impl Ring {
                     plain::read_at(&opened, &mut file.space[done..], done as u64)
                 });
                 let result = judge(platform::look(&opened), &file.seen, read, file.space.len());
-                use std::os::fd::IntoRawFd;
-                closes.push(opcode::Close::new(Fd(opened.into_raw_fd())).build());
+                closes.push(opened.into_raw_fd());
                 result
             }));
         }
+        let entries: Vec<Entry> = closes.iter().map(|&fd| opcode::Close::new(Fd(fd)).build()).collect();
         // SAFETY: the entries point to nothing.
-        unsafe { self.run(&closes) };
+        let closed = unsafe { self.run(&entries) };
+        for (&fd, _) in closes.iter().zip(closed).filter(|(_, result)| **result == CANCELED) {
+            // SAFETY: the kernel did not begin to close it, and nobody else has it.
+            drop(unsafe { File::from_raw_fd(fd) });
+        }
         results
     }
 
@@ -290,11 +300,13 @@ impl Ring {
 
 /// What remains of one created file: its time, and its mode where creating did not set it.
 fn finish(file: &CreateFile<'_>, results: &[i32]) -> Result<(), CreateFailure> {
-    if let Some(errno) = errno_of(results[0]) {
-        return Err(CreateFailure::Create(errno.into()));
+    match errno_of(results[0]) {
+        Some(errno) if is_undone(errno) => return plain::create_file(file),
+        Some(errno) => return Err(CreateFailure::Create(errno.into())),
+        None => {}
     }
     let written = match errno_of(results[1]) {
-        Some(Errno::INTR | Errno::AGAIN | Errno::CANCELED) => None,
+        Some(errno) if is_undone(errno) => None,
         Some(errno) => {
             let _ = platform::remove(file.directory, file.name);
             return Err(CreateFailure::Write(errno.into()));
@@ -322,11 +334,19 @@ fn read_entry(file: &File, space: &mut [u8], offset: u64) -> Entry {
 /// Completes what the ring did in part; `rest` goes on after so many bytes and gives how many more it did.
 fn whole(result: i32, wanted: usize, rest: impl FnOnce(usize) -> io::Result<usize>) -> io::Result<usize> {
     let done = match errno_of(result) {
-        Some(Errno::INTR | Errno::AGAIN) => 0,
+        Some(errno) if is_undone(errno) => 0,
         Some(errno) => return Err(errno.into()),
         None => result as usize,
     };
     if done == wanted { Ok(done) } else { rest(done).map(|more| done + more) }
+}
+
+/// The result of what the kernel did not begin.
+const CANCELED: i32 = -Errno::CANCELED.raw_os_error();
+
+/// Whether an operation failed only because it was interrupted, or had no worker to run in.
+fn is_undone(errno: Errno) -> bool {
+    matches!(errno, Errno::INTR | Errno::AGAIN | Errno::CANCELED)
 }
 
 fn errno_of(result: i32) -> Option<Errno> {
@@ -336,4 +356,37 @@ fn errno_of(result: i32) -> Option<Errno> {
 /// A name for the kernel; one with NUL in it, which no file has, becomes empty and fails there.
 fn name_of(name: &OsStr) -> CString {
     CString::new(name.as_bytes()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_canceled_is_done_with_system_calls() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = File::open(dir.path()).unwrap();
+        let file = CreateFile {
+            directory: opened.as_fd(),
+            name: OsStr::new("f"),
+            bytes: b"text",
+            mode: 0o640,
+            mode_is_kept: true,
+            mtime_ns: 0,
+        };
+        finish(&file, &[CANCELED; 3]).unwrap();
+        assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"text");
+        // Opened, but not written.
+        fs::write(dir.path().join("f"), "").unwrap();
+        finish(&file, &[0, CANCELED, CANCELED]).unwrap();
+        assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"text");
+        // What is there is not replaced, whichever way it was found out.
+        assert!(matches!(finish(&file, &[CANCELED; 3]), Err(CreateFailure::Create(_))));
+        let existing = -Errno::EXIST.raw_os_error();
+        assert!(matches!(finish(&file, &[existing, CANCELED, CANCELED]), Err(CreateFailure::Create(_))));
+        assert_eq!(whole(CANCELED, 4, |done| Ok(4 - done)).unwrap(), 4);
+    }
 }
