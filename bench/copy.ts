@@ -33,7 +33,7 @@ const JOBS: readonly {
 }[] = [
   { input: "disk", on: ["ext4"] },
   { input: "large", on: ["xfs", "btrfs", "tmpfs"] },
-  { input: "small", on: ["ext4", "xfs", "btrfs", "tmpfs"] },
+  { input: "small", on: ["ext4", "journal", "xfs", "btrfs", "tmpfs"] },
   { input: "small", on: ["ext4", "tmpfs"], again: true },
   { input: "flat", on: ["ext4", "tmpfs"] },
   { input: "empty", on: ["tmpfs"] },
@@ -54,8 +54,8 @@ export const BENCH: Bench = {
     name: "copy",
     title: "Copies on one machine",
     about:
-      "Whole commands, start-up included, from a folder to another of the same file system: ext4 is the machine's disk, xfs and " +
-      "btrfs are loop devices in memory, tmpfs is memory. Tools take turns in each run; on all but tmpfs the caches are dropped before each " +
+      "Whole commands, start-up included, from a folder to another of the same file system: ext4 is the machine's disk, " +
+      "journal (a new ext4), xfs and btrfs are loop devices in memory, tmpfs is memory. Tools take turns in each run; on all but tmpfs the caches are dropped before each " +
       "(as root). *With sync* adds the time of `sync -f` afterwards, so that tools that leave the bytes in memory can be compared with " +
       "those that do not. What came is counted in entries and bytes.",
     jobs: Object.fromEntries(

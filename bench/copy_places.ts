@@ -5,7 +5,7 @@ import { output } from "./process.ts";
 
 /** One file system, with the inputs on it. */
 export interface Place {
-  readonly kind: "tmpfs" | "ext4" | "xfs" | "btrfs";
+  readonly kind: "tmpfs" | "ext4" | "journal" | "xfs" | "btrfs";
   readonly path: string;
   /** Makes an input there, once. */
   input(input: CopyInput, part: number): Promise<MadeInput>;
@@ -17,6 +17,13 @@ export interface Place {
 export interface Places extends AsyncDisposable {
   open(kind: Place["kind"]): Promise<Place>;
 }
+
+/** How a file system of a loop device is made; "journal" is ext4 anew, where the machine's disk may have no journal. */
+const MAKE: Readonly<Record<string, readonly string[]>> = {
+  journal: ["/usr/sbin/mkfs.ext4", "-q", "-F", "-O", "has_journal"],
+  xfs: ["/usr/sbin/mkfs.xfs", "-q"],
+  btrfs: ["/usr/sbin/mkfs.btrfs", "-q"],
+};
 
 /** Room of a loop device: twice what is copied and more. */
 const IMAGE = "7G";
@@ -76,7 +83,7 @@ async function folderOf(
   }
   const [image, path] = [`${scratch}/${kind}.image`, `${scratch}/${kind}`];
   await output(["truncate", "-s", IMAGE, image]);
-  await output([`/usr/sbin/mkfs.${kind}`, "-q", image]);
+  await output([...MAKE[kind]!, image]);
   await Deno.mkdir(path);
   await output(["mount", "-o", "loop", image, path]);
   endings.push(() => output(["umount", "-l", path]));
