@@ -1,4 +1,5 @@
 /** What `wormhole job` and its subcommands tell; see {@link ./events.ts}. */
+import type { JobRecord } from "../job/mod.ts";
 
 /** A job; `wormhole job list`. */
 export interface JobEvent {
@@ -41,19 +42,6 @@ export interface JobPlanEvent {
 }
 
 /** A run of a job; `wormhole job log`. */
-export interface JobRunEvent {
+export interface JobRunEvent extends JobRecord {
   readonly event: "job_run";
-  readonly name: string;
-  readonly started_at: string;
-  readonly duration_ms: number;
-  /** null: it was cut off. */
-  readonly exit: number | null;
-  readonly code: string | null;
-  readonly message: string | null;
-  /** The event that sums it up (`synced`, `copied`), or null. */
-  readonly report: unknown;
-  /** What it told before. */
-  readonly events: readonly unknown[];
-  /** Events that there was no room for. */
-  readonly omitted: number;
 }

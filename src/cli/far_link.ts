@@ -95,13 +95,11 @@ export class FarLink implements AsyncDisposable {
   }
 
   async #connect(): Promise<SyncSession> {
-    const { args, config, settings, output, clock, terminal, signal } = this.#context;
+    const { args, output, terminal } = this.#context;
     const show = terminal.interactive && !args.json ? new ProgressShow(this.#context) : undefined;
     return await SyncSession.connect({
       ...sessionSettings(this.#context),
       name: this.#folder.name,
-      folders: settings.folders,
-      hub: config.signalServer,
       ...args.peer !== undefined && { peer: args.peer },
       timeoutMs: args.timeout,
       onEvent: (event) => {
@@ -111,8 +109,6 @@ export class FarLink implements AsyncDisposable {
       },
       ...show && { onProgress: (progress) => show.progress(progress) },
       ...this.#onNews && { onNews: this.#onNews },
-      clock,
-      signal,
     });
   }
 }

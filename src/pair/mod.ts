@@ -13,6 +13,7 @@ import {
   hostSession,
   joinSession,
   type Machine,
+  machineOptions,
   type MetPeer,
   onlyPairs,
   openMachine,
@@ -22,7 +23,7 @@ import {
   type SessionEvent,
   withDeadline,
 } from "../session/mod.ts";
-import { allowedTransports, type PeerConnection } from "../transport/mod.ts";
+import type { PeerConnection } from "../transport/mod.ts";
 import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
 import { isMap } from "../wire/fields.ts";
 
@@ -99,25 +100,20 @@ export async function pairMachines(options: PairOptions): Promise<PairOutcome> {
 
 async function meet(
   options: PairOptions,
-  { queue, identity, crypto, registry, lan }: Machine,
+  machine: Machine,
   { onMet, signal }: { onMet: (peer: MetPeer) => void; signal: AbortSignal },
 ): Promise<PeerConnection> {
   const { code: given, hub, peer, words, port, onEvent, onWarning } = options;
   const code = given === undefined ? undefined : parseCode(given);
   const common = {
-    queue,
-    identity,
-    crypto,
-    agent: options.agent,
-    transports: allowedTransports({ choice: "auto", forceTcp: options.forceTcp }),
-    portMapping: options.portMapping,
+    ...machineOptions({ ...options, transport: "auto" }, machine),
     abilities: rememberAbilities(options, { only: true }),
     confirm: (verifier: string) => options.confirm(verifier),
     ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
     onMet,
     signal,
   };
-  const place = { appId: APP_ID, registry, lan, signal };
+  const place = { appId: APP_ID, registry: machine.registry, lan: machine.lan, signal };
   if (code === undefined) {
     return await hostSession({
       ...common,

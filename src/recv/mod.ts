@@ -12,7 +12,9 @@ import {
   findRendezvous,
   joinKnown,
   joinSession,
+  knownOptions,
   type Machine,
+  machineOptions,
   type MetPeer,
   noteMeeting,
   openMachine,
@@ -20,25 +22,25 @@ import {
   rememberAbilities,
   type Remembering,
   type SessionEvent,
+  type SessionSettings,
   withDeadline,
 } from "../session/mod.ts";
-import type { Journal } from "../store/mod.ts";
 import { Keeper, type KeepOptions } from "./keep.ts";
 import {
   type Acceptance,
   KnownContent,
   type KnownContentOptions,
   type Offer,
-  openJournal,
+  openJournalIfPossible,
   type Progress,
   type TransferFile,
   type TransferOutcome,
 } from "../transfer/mod.ts";
-import { allowedTransports, type PeerConnection, type TransportChoice } from "../transport/mod.ts";
+import type { PeerConnection } from "../transport/mod.ts";
 import { receiveOverLinks } from "./over_links.ts";
 
 /** Options of {@linkcode recv}. */
-export interface RecvOptions {
+export interface RecvOptions extends SessionSettings {
   /** What the sender shows, or asks for it: whatever can be made ready without it is ready by then. */
   readonly code?: string | (() => Promise<string>);
   /** Name of a known machine, which needs no code. */
@@ -48,15 +50,10 @@ export interface RecvOptions {
   /** Folder to receive into; it must exist. */
   readonly destination: string;
   readonly folders: Folders;
-  /** Program and version: `wormhole/0.1.0`. */
-  readonly agent: string;
   /** Address of a hub; "" for none. */
   readonly hub: string;
   /** `host:port` of the sender's own mailbox. */
   readonly peer?: string;
-  readonly transport: TransportChoice;
-  readonly forceTcp: boolean;
-  readonly portMapping: boolean;
   readonly maxStreams: number;
   readonly poolBytes: number;
   /** Forces how files are written; see `debug_io`. */
@@ -139,7 +136,7 @@ async function receive(options: RecvOptions): Promise<TransferOutcome> {
   const { onKept, onReconnect, onWarning, onOutcome, index, dedup, clock } = options;
   const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
   using content = index && new KnownContent({ ...index, ...warn && { onWarning: warn } });
-  using journal = await journalOf(options);
+  using journal = options.resume === false ? undefined : await openJournalIfPossible(options.folders, warn);
   return await receiveOverLinks({
     connection,
     reconnectMs: options.reconnectMs ?? 0,
@@ -163,18 +160,6 @@ async function receive(options: RecvOptions): Promise<TransferOutcome> {
     onProgress: options.onProgress,
     signal: options.signal,
   });
-}
-
-/** Opens the journal; a transfer that cannot have one, since the home is full or read-only, is worth having too. */
-async function journalOf({ resume = true, folders, onWarning }: RecvOptions): Promise<Journal | undefined> {
-  if (!resume) return undefined;
-  try {
-    return await openJournal(folders, { ...onWarning && { onReplaced: onWarning } });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    onWarning?.(`What arrives is not kept for another try: ${reason}`);
-    return undefined;
-  }
 }
 
 /** Finds the sender and connects to it. */
@@ -253,33 +238,21 @@ function byName(
   return (signal) =>
     joinKnown({
       ...common(options, machine),
-      onMet,
-      known,
-      stillKnown: () => machine.peers.stillKnows(known),
-      ways: {
+      ...knownOptions(known, machine, {
         hub,
-        registry: machine.registry,
-        lan: machine.lan,
         ...peer !== undefined && { peer },
         ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
-      },
+      }),
+      onMet,
       signal,
     });
 }
 
-function common(
-  { agent, transport, forceTcp, portMapping, onEvent }: RecvOptions,
-  { queue, identity, crypto, lan }: Machine,
-) {
+function common(options: RecvOptions, machine: Machine) {
+  const { onEvent } = options;
   return {
-    queue,
-    identity,
-    crypto,
-    lan,
-    agent,
-    transports: allowedTransports({ choice: transport, forceTcp }),
-    portMapping,
-    ...onEvent && { onEvent: (event: SessionEvent) => onEvent(event) },
+    ...machineOptions(options, machine),
+    ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
   };
 }
 

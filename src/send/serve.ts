@@ -1,13 +1,14 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import type { Folders } from "../config/paths.ts";
-import type { CompressionMode } from "../content/mod.ts";
 import type { GuessGate } from "../pairing/mod.ts";
 import type { Peer } from "../peers/mod.ts";
 import {
   hostKnown,
   hostSession,
+  knownOptions,
   type Machine,
+  machineOptions,
   type Meeting,
   type MetPeer,
   noteMeeting,
@@ -15,6 +16,7 @@ import {
   rememberAbilities,
   type Remembering,
   type SessionEvent,
+  type SessionSettings,
   withDeadline,
 } from "../session/mod.ts";
 import {
@@ -22,23 +24,22 @@ import {
   KnownContent,
   type KnownContentOptions,
   type Progress,
+  type SendSettings,
   SendSource,
   type TransferFile,
   type TransferOutcome,
   versionKey,
 } from "../transfer/mod.ts";
-import { allowedTransports, type PeerConnection, type TransportChoice } from "../transport/mod.ts";
+import type { PeerConnection } from "../transport/mod.ts";
 import { sendOverLinks } from "./over_links.ts";
 
 /** What is sent: a text, or what {@linkcode FilesOptions} names. */
 export type Content = { readonly text: string } | { readonly files: FilesOptions };
 
 /** Options of {@linkcode send}. */
-export interface SendOptions {
+export interface SendOptions extends SessionSettings, SendSettings {
   readonly content: Content;
   readonly folders: Folders;
-  /** Program and version: `wormhole/0.1.0`. */
-  readonly agent: string;
   /** A code that was agreed on; else one of `words` words is made. */
   readonly code?: string;
   readonly words: number;
@@ -49,15 +50,6 @@ export interface SendOptions {
   /** Address of a hub; "" for none. */
   readonly hub: string;
   readonly port: number;
-  readonly transport: TransportChoice;
-  readonly forceTcp: boolean;
-  readonly portMapping: boolean;
-  readonly minStreams: number;
-  readonly maxStreams: number;
-  readonly poolBytes: number;
-  readonly chunkBytes: number;
-  readonly compression: CompressionMode;
-  readonly compressionLevel: number;
   /** Where content that is known is looked up and remembered; nowhere when left out. */
   readonly index?: Omit<KnownContentOptions, "onWarning">;
   /** How long to wait for the receiver, in ms; for ever when left out. */
@@ -152,19 +144,13 @@ export async function serve(
 /** Waits for the receiver, as long as the person wants. */
 async function host(
   options: SendOptions,
-  { queue, identity, crypto, registry, lan, peers }: Machine,
+  machine: Machine,
   meet: Meet | Peer,
 ): Promise<{ connection: PeerConnection; met: MetPeer }> {
   const { timeoutMs, confirm, remember, onEvent, onWarning, clock = systemClock, signal } = options;
   let met: MetPeer | undefined;
   const common = {
-    queue,
-    identity,
-    crypto,
-    lan,
-    agent: options.agent,
-    transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
-    portMapping: options.portMapping,
+    ...machineOptions(options, machine),
     ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
     onMet: (peer: MetPeer) => void (met = peer),
   };
@@ -182,15 +168,11 @@ async function host(
       })
       : hostKnown({
         ...common,
-        known: meet,
-        stillKnown: () => peers.stillKnows(meet),
-        ways: {
+        ...knownOptions(meet, machine, {
           hub: options.hub,
-          registry,
-          lan,
           mailboxPort: options.port,
           ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
-        },
+        }),
         signal,
       });
   const nobody = typeof meet === "function" ? "nobody" : `"${meet.name}" has not`;

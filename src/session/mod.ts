@@ -33,4 +33,5 @@ export { noteMeeting, onlyPairs, remember, rememberAbilities, type Remembering }
 export { type MultiRendezvous, openMultiRendezvous } from "./multi_rendezvous.ts";
 export { acrossLinks, type AcrossLinksOptions, type ReconnectEvent } from "./reconnect.ts";
 export { APP_ID, type Machine, openMachine } from "./machine.ts";
+export { knownOptions, machineOptions, type SessionSettings } from "./machine_options.ts";
 export { withDeadline } from "./deadline.ts";

@@ -5,7 +5,7 @@ import { join } from "../base/paths.ts";
 import { hashChunks } from "../native/hash.ts";
 import { checkPack } from "../native/pack.ts";
 import { NativeQueue } from "../native/queue.ts";
-import { FileIndex, type IndexTotals, type KnownFile } from "./file_index.ts";
+import { FileIndex, INDEX_NAME, type IndexTotals, type KnownFile } from "./file_index.ts";
 import { Packs } from "./packs.ts";
 import { sameBytes } from "../base/bytes.ts";
 import { placeOnDisk } from "./place_on_disk.ts";
@@ -193,8 +193,6 @@ export class Store implements AsyncDisposable {
     return { kind: "file", path: name, code: "CORRUPT", message };
   }
 }
-
-const INDEX_NAME = "index.db";
 
 /** What is wrong with the pack itself, rather than with the disk or the permissions. */
 const DAMAGED: readonly ErrorCode[] = ["CORRUPT", "LIMIT_EXCEEDED"];

@@ -8,6 +8,7 @@
  */
 import { sameBytes } from "../base/bytes.ts";
 import { isWormholeError } from "../base/errors.ts";
+import { join } from "../base/paths.ts";
 import {
   CHUNK_ID_BYTES,
   chunkCount,
@@ -474,4 +475,21 @@ export interface LookupOptions {
 interface Search {
   readonly opened: Map<number, OpenedFile | undefined>;
   accept(file: KnownFile): boolean;
+}
+
+/** File of the index in the cache folder. */
+export const INDEX_NAME = "index.db";
+
+/** Opens the index of `cacheDir`; one in memory where that fails, since it only saves work. */
+export async function openIndex(
+  cacheDir: string,
+  { maxChunks, onWarning }: { maxChunks: number; onWarning?: (sentence: string) => void },
+): Promise<FileIndex> {
+  try {
+    await Deno.mkdir(cacheDir, { recursive: true, mode: 0o700 });
+    return FileIndex.open(join(cacheDir, INDEX_NAME), { maxChunks });
+  } catch (error) {
+    if (isWormholeError(error)) onWarning?.(error.message);
+    return FileIndex.open(":memory:", { maxChunks });
+  }
 }

@@ -25,6 +25,7 @@ export {
   type IndexTotals,
   type KnownFile,
   type LookupOptions,
+  openIndex,
 } from "./file_index.ts";
 export {
   type FinishedTransfer,

@@ -1,10 +1,10 @@
 /** Two folders are made the same, at least one of them of this machine: one run with everything that it needs. */
 import type { Clock } from "../base/clock.ts";
-import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
 import { hashBuffer } from "../native/hash.ts";
 import { NativeQueue } from "../native/queue.ts";
-import { FileIndex } from "../store/mod.ts";
+import { openIndex } from "../store/mod.ts";
 import type { MaxDelete } from "./brakes.ts";
 import { LockBook } from "../locks/mod.ts";
 import { LocalEnd } from "./local_end.ts";
@@ -131,7 +131,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
   const identities: [string, string] = [own[0]?.identity ?? "", own[1]?.identity ?? ""];
   const ancestor = options.forget ? undefined : state.ancestor(identities);
   await using queue = NativeQueue.open();
-  using index = await openIndex(options);
+  using index = await openIndex(options.cacheDir, options);
   using book = new LockBook(options.stateDir, { clock: options.clock });
   // Those of a folder of the other machine are its own to heed.
   const locks = roots.map((root, side) =>
@@ -300,19 +300,6 @@ async function abilitiesOf(
     if (state.abilities(identity) === undefined) state.keepAbilities(identity, abilities);
   }
   return skipSymlinks ? { ...abilities, symlinks: false } : abilities;
-}
-
-/** The index only saves work: without it everything is hashed. */
-async function openIndex({ cacheDir, maxChunks, onWarning }: FoldersOptions): Promise<FileIndex> {
-  try {
-    await Deno.mkdir(cacheDir, { recursive: true, mode: 0o700 });
-    return FileIndex.open(join(cacheDir, "index.db"), { maxChunks });
-  } catch (error) {
-    if (error instanceof Error && !isWormholeError(error)) return FileIndex.open(":memory:", { maxChunks });
-    if (!isWormholeError(error)) throw error;
-    onWarning?.(error.message);
-    return FileIndex.open(":memory:", { maxChunks });
-  }
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -15,9 +15,9 @@ export {
 } from "./run_getter.ts";
 export type { TransferFile } from "./file_names.ts";
 export type { Receipt } from "./receipt.ts";
-export { runProvider, type RunProviderOptions } from "./run_provider.ts";
+export { runProvider, type RunProviderOptions, type SendSettings } from "./run_provider.ts";
 export { type FilesOptions, type NamedOptions, SendSource } from "./source.ts";
-export { dropUnfinished, openJournal, unfinishedTransfers } from "./unfinished.ts";
+export { dropUnfinished, openJournal, openJournalIfPossible, unfinishedTransfers } from "./unfinished.ts";
 export { Tally } from "./tally.ts";
 export { tellDone } from "./tell_done.ts";
 export { versionKey } from "./version_key.ts";

@@ -21,13 +21,8 @@ import { ReceiptLog } from "./receipt.ts";
 import type { SendSource } from "./source.ts";
 import { TransferLinks } from "./transfer_links.ts";
 
-/** What {@linkcode runProvider} needs. */
-export interface RunProviderOptions {
-  readonly connection: PeerConnection;
-  /** What is sent; used up by this transfer, disposed of by the caller. */
-  readonly source: SendSource;
-  /** Program and version, such as `wormhole/0.1.0`. */
-  readonly agent: string;
+/** How content is sent, as a person's settings say it. */
+export interface SendSettings {
   /** Bulk streams at least and at most; the receiver may want fewer. */
   readonly minStreams: number;
   readonly maxStreams: number;
@@ -37,6 +32,15 @@ export interface RunProviderOptions {
   readonly compression: CompressionMode;
   /** zstd, 1 to 19. */
   readonly compressionLevel: number;
+}
+
+/** What {@linkcode runProvider} needs. */
+export interface RunProviderOptions extends SendSettings {
+  readonly connection: PeerConnection;
+  /** What is sent; used up by this transfer, disposed of by the caller. */
+  readonly source: SendSource;
+  /** Program and version, such as `wormhole/0.1.0`. */
+  readonly agent: string;
   /** An earlier link was lost: the receiver may have everything by now, and say so at once. */
   readonly isAgain?: boolean;
   /** What this machine has; without it everything is hashed anew, and nothing remembered. */

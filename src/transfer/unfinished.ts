@@ -20,6 +20,20 @@ export async function openJournal(
   });
 }
 
+/** Opens the journal; undefined where that fails: a transfer that cannot have one is worth having too. */
+export async function openJournalIfPossible(
+  folders: Pick<Folders, "stateDir">,
+  onWarning?: (sentence: string) => void,
+): Promise<Journal | undefined> {
+  try {
+    return await openJournal(folders, { ...onWarning && { onReplaced: onWarning } });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    onWarning?.(`What arrives is not kept for another try: ${reason}`);
+    return undefined;
+  }
+}
+
 /** Gives the transfers that can be gone on with, the newest first; one that has nothing to show for is left out. */
 export async function unfinishedTransfers(folders: Pick<Folders, "stateDir">): Promise<UnfinishedTransfer[]> {
   using journal = await openJournal(folders);

@@ -4,17 +4,16 @@
  */
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { isWormholeError, WormholeError } from "../../base/errors.ts";
-import { syncSecret } from "../../pairing/known_place.ts";
 import type { Peer } from "../../peers/mod.ts";
-import { hostKnown, type Machine, type MetPeer, noteMeeting, openMachine } from "../../session/mod.ts";
-import { allowedTransports, type PeerConnection } from "../../transport/mod.ts";
-import { FileIndex } from "../../store/mod.ts";
-import { join } from "../../base/paths.ts";
+import { hostKnown, type Machine, openMachine } from "../../session/mod.ts";
+import type { PeerConnection } from "../../transport/mod.ts";
+import { type FileIndex, openIndex } from "../../store/mod.ts";
 import { SyncChannel } from "./channel.ts";
+import { meetForSync } from "./meet.ts";
 import { OpenFolders } from "./open_folders.ts";
 import { serveFolder } from "./serve_folder.ts";
 import { findServed } from "./served_folders.ts";
-import { type SessionSettings, transferSettings } from "./session.ts";
+import { type SyncSessionSettings, transferSettings } from "./session.ts";
 import type { TransferSettings } from "./settings.ts";
 
 /** What happens while folders are served. */
@@ -26,7 +25,7 @@ export type ServeEvent =
   | { readonly type: "left"; readonly name: string; readonly error?: WormholeError };
 
 /** Options of {@linkcode serveSync}. */
-export interface ServeSyncOptions extends SessionSettings {
+export interface ServeSyncOptions extends SyncSessionSettings {
   /** What a relative path that a machine names is below. */
   readonly home: string;
   /** Port for the mailbox that `--peer` names; 0 takes one that both know. Only one machine can have another. */
@@ -48,7 +47,9 @@ export async function serveSync(options: ServeSyncOptions): Promise<never> {
   await using stack = new AsyncDisposableStack();
   const machine = stack.use(await openMachine(options.folders));
   const settings = await transferSettings(options, { machine, stack });
-  const index = stack.use(openIndex(options));
+  const { cacheDir, maxChunks, onWarning } = options;
+  const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
+  const index = stack.use(await openIndex(cacheDir, { maxChunks, ...warn && { onWarning: warn } }));
   const context: Context = { options, machine, settings, clock, index, open: new OpenFolders(clock) };
   const waiting = new Map<string, { stop: AbortController; done: Promise<void> }>();
   try {
@@ -114,35 +115,17 @@ async function waitFor(peer: Peer, signal: AbortSignal, context: Context): Promi
 
 async function host(peer: Peer, signal: AbortSignal, { options, machine }: Context): Promise<PeerConnection> {
   const { hub, port, onWarning } = options;
-  let met: MetPeer | undefined;
-  const connection = await hostKnown({
-    queue: machine.queue,
-    identity: machine.identity,
-    crypto: machine.crypto,
-    lan: machine.lan,
-    agent: options.agent,
-    transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
-    portMapping: options.portMapping,
-    onMet: (each) => void (met = each),
-    known: { ...peer, secret: syncSecret(machine.crypto, peer.secret) },
-    stillKnown: () => machine.peers.stillKnows(peer),
+  return await meetForSync(hostKnown, {
+    known: peer,
+    machine,
+    settings: options,
     ways: {
       hub,
-      registry: machine.registry,
-      lan: machine.lan,
       mailboxPort: port,
       ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
     },
-    signal,
+    within: (search) => search(signal),
   });
-  await noteMeeting(met!, {
-    book: machine.peers,
-    identity: machine.identity,
-    isKnown: true,
-    onRemembered: () => {},
-    onWarning: (sentence) => onWarning?.call(options, sentence),
-  });
-  return connection;
 }
 
 async function serveOne(
@@ -206,14 +189,4 @@ async function taken(session: PeerConnection, signal: AbortSignal): Promise<Peer
   }
   // The control stream's link works: every further one is for a transfer.
   return await session.renewal.arrival({ isLost: () => true, signal });
-}
-
-function openIndex({ cacheDir, maxChunks }: ServeSyncOptions): FileIndex {
-  try {
-    Deno.mkdirSync(cacheDir, { recursive: true, mode: 0o700 });
-    return FileIndex.open(join(cacheDir, "index.db"), { maxChunks });
-  } catch {
-    // It only saves work.
-    return FileIndex.open(":memory:", { maxChunks });
-  }
 }

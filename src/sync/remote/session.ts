@@ -3,42 +3,34 @@ import { type Clock, systemClock } from "../../base/clock.ts";
 import { WormholeError } from "../../base/errors.ts";
 import { decodeName, encodeName } from "../../base/names.ts";
 import type { Folders } from "../../config/paths.ts";
-import type { CompressionMode } from "../../content/mod.ts";
-import { syncSecret } from "../../pairing/known_place.ts";
 import {
   joinKnown,
   type Machine,
-  type MetPeer,
-  noteMeeting,
   openMachine,
   type SessionEvent,
+  type SessionSettings,
   withDeadline,
 } from "../../session/mod.ts";
-import { KnownContent, openJournal, type Progress, versionKey } from "../../transfer/mod.ts";
-import { allowedTransports, type PeerConnection, type TransportChoice } from "../../transport/mod.ts";
-import type { Journal } from "../../store/mod.ts";
+import {
+  KnownContent,
+  openJournalIfPossible,
+  type Progress,
+  type SendSettings,
+  versionKey,
+} from "../../transfer/mod.ts";
+import type { PeerConnection } from "../../transport/mod.ts";
 import type { Abilities } from "../policy.ts";
 import { SyncChannel } from "./channel.ts";
+import { meetForSync } from "./meet.ts";
 import type { PageCache } from "./page_cache.ts";
 import { RemoteEnd } from "./remote_end.ts";
 import type { TransferSettings } from "./settings.ts";
 
 /** What either side of a sync session needs of the settings. */
-export interface SessionSettings {
+export interface SyncSessionSettings extends SessionSettings, SendSettings {
   readonly folders: Folders;
-  /** Program and version: `wormhole/0.1.0`. */
-  readonly agent: string;
   /** Address of a hub; "" for none. */
   readonly hub: string;
-  readonly transport: TransportChoice;
-  readonly forceTcp: boolean;
-  readonly portMapping: boolean;
-  readonly minStreams: number;
-  readonly maxStreams: number;
-  readonly poolBytes: number;
-  readonly chunkBytes: number;
-  readonly compression: CompressionMode;
-  readonly compressionLevel: number;
   readonly io?: string;
   readonly cacheDir: string;
   readonly maxChunks: number;
@@ -50,7 +42,7 @@ export interface SessionSettings {
 }
 
 /** Options of {@linkcode SyncSession.connect}. */
-export interface ConnectOptions extends SessionSettings {
+export interface ConnectOptions extends SyncSessionSettings {
   /** What the person calls the other machine. */
   readonly name: string;
   /** `host:port` of the other side's own mailbox. */
@@ -188,7 +180,7 @@ export class SyncSession implements AsyncDisposable {
 
 /** Gives what transfers of a session work with; what has to be closed goes onto `stack`. */
 export async function transferSettings(
-  options: SessionSettings,
+  options: SyncSessionSettings,
   { machine, stack }: { machine: Machine; stack: AsyncDisposableStack },
 ): Promise<TransferSettings> {
   const {
@@ -205,7 +197,7 @@ export async function transferSettings(
   const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
   const { cacheDir, maxChunks } = options;
   const content = stack.use(new KnownContent({ cacheDir, maxChunks, ...warn && { onWarning: warn } }));
-  const journal = await journalFor(options.folders, warn);
+  const journal = await openJournalIfPossible(options.folders, warn);
   if (journal !== undefined) stack.use(journal);
   return {
     queue: machine.queue,
@@ -225,64 +217,29 @@ export async function transferSettings(
   };
 }
 
-/** Without it a large file that was cut off comes whole again. */
-async function journalFor(
-  folders: Folders,
-  warn: ((sentence: string) => void) | undefined,
-): Promise<Journal | undefined> {
-  try {
-    return await openJournal(folders, { ...warn && { onReplaced: warn } });
-  } catch (error) {
-    warn?.(
-      `What arrives is not kept for another try: ${error instanceof Error ? error.message : String(error)}`,
-    );
-    return undefined;
-  }
-}
-
 async function reach(options: ConnectOptions, machine: Machine): Promise<PeerConnection> {
   const { name, hub, peer, timeoutMs, onEvent, onWarning, clock = systemClock, signal } = options;
   const known = await machine.peers.find(name);
-  let met: MetPeer | undefined;
-  const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
-  const connection = await withDeadline((signal) =>
-    joinKnown({
-      queue: machine.queue,
-      identity: machine.identity,
-      crypto: machine.crypto,
-      lan: machine.lan,
-      agent: options.agent,
-      transports: allowedTransports({ choice: options.transport, forceTcp: options.forceTcp }),
-      portMapping: options.portMapping,
-      ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
-      onMet: (peer) => void (met = peer),
-      known: { ...known, secret: syncSecret(machine.crypto, known.secret) },
-      stillKnown: () => machine.peers.stillKnows(known),
-      ways: {
-        hub,
-        registry: machine.registry,
-        lan: machine.lan,
-        ...peer !== undefined && { peer },
-        ...warn && { onWarning: warn },
-      },
-      signal,
-    }), {
-    ms: timeoutMs,
-    late: (cause) => {
-      const state = `it was not reached within ${
-        Math.round(timeoutMs / 1000)
-      } s; does wormhole sync serve run there?`;
-      return new WormholeError("TIMEOUT", `Cannot synchronize with "${known.name}": ${state}`, { cause });
+  return await meetForSync(joinKnown, {
+    known,
+    machine,
+    settings: options,
+    ways: {
+      hub,
+      ...peer !== undefined && { peer },
+      ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
     },
-    clock,
-    signal,
+    ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
+    within: (search) =>
+      withDeadline(search, {
+        ms: timeoutMs,
+        late: (cause) => {
+          const seconds = Math.round(timeoutMs / 1000);
+          const state = `it was not reached within ${seconds} s; does wormhole sync serve run there?`;
+          return new WormholeError("TIMEOUT", `Cannot synchronize with "${known.name}": ${state}`, { cause });
+        },
+        clock,
+        signal,
+      }),
   });
-  await noteMeeting(met!, {
-    book: machine.peers,
-    identity: machine.identity,
-    isKnown: true,
-    onRemembered: () => {},
-    onWarning: (sentence) => warn?.(sentence),
-  });
-  return connection;
 }

@@ -1,21 +1,13 @@
-import type { CompressionMode } from "../../content/mod.ts";
 import type { NativeQueue } from "../../native/queue.ts";
 import type { Journal } from "../../store/mod.ts";
-import type { KnownContent, Progress } from "../../transfer/mod.ts";
+import type { KnownContent, Progress, SendSettings } from "../../transfer/mod.ts";
 import type { PeerConnection } from "../../transport/mod.ts";
 
 /** How content travels between the two folders of a sync session: as with `send` and `recv`. */
-export interface TransferSettings {
+export interface TransferSettings extends SendSettings {
   readonly queue: NativeQueue;
   /** Program and version, such as `wormhole/0.1.0`. */
   readonly agent: string;
-  readonly minStreams: number;
-  readonly maxStreams: number;
-  readonly poolBytes: number;
-  readonly chunkBytes: number;
-  readonly compression: CompressionMode;
-  /** zstd, 1 to 19. */
-  readonly compressionLevel: number;
   /** Forces how files are read and written; see `debug_io`. */
   readonly io?: string;
   /** 32 bytes: this machine's secret for the versions of files. */

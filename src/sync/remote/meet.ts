@@ -1,0 +1,56 @@
+/** How the two sides of a sync session find each other: as for a transfer, but under a secret of their own. */
+import { syncSecret } from "../../pairing/known_place.ts";
+import type { Peer } from "../../peers/mod.ts";
+import {
+  type hostKnown,
+  type joinKnown,
+  knownOptions,
+  type KnownWays,
+  type Machine,
+  machineOptions,
+  type MetPeer,
+  noteMeeting,
+  type SessionEvent,
+  type SessionSettings,
+} from "../../session/mod.ts";
+import type { PeerConnection } from "../../transport/mod.ts";
+
+/** What {@linkcode meetForSync} needs. */
+export interface MeetOptions {
+  readonly known: Peer;
+  readonly machine: Machine;
+  readonly settings: SessionSettings;
+  readonly ways: Pick<KnownWays, "hub" | "peer" | "mailboxPort" | "onWarning">;
+  readonly onEvent?: (event: SessionEvent) => void;
+  /** Runs the search, for as long as it may take. */
+  readonly within: (
+    search: (signal: AbortSignal) => Promise<PeerConnection>,
+  ) => Promise<PeerConnection>;
+}
+
+/** Meets a known machine as `how` says, and keeps where it was. @throws {WormholeError} what `how` and `within` throw. */
+export async function meetForSync(
+  how: typeof hostKnown | typeof joinKnown,
+  { known, machine, settings, ways, onEvent, within }: MeetOptions,
+): Promise<PeerConnection> {
+  let met: MetPeer | undefined;
+  const options = knownOptions(known, machine, ways);
+  const connection = await within((signal) =>
+    how({
+      ...machineOptions(settings, machine),
+      ...options,
+      known: { ...known, secret: syncSecret(machine.crypto, known.secret) },
+      ...onEvent && { onEvent },
+      onMet: (peer) => void (met = peer),
+      signal,
+    })
+  );
+  await noteMeeting(met!, {
+    book: machine.peers,
+    identity: machine.identity,
+    isKnown: true,
+    onRemembered: () => {},
+    onWarning: (sentence) => ways.onWarning?.(sentence),
+  });
+  return connection;
+}
