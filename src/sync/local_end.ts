@@ -95,6 +95,8 @@ export class LocalEnd implements End {
   }
 
   async stage(files: readonly Staged[], from: End): Promise<Map<number, Failure>> {
+    // What came under these numbers before is not what they name now.
+    for (const { slot } of files) this.#arrived.delete(slot);
     if (gives(from)) return await from.give(files, this);
     if (!(from instanceof LocalEnd)) {
       throw new WormholeError(

@@ -1,5 +1,5 @@
 /** Sync's own folder below a root: whose root it is, a lock, what the file system can do, old trash. */
-import { WormholeError } from "../base/errors.ts";
+import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
 import { OWN_FOLDER, STAGING, TRASH, trashTime } from "./places.ts";
 import type { Abilities } from "./policy.ts";
@@ -29,6 +29,9 @@ export async function openOwnFolder(root: string): Promise<OwnFolder> {
     await Deno.mkdir(own, { mode: 0o700 }).catch((error) => {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     });
+    if (!await isOwnFolder(root)) {
+      throw new WormholeError("NOT_DIRECTORY", `${verb}: the "${OWN_FOLDER}" in it is no folder`);
+    }
     const lock = await Deno.open(join(own, "lock"), { read: true, write: true, create: true, mode: 0o600 });
     if (!lock.tryLockSync(true)) {
       lock.close();
@@ -46,18 +49,27 @@ export async function openOwnFolder(root: string): Promise<OwnFolder> {
       throw error;
     }
   } catch (error) {
-    throw asFailure(error, verb);
+    throw diskFailure(error, verb);
   }
+}
+
+/**
+ * Tells whether `root` has an own folder. A symlink is none: what is below it would be staged, trashed and removed, and what is there
+ * may be somebody else's.
+ */
+async function isOwnFolder(root: string): Promise<boolean> {
+  return (await Deno.lstat(join(root, OWN_FOLDER))).isDirectory;
 }
 
 /** Gives which root it is; undefined for one that was never synchronized. */
 export async function identityIn(root: string): Promise<string | undefined> {
   try {
+    if (!await isOwnFolder(root)) return undefined;
     const identity = (await Deno.readTextFile(join(root, OWN_FOLDER, IDENTITY))).trim();
     return IDENTITY_PATTERN.test(identity) ? identity : undefined;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
-    throw asFailure(error, `Cannot synchronize "${root}"`);
+    throw diskFailure(error, `Cannot synchronize "${root}"`);
   }
 }
 
@@ -112,15 +124,21 @@ function ignoreMissing(error: unknown): void {
   if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
 
-function asFailure(error: unknown, verb: string): unknown {
-  if (error instanceof WormholeError || !(error instanceof Error)) return error;
+/** Gives what the disk said of a root as a failure that begins with `verb`; whatever else it is stays as it is. */
+export function diskFailure(error: unknown, verb: string): unknown {
+  if (isWormholeError(error) || !(error instanceof Error)) return error;
+  const { code: system } = error as { code?: unknown };
+  // Faults of the program have no name of an errno.
+  if (typeof system !== "string" || !/^E[A-Z0-9]+$/.test(system)) return error;
   const [code, state] = error instanceof Deno.errors.PermissionDenied
     ? ["PERMISSION_DENIED", "its folder cannot be written"] as const
+    : error instanceof Deno.errors.NotFound
+    ? ["NOT_FOUND", "it is not there any more"] as const
     : error instanceof Deno.errors.NotADirectory
     ? ["NOT_DIRECTORY", "it is no folder"] as const
-    : (error as { code?: string }).code === "EROFS"
+    : system === "EROFS"
     ? ["READ_ONLY", "its disk is read-only"] as const
-    : (error as { code?: string }).code === "ENOSPC"
+    : system === "ENOSPC"
     ? ["NO_SPACE", "its disk is full"] as const
     : ["IO", error.message] as const;
   return new WormholeError(code, `${verb}: ${state}`, { cause: error });

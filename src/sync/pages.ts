@@ -4,6 +4,7 @@
  */
 import { concat } from "../base/bytes.ts";
 import { hashBuffer } from "../native/hash.ts";
+import { MAX_NAME_BYTES } from "../wire/mod.ts";
 import { CONTENT_BYTES, Snapshot, type SnapshotColumns, STAMP_BYTES } from "./snapshot.ts";
 
 /** Bytes of a page's id: its BLAKE3-256. */
@@ -78,6 +79,14 @@ export function snapshotOf(pages: readonly Uint8Array[], ends = 2): Snapshot | u
     contents: concat(...whole.map((part) => part.contents)),
     stamps: Array.from({ length: ends }, (_, end) => concat(...whole.map((part) => part.stamps[end]!))),
   });
+}
+
+/** Gives how many rows a page says that it has; undefined where it has not as many bytes as so many rows take. */
+export function rowsOf(page: Uint8Array, ends = 1): number | undefined {
+  if (page.length < 8) return undefined;
+  const rows = new DataView(page.buffer, page.byteOffset).getUint32(0, true);
+  const least = 8 + (ROW_BYTES + STAMP_BYTES * ends) * rows;
+  return page.length < least || page.length > least + MAX_NAME_BYTES * rows ? undefined : rows;
 }
 
 /** Gives the same ancestor as the other end's first. */

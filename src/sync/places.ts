@@ -1,7 +1,10 @@
 /** Where sync keeps what is its own inside a folder, and how it names things. */
 import { encodeName } from "../base/names.ts";
 
-/** The folder below each root; never synchronized. It lies there so that a rename is enough to keep something. */
+/**
+ * The folder below each root; never synchronized, also not that of a root within another: whoever could write there would say
+ * where that root's run stages, trashes and cleans up. It lies there so that a rename is enough to keep something.
+ */
 export const OWN_FOLDER = ".wormhole-sync";
 
 /** Copies that are not in place yet; whatever is in it is also elsewhere. */
@@ -14,7 +17,7 @@ export const ARRIVED = `${OWN_FOLDER}/arrived`;
 export const TRASH = `${OWN_FOLDER}/trash`;
 
 /** What a walk for sync leaves out, in gitignore syntax: sync's own, and what transfers have under way. */
-export const OWN_EXCLUDES: readonly string[] = [`/${OWN_FOLDER}`, ".wormhole-*.part"];
+export const OWN_EXCLUDES: readonly string[] = [OWN_FOLDER, ".wormhole-*.part"];
 
 /** Bytes of a name that file systems take. */
 const MAX_NAME_BYTES = 255;

@@ -192,8 +192,15 @@ Deno.test("sync --watch with a known machine sees changes of both and comes back
   await serving.ending();
   await watching.event("warning");
   await sandbox.file("there/meanwhile", "3");
-  await using _again = await machines.serve();
+  await using again = await machines.serve();
   await changed("meanwhile");
   const [near, far] = await machines.trees();
   assertEquals([near, far], Array(2).fill({ far: "2", meanwhile: "3", near: "1" }));
+
+  // A right that is taken back ends what goes on in its folder, though there is one to another folder. Who is stopped asks nothing.
+  watching.signal("SIGSTOP");
+  const rights = ["peers", "rights", "ann", "--none", "--sync", await sandbox.folder("another")];
+  assertEquals((await run(rights, { person: machines.ben })).code, 0);
+  const left = await again.event("sync_session", ({ state }) => state === "left");
+  assertTrue(left.message.includes("the right was taken back"), left.message);
 });

@@ -21,8 +21,10 @@ export function parsePath(given: Uint8Array): PathBelow {
   const path = decodeName(given);
   const names = path.split("/");
   if (names.length > MAX_PATH_DEPTH) throw over("a path is too deep");
-  for (const name of names) parseName(name);
-  if (isOwn(names[0]!)) throw hostile("a path leads into the folder of sync itself");
+  for (const name of names) {
+    parseName(name);
+    if (isOwn(name)) throw hostile("a path leads into a folder of sync itself");
+  }
   return path as PathBelow;
 }
 
@@ -49,7 +51,10 @@ export function checkSnapshot(snapshot: Snapshot): void {
     }
     const [from, to] = [nameStarts[row]!, nameStarts[row + 1]!];
     checkName(names, from, to);
-    if (depth === 0 && isOwn(snapshot.name(row))) throw wrong("the folder of sync itself");
+    // Within another root it is told of, so that the folder that it is in stays, and nothing else.
+    if (mayBeOwn(names, from, to) && isOwn(snapshot.name(row)) && (depth === 0 || kind !== OPAQUE)) {
+      throw wrong("the folder of sync itself");
+    }
     if (depth < last.length && snapshot.compareNames(last[depth]!, snapshot, row) >= 0) {
       throw wrong("the order of names");
     }
@@ -71,6 +76,14 @@ function checkName(names: Uint8Array, from: number, to: number): void {
     const byte = names[at]!;
     if (byte === 0 || byte === 0x2f) throw hostile("a name has a slash or a zero byte");
   }
+}
+
+/** Cheap, since every name is asked: whether it has as many bytes as some form of {@linkcode OWN_FOLDER}, and begins like one. */
+function mayBeOwn(names: Uint8Array, from: number, to: number): boolean {
+  // A character takes four bytes at most. The dot is one, or some character that is none of ASCII.
+  const first = names[from]!;
+  return to - from >= OWN_FOLDER.length && to - from <= 4 * OWN_FOLDER.length &&
+    (first === 0x2e || first >= 0x80);
 }
 
 /** However a file system that does not tell capitals or Unicode forms apart may write it. */

@@ -8,7 +8,7 @@ import { checkSnapshot, parsePath } from "./checks.ts";
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 Deno.test("parsePath() takes what is below a root and nothing else", () => {
-  for (const good of ["a", "a/b/c", "...", ".wormhole", "a/.wormhole-sync", "ü/\u{1f600}"]) {
+  for (const good of ["a", "a/b/c", "...", ".wormhole", "a/.wormhole-sync2", "ü/\u{1f600}"]) {
     assertEquals(parsePath(bytes(good)) as string, good);
   }
   assertEquals(parsePath(Uint8Array.of(0xff, 0x2f, 0x61)) as string, "\udcff/a");
@@ -27,6 +27,8 @@ Deno.test("parsePath() takes what is below a root and nothing else", () => {
     [".wormhole-sync/root", "HOSTILE_NAME"],
     [".Wormhole-SYNC/trash/x", "HOSTILE_NAME"],
     [".wormhole-\uff53ync/x", "HOSTILE_NAME"],
+    ["a/.wormhole-sync", "HOSTILE_NAME"],
+    ["a/\u2024WORMHOLE-SYNC/arrived", "HOSTILE_NAME"],
     ["x".repeat(256), "NAME_TOO_LONG"],
     ["a/".repeat(512) + "a", "LIMIT_EXCEEDED"],
     ["x".repeat(70_000), "LIMIT_EXCEEDED"],
@@ -36,7 +38,13 @@ Deno.test("parsePath() takes what is below a root and nothing else", () => {
 
 Deno.test("checkSnapshot() takes a real one and refuses what no scan gives", () => {
   checkSnapshot(
-    made([{ name: "a" }, { name: "b", kind: 2 }, { name: "c", depth: 1 }, { name: "d", kind: 5 }]),
+    made([
+      { name: "a" },
+      { name: "b", kind: 2 },
+      { name: ".wormhole-sync", depth: 1, kind: 5 },
+      { name: "c", depth: 1 },
+      { name: "d", kind: 5 },
+    ]),
   );
   const bad: [string, Partial<Row>[], ErrorCode][] = [
     ["a kind", [{ kind: 4 }], "PROTOCOL"],
@@ -54,6 +62,16 @@ Deno.test("checkSnapshot() takes a real one and refuses what no scan gives", () 
     ["no name", [{ name: "" }], "HOSTILE_NAME"],
     ["a long name", [{ name: "x".repeat(256) }], "NAME_TOO_LONG"],
     ["sync's own folder", [{ name: ".wormhole-sync", kind: 2 }], "PROTOCOL"],
+    [
+      "sync's own folder of a root within, as a folder",
+      [{ name: "a", kind: 2 }, { name: ".wormhole-sync", kind: 2, depth: 1 }],
+      "PROTOCOL",
+    ],
+    [
+      "the same in other characters",
+      [{ name: "a", kind: 2 }, { name: "\u2024wormhole-Sync", kind: 3, depth: 1 }],
+      "PROTOCOL",
+    ],
     ["the same twice", [{ name: "a" }, { name: "a" }], "PROTOCOL"],
     ["names that descend", [{ name: "b" }, { name: "a" }], "PROTOCOL"],
     ["something below a file", [{ name: "a" }, { name: "b", depth: 1 }], "PROTOCOL"],

@@ -23,7 +23,8 @@ Deno.test("OpenFolders keeps a folder for a machine that answers and takes it fr
   const sandbox = stack.use(await Sandbox.create());
   const queue = stack.use(NativeQueue.open());
   const root = await Deno.realPath(await sandbox.folder("root"));
-  const session = async ({ answers }: { answers: boolean }) => {
+  await sandbox.folder("root/within");
+  const session = async ({ answers, path = root }: { answers: boolean; path?: string }) => {
     const [near, far] = await memoryPair(queue);
     stack.defer(async () => void await Promise.all([near.close(), far.close()]));
     const options = { agent: "test", clock: systemClock };
@@ -34,7 +35,7 @@ Deno.test("OpenFolders keeps a folder for a machine that answers and takes it fr
       // One whose machine is gone greets, and is silent from then on.
       answers ? SyncChannel.open(far, options) : far.send(encodeSyncMessage(hello)),
     ]);
-    const served = await findServed(root, {
+    const served = await findServed(path, {
       allowed: [root],
       home: "/",
       stateDir: sandbox.path("state"),
@@ -63,8 +64,18 @@ Deno.test("OpenFolders keeps a folder for a machine that answers and takes it fr
 
   const third = await session({ answers: true });
   await assertRejects(() => begin(third), "BUSY");
+  // Who changes a folder could lead one in it elsewhere.
+  const within = await session({ answers: true, path: `${root}/within` });
+  await assertRejects(() => begin(within), "BUSY");
   assertTrue(!lively.channel.signal.aborted);
   await second[Symbol.asyncDispose]();
-  await using again = await begin(third);
+  const again = await begin(third);
   assertEquals(again.isDryRun, false);
+  await again[Symbol.asyncDispose]();
+
+  // As that one may have left it meanwhile.
+  await Deno.remove(`${root}/within`);
+  await Deno.symlink(await sandbox.folder("elsewhere"), `${root}/within`);
+  await assertRejects(() => begin(within), "REFUSED");
+  assertEquals(await Array.fromAsync(Deno.readDir(sandbox.path("elsewhere"))), []);
 });

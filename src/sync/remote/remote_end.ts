@@ -13,7 +13,7 @@ import {
 } from "../../wire/mod.ts";
 import type { Done, End, Failure, GivingEnd, Known, Problem, Scanned, Staged, Step } from "../end.ts";
 import { LocalEnd } from "../local_end.ts";
-import { PAGE_ID_BYTES, snapshotOf } from "../pages.ts";
+import { PAGE_ID_BYTES, rowsOf, snapshotOf } from "../pages.ts";
 import type { Abilities } from "../policy.ts";
 import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
 import { overDataLink } from "./data_link.ts";
@@ -193,7 +193,17 @@ export class RemoteEnd implements GivingEnd {
       ids = await this.#ids(pages, digest);
     }
     const parts: (Uint8Array | undefined)[] = [];
-    for (let at = 0; at < pages; at++) parts.push(cache.page(idAt(ids, at)));
+    // What comes is held until all is there, so it must not be more than what was announced.
+    let rows = 0;
+    const take = (page: Uint8Array) => {
+      rows += rowsOf(page) ?? Infinity;
+      if (rows > entries) throw unexpected("page");
+      return page;
+    };
+    for (let at = 0; at < pages; at++) {
+      const page = cache.page(idAt(ids, at));
+      parts.push(page && take(page));
+    }
     const missing = [...parts.keys()].filter((at) => parts[at] === undefined);
     const bases = missing.length === 0 ? [] : basesFor(ids, old);
     for (let at = 0; at < missing.length; at += MAX_ASKED_PAGES) {
@@ -204,7 +214,7 @@ export class RemoteEnd implements GivingEnd {
         const base = bases[index] && cache.page(bases[index]);
         const page = await pageOf(settings.queue, await channel.expect("page"), base);
         if (!sameBytes(hashBuffer(page), idAt(ids, index))) throw unexpected("page");
-        parts[index] = page;
+        parts[index] = take(page);
       }
     }
     const whole = parts as Uint8Array[];

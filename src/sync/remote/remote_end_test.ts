@@ -1,12 +1,23 @@
+import { concat } from "../../base/bytes.ts";
+import { systemClock } from "../../base/clock.ts";
 import { encodeName } from "../../base/names.ts";
 import { assertEquals, assertRejects, assertTrue } from "../../base/testing.ts";
 import { type FarPair, farPair } from "../../../tests/compliance/sync_remote.ts";
 import { noise } from "../../../tests/e2e/trees.ts";
 import type { Staged, Step } from "../end.ts";
 import { synchronize } from "../synchronize.ts";
-import { Snapshot } from "../snapshot.ts";
+import { hashBuffer } from "../../native/hash.ts";
+import { NativeQueue } from "../../native/queue.ts";
+import { memoryPair } from "../../transport/memory.ts";
+import { pagesOf } from "../pages.ts";
+import { Snapshot, SnapshotBuilder } from "../snapshot.ts";
 import { conflictName } from "../places.ts";
+import { ALL_ABILITIES } from "../policy.ts";
 import { isFailure } from "../end.ts";
+import { SyncChannel } from "./channel.ts";
+import { PageCache } from "./page_cache.ts";
+import { RemoteEnd } from "./remote_end.ts";
+import type { TransferSettings } from "./settings.ts";
 
 const MIB = 1024 * 1024;
 
@@ -96,6 +107,24 @@ Deno.test("what arrived in a run that was cut off does not travel again", async 
   assertTrue(await pair.bytesSent() - before < MIB);
 });
 
+Deno.test("a number names what was staged last under it, where no scan is between", async () => {
+  await using pair = await farPair();
+  const { local, remote, roots, sandbox } = pair;
+  for (const [name, text] of [["a", "1"], ["b", "2"], ["c", "3"], ["d", "3"]] as const) {
+    await sandbox.file(`remote/${name}`, text);
+  }
+  const far = await scan(remote);
+  for (const [names, texts] of [[["a", "b"], ["1", "2"]], [["c", "d"], ["3", "3"]]] as const) {
+    const failed = await local.stage(names.map((name, slot) => staged(far, name, slot)), remote);
+    assertEquals(failed.size, 0);
+    for (const [slot, text] of texts.entries()) {
+      const path = `${roots.local}/${local.stagedAt(slot)}`;
+      assertEquals(await Deno.readTextFile(path), text);
+      await Deno.remove(path);
+    }
+  }
+});
+
 Deno.test("what arrived and was damaged on the disk since is not used", async () => {
   await using pair = await farPair();
   const { local, remote, roots } = pair;
@@ -161,6 +190,7 @@ Deno.test("steps that lead out of the folder, or into sync's own, end the sessio
     { do: "make", path: "../out", mode: 0o755 },
     { do: "make", path: "/tmp/out", mode: 0o755 },
     { do: "make", path: ".wormhole-sync/out", mode: 0o755 },
+    { do: "make", path: "sub/.wormhole-sync", mode: 0o755 },
     { do: "move", path: "a", from: ".wormhole-sync/root", was: stamp },
     { do: "move", path: "../a", from: "a", was: stamp },
     { do: "put", path: "a", slot: 0, was: stamp, keep: "../kept" },
@@ -182,6 +212,7 @@ Deno.test("a folder without a right is refused, whether it is there or not", asy
   const { channel, sandbox, roots } = pair;
   await sandbox.folder("other");
   await Deno.symlink(sandbox.path("other"), `${roots.remote}/way-out`);
+  await Deno.symlink(sandbox.path("nowhere"), `${roots.remote}/way-to-nothing`);
   await channel.send({ type: "end", done: true });
   await channel.expect("ended");
   const rows: [string, string][] = [
@@ -189,10 +220,14 @@ Deno.test("a folder without a right is refused, whether it is there or not", asy
     [sandbox.path("nowhere"), "REFUSED"],
     [`${roots.remote}/../other`, "REFUSED"],
     [`${roots.remote}/way-out`, "REFUSED"],
+    [`${roots.remote}/way-out/nothing`, "REFUSED"],
+    [`${roots.remote}/way-to-nothing`, "REFUSED"],
+    [`${roots.remote}/way-to-nothing/x`, "REFUSED"],
     [`${roots.remote}-2`, "REFUSED"],
     ["/", "REFUSED"],
     ["~", "REFUSED"],
     [`${roots.remote}/nothing`, "NOT_FOUND"],
+    [`${roots.remote}/nothing/x`, "NOT_FOUND"],
   ];
   for (const [path, code] of rows) {
     await channel.send({ type: "look", path: encodeName(path) });
@@ -200,6 +235,80 @@ Deno.test("a folder without a right is refused, whether it is there or not", asy
   }
   await channel.send({ type: "look", path: encodeName(roots.remote) });
   assertEquals(new TextDecoder().decode((await channel.expect("looked")).place), roots.remote);
+});
+
+Deno.test("the own folder of a root within another one stays there and is nobody else's", async () => {
+  await using pair = await farPair();
+  const { sandbox, roots } = pair;
+  await sandbox.file("local/near/.wormhole-sync/root", "1");
+  await sandbox.file("local/near/x", "x");
+  await sandbox.file("remote/far/.wormhole-sync/trash/y", "old");
+  await sandbox.file("remote/far/y", "y");
+  const { agreed, outcome } = await run(pair, Snapshot.empty(2));
+  assertEquals([outcome.problems, outcome.postponed, outcome.changes], [0, 0, [2, 2]]);
+  const names = async (path: string) =>
+    (await Array.fromAsync(Deno.readDir(path), ({ name }) => name)).sort();
+  assertEquals([await names(`${roots.remote}/near`), await names(`${roots.local}/far`)], [["x"], ["y"]]);
+  // What is deleted around it leaves it alone.
+  await Deno.remove(`${roots.local}/far`, { recursive: true });
+  assertEquals((await run(pair, agreed)).outcome.postponed, 0);
+  assertEquals(await names(`${roots.remote}/far`), [".wormhole-sync"]);
+  assertEquals(await Deno.readTextFile(`${roots.remote}/far/.wormhole-sync/trash/y`), "old");
+});
+
+Deno.test("what the disk of the serving side says is told as a refusal and ends nothing", async () => {
+  await using pair = await farPair();
+  const { local, remote, roots, sandbox } = pair;
+  await sandbox.file("local/a", "1");
+  const near = await scan(local);
+  const inTheWay = `${roots.remote}/.wormhole-sync/arrived`;
+  await Deno.writeTextFile(inTheWay, "");
+  await assertRejects(() => remote.stage([staged(near, "a", 0)], local), "IO");
+  await Deno.remove(inTheWay);
+  await run(pair, Snapshot.empty(2));
+  assertEquals(await Deno.readTextFile(`${roots.remote}/a`), "1");
+});
+
+Deno.test("RemoteEnd takes no more pages than the entries that were announced fill", async () => {
+  await using stack = new AsyncDisposableStack();
+  const queue = stack.use(NativeQueue.open());
+  const [near, far] = await memoryPair(queue);
+  stack.defer(async () => void await Promise.all([near.close(), far.close()]));
+  const open = { agent: "test", clock: systemClock };
+  const [channel, liar] = await Promise.all([SyncChannel.open(near, open), SyncChannel.open(far, open)]);
+  const pages = Array.from({ length: 3 }, (_, at) => {
+    const builder = new SnapshotBuilder({ ends: 1 });
+    const [name, mode] = [encodeName(`${at}`), 0o644];
+    builder.add({ kind: 1, depth: 0, mode, size: 1, mtime: 1n, name });
+    return [...pagesOf(builder.finish())][0]!;
+  });
+  const ids = concat(...pages.map(({ id }) => id));
+  const lying = async () => {
+    await liar.expect("scan");
+    const [digest, entries] = [hashBuffer(ids), 1];
+    const rest = { is_empty: false, problems: [], more: 0 };
+    await liar.send({ type: "scanned", entries, pages: pages.length, digest, ...rest });
+    await liar.expect("ask_ids");
+    await liar.send({ type: "ids", ids, last: true });
+    await liar.expect("ask_pages");
+    for (const { bytes } of pages.slice(0, 2)) {
+      await liar.send({ type: "page", bytes, size: bytes.length, form: "plain" });
+    }
+    // Whoever waits for the third page gets this instead.
+    await liar.send({ type: "refused", code: "NO_SPACE" });
+  };
+  const unused = () => Promise.reject(new Error("no transfer is wanted"));
+  const end = new RemoteEnd({
+    channel,
+    nextLink: unused,
+    settings: { queue } as TransferSettings,
+    cache: stack.use(PageCache.open(":memory:")),
+    abilities: ALL_ABILITIES,
+    exclude: [],
+  });
+  const lied = lying();
+  await assertRejects(() => end.scan({ snapshot: Snapshot.empty(2), side: 0 }), "PROTOCOL");
+  await lied;
 });
 
 async function scan(end: FarPair["local"] | FarPair["remote"]): Promise<Snapshot> {

@@ -12,7 +12,7 @@ import { SyncChannel } from "./channel.ts";
 import { meetForSync } from "./meet.ts";
 import { OpenFolders } from "./open_folders.ts";
 import { serveFolder } from "./serve_folder.ts";
-import { findServed } from "./served_folders.ts";
+import { findServed, isIn } from "./served_folders.ts";
 import { type SyncSessionSettings, transferSettings } from "./session.ts";
 import type { TransferSettings } from "./settings.ts";
 
@@ -51,7 +51,7 @@ export async function serveSync(options: ServeSyncOptions): Promise<never> {
   const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
   const index = stack.use(await openIndex(cacheDir, { maxChunks, ...warn && { onWarning: warn } }));
   const context: Context = { options, machine, settings, clock, index, open: new OpenFolders(clock) };
-  const waiting = new Map<string, { stop: AbortController; done: Promise<void> }>();
+  const waiting = new Map<string, { stop: AbortController; done: Promise<void>; visits: Set<Visit> }>();
   try {
     for (;;) {
       const peers = (await machine.peers.list()).filter(({ rights }) => rights.sync.length > 0);
@@ -59,15 +59,20 @@ export async function serveSync(options: ServeSyncOptions): Promise<never> {
       for (const [key, { stop, done }] of waiting) {
         if (wanted.has(key)) continue;
         waiting.delete(key);
-        stop.abort(new WormholeError("REFUSED", "Cannot serve any more: the right was taken back"));
+        stop.abort(takenBack());
         await done;
       }
       for (const [key, peer] of wanted) {
-        if (waiting.has(key)) continue;
+        const there = waiting.get(key);
+        if (there !== undefined) {
+          endOthers(there.visits, peer.rights.sync);
+          continue;
+        }
         const stop = new AbortController();
         options.onEvent({ type: "waiting", name: peer.name, folders: peer.rights.sync });
-        const done = waitFor(peer, AbortSignal.any([signal, stop.signal]), context);
-        waiting.set(key, { stop, done });
+        const visits = new Set<Visit>();
+        const done = waitFor(peer, { visits, signal: AbortSignal.any([signal, stop.signal]) }, context);
+        waiting.set(key, { stop, done, visits });
       }
       await clock.sleep(LOOK_MS, { signal });
     }
@@ -86,21 +91,44 @@ interface Context {
   readonly open: OpenFolders;
 }
 
-/** A machine whose secret or folders are others now is waited for anew. */
+/** A session with a machine. */
+interface Visit {
+  /** The folder that it is about. */
+  place?: string;
+  end(error: WormholeError): void;
+}
+
+/** Ends the sessions that are about folders to which there is no right any more. */
+function endOthers(visits: ReadonlySet<Visit>, allowed: readonly string[]): void {
+  for (const { place, end } of visits) if (place !== undefined && !isIn(allowed, place)) end(takenBack());
+}
+
+function takenBack(): WormholeError {
+  return new WormholeError("REFUSED", "Cannot serve any more: the right was taken back");
+}
+
+/** A machine whose secret is another now is waited for anew. */
 function keyOf({ key, secret }: Peer): string {
   return `${key.toHex()} ${secret.toHex()}`;
 }
 
+/** A machine that is waited for, and its sessions. */
+interface Guest {
+  readonly visits: Set<Visit>;
+  readonly signal: AbortSignal;
+}
+
 /** Waits for one machine again and again. */
-async function waitFor(peer: Peer, signal: AbortSignal, context: Context): Promise<void> {
+async function waitFor(peer: Peer, guest: Guest, context: Context): Promise<void> {
   const { options, clock } = context;
+  const { signal } = guest;
   const sessions = new Set<Promise<void>>();
   let warned = "";
   for (let pause = FIRST_PAUSE_MS; !signal.aborted;) {
     try {
       const connection = await host(peer, signal, context);
       pause = FIRST_PAUSE_MS;
-      const session = serveOne(peer, connection, signal, context).finally(() => sessions.delete(session));
+      const session = serveOne(peer, connection, guest, context).finally(() => sessions.delete(session));
       sessions.add(session);
     } catch (error) {
       if (signal.aborted) break;
@@ -131,7 +159,7 @@ async function host(peer: Peer, signal: AbortSignal, { options, machine }: Conte
 async function serveOne(
   peer: Peer,
   connection: PeerConnection,
-  signal: AbortSignal,
+  { visits, signal }: Guest,
   context: Context,
 ): Promise<void> {
   const { options, machine, settings, clock, index, open } = context;
@@ -145,6 +173,8 @@ async function serveOne(
     const end = () => void opened.fail(signal.reason);
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) end();
+    const visit: Visit = { end: (error) => void opened.fail(error) };
+    visits.add(visit);
     try {
       await serveFolder({
         channel: opened,
@@ -163,6 +193,7 @@ async function serveOne(
             onWarning: (sentence) => options.onWarning?.(sentence),
             now: () => clock.now(),
           });
+          visit.place = served.place;
           return {
             ...served,
             begin: (about, over) => open.begin(served, about, { ...over, channel: opened }),
@@ -174,13 +205,20 @@ async function serveOne(
       await opened.fail(error);
       throw error;
     } finally {
+      visits.delete(visit);
       signal.removeEventListener("abort", end);
     }
   } catch (error) {
-    if (!isWormholeError(error)) throw error;
-    if (!signal.aborted && !channel?.wasEnded) failure = error;
+    if (!signal.aborted && !channel?.wasEnded) failure = failureOf(error);
   }
   options.onEvent({ type: "left", name, ...failure && { error: failure } });
+}
+
+/** A fault of the program ends one session and is told; the other machines are still served. */
+function failureOf(error: unknown): WormholeError {
+  if (isWormholeError(error)) return error;
+  const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return new WormholeError("INTERNAL", `Cannot go on: ${reason}`, { cause: error });
 }
 
 async function taken(session: PeerConnection, signal: AbortSignal): Promise<PeerConnection> {

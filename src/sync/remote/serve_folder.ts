@@ -15,7 +15,7 @@ import {
   type SyncMessageOf,
 } from "../../wire/mod.ts";
 import { type Done, type Failure, isFailure, type Problem, type Staged, type Step } from "../end.ts";
-import type { OwnFolder } from "../own_folder.ts";
+import { diskFailure, type OwnFolder } from "../own_folder.ts";
 import { encodePage, type Page, PAGE_ID_BYTES, pagesOf, WIRE_CUT } from "../pages.ts";
 import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
 import { FolderWatch } from "../watch.ts";
@@ -103,7 +103,8 @@ class Session implements AsyncDisposable {
     const { channel } = this.#options;
     try {
       await this.#answer(message);
-    } catch (error) {
+    } catch (given) {
+      const error = diskFailure(given, `Cannot synchronize "${this.#served?.place ?? ""}"`);
       if (channel.signal.aborted || !isWormholeError(error) || isBreach(error)) throw error;
       await channel.send({ type: "refused", code: error.code });
     }

@@ -1,7 +1,7 @@
 /** The folders of this machine that another one may synchronize: found by what it calls them, locked while it works. */
 import { systemClock } from "../../base/clock.ts";
 import { WormholeError } from "../../base/errors.ts";
-import { join } from "../../base/paths.ts";
+import { dirname, join } from "../../base/paths.ts";
 import { hashBuffer } from "../../native/hash.ts";
 import { LockBook } from "../../locks/mod.ts";
 import type { NativeQueue } from "../../native/queue.ts";
@@ -37,8 +37,6 @@ export interface ServedOptions {
  */
 export async function findServed(path: string, options: ServedOptions): Promise<Served> {
   const { allowed, home } = options;
-  const isAllowed = (place: string) => allowed.some((root) => place === root || place.startsWith(`${root}/`));
-  const refused = () => new WormholeError("REFUSED", "Cannot synchronize: there is no right to that folder");
   if (path === "" && allowed.length !== 1) throw refused();
   const asked = path === ""
     ? allowed[0]!
@@ -50,10 +48,10 @@ export async function findServed(path: string, options: ServedOptions): Promise<
     place = await Deno.realPath(asked);
   } catch {
     // Whoever has no right there learns nothing of what is there.
-    if (!isAllowed(asked) || asked.split("/").includes("..")) throw refused();
+    if (!await isMissingIn(allowed, asked)) throw refused();
     throw new WormholeError("NOT_FOUND", `Cannot synchronize "${asked}": it is not there`);
   }
-  if (!isAllowed(place)) throw refused();
+  if (!isIn(allowed, place)) throw refused();
   if (!(await Deno.stat(place)).isDirectory) {
     throw new WormholeError("NOT_DIRECTORY", `Cannot synchronize "${place}": it is no folder`);
   }
@@ -64,12 +62,36 @@ export async function findServed(path: string, options: ServedOptions): Promise<
   };
 }
 
+/** Tells whether a real path is one of `allowed` or below one. */
+export function isIn(allowed: readonly string[], place: string): boolean {
+  return allowed.some((root) => place === root || place.startsWith(root === "/" ? root : `${root}/`));
+}
+
+/** Tells whether nothing is at a path in one of `allowed`: a symlink that leads nowhere says what is not there elsewhere. */
+async function isMissingIn(allowed: readonly string[], path: string): Promise<boolean> {
+  if (!isIn(allowed, path) || path.split("/").includes("..")) return false;
+  for (let above = path;; above = dirname(above)) {
+    const isThere = await Deno.lstat(above).then(
+      () => true,
+      (error) => !(error instanceof Deno.errors.NotFound),
+    );
+    if (isThere) return await Deno.realPath(above).then((real) => isIn(allowed, real), () => false);
+    if (allowed.includes(above)) return true;
+  }
+}
+
+function refused(): WormholeError {
+  return new WormholeError("REFUSED", "Cannot synchronize: there is no right to that folder");
+}
+
 async function begin(
   place: string,
   { dry_run: isDryRun, one_file_system: oneFileSystem, skip_symlinks }: Parameters<Served["begin"]>[0],
   options: ServedOptions & { signal: AbortSignal },
 ): Promise<ServedRun> {
   const { stateDir, queue, index, now, signal } = options;
+  // Between the question and this somebody may have put a symlink into its path, who has a right to a folder above it.
+  if (await Deno.realPath(place).catch(() => undefined) !== place) throw refused();
   using stack = new DisposableStack();
   // A dry run leaves nothing behind, not even a folder of its own.
   const mayOpen = !isDryRun || await identityIn(place) !== undefined;
