@@ -27,7 +27,7 @@ export async function beginRun(
   await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
   const lock = await Deno.open(lockPath(dir, name), { read: true, write: true, create: true, mode: 0o600 });
   try {
-    if (!lock.tryLockSync(true)) {
+    if (!await locked(lock, clock)) {
       throw new WormholeError("BUSY", `Cannot run the job "${name}": it is running already`);
     }
     const log = new JobLog(dir, name);
@@ -47,6 +47,19 @@ export async function beginRun(
     lock.close();
     throw error;
   }
+}
+
+/** Between two tries to lock, in ms, and how many there are. */
+const LOCK_STEP_MS = 20, LOCK_TRIES = 10;
+
+/** Locks a file unless a run has it: whoever only asks whether one has lets go of it at once. */
+async function locked(lock: Deno.FsFile, clock: Clock): Promise<boolean> {
+  for (let tries = 1; !lock.tryLockSync(true); tries++) {
+    // A run writes down when it began.
+    if (tries === LOCK_TRIES || (await readAll(lock)).length > 0) return false;
+    await clock.sleep(LOCK_STEP_MS);
+  }
+  return true;
 }
 
 /** Tells whether a job runs just now, wherever it was started. */

@@ -41,6 +41,22 @@ Deno.test("beginRun() lets nobody else begin, and notes how the run ended", () =
     }]);
   }));
 
+Deno.test("beginRun() begins though somebody looks just then whether it runs", () =>
+  withDir(async (dir) => {
+    const clock = new SimulatedClock();
+    (await beginRun("notes", { dir, clock }))[Symbol.dispose]();
+    const looking = await Deno.open(`${dir}/notes.lock`, { read: true, write: true });
+    await looking.truncate();
+    assertTrue(looking.tryLockSync(true));
+    const beginning = beginRun("notes", { dir, clock });
+    while (clock.pending === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    looking.close();
+    await clock.advance(20);
+    using run = await beginning;
+    assertEquals(await isRunning("notes", dir), true);
+    await run.end(OK, new JobReport());
+  }));
+
 Deno.test("beginRun() notes a run before it that was cut off", () =>
   withDir(async (dir) => {
     const clock = new SimulatedClock();

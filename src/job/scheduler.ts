@@ -1,5 +1,6 @@
 /** The schedulers of this machine: which there is, and carrying out a plan. */
 import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { decodeName, encodeName } from "../base/names.ts";
 import { dirname } from "../base/paths.ts";
 import { replaceFile } from "../config/edit.ts";
 import { withJob, withoutJob } from "./crontab.ts";
@@ -121,13 +122,14 @@ async function run(words: readonly string[], stdin?: string): Promise<CommandEnd
   const fed = stdin === undefined ? undefined : feed(child.stdin, stdin);
   const { code, stdout, stderr } = await child.output();
   await fed;
-  return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+  // A crontab that is not UTF-8 comes back as it was.
+  return { code, stdout: decodeName(stdout), stderr: decodeName(stderr) };
 }
 
 async function feed(stdin: WritableStream<Uint8Array>, text: string): Promise<void> {
   try {
     const writer = stdin.getWriter();
-    await writer.write(new TextEncoder().encode(text));
+    await writer.write(encodeName(text));
     await writer.close();
   } catch {
     // it ended without reading; how it ended says why

@@ -1,7 +1,8 @@
 /** Plans carried out for real: files, and a crontab(1) that keeps a file instead of the machine's own. */
 import { installPlan, type Launch, type Places, removalPlan } from "./plan.ts";
 import { parseSchedule } from "./schedule.ts";
-import { carryOut, type CommandEnd, presentScheduler, type System } from "./scheduler.ts";
+import { carryOut, type CommandEnd, presentScheduler, type System, system } from "./scheduler.ts";
+import { encodeName } from "../base/names.ts";
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 
 const LAUNCH: Launch = { program: ["/usr/bin/wormhole"], variables: [] };
@@ -130,3 +131,11 @@ Deno.test("carryOut() writes for launchd and Windows", () =>
     await carryOut(removalPlan({ name: "notes", with: "windows" }, places), windows);
     assertEquals(await Array.fromAsync(Deno.readDir(places.tasks)), []);
   }));
+
+Deno.test("system.run() gives and takes every byte, as a crontab in another encoding needs it", async () => {
+  const read = await system.run(["printf", "\\357\\273\\277# caf\\351 \\303\\251\\n"]);
+  const bytes = Uint8Array.from([0xef, 0xbb, 0xbf, ...encodeName("# caf\udce9 é\n")]);
+  assertEquals(encodeName(read!.stdout), bytes);
+  const back = await system.run(["od", "-An", "-tx1"], read!.stdout);
+  assertEquals(back!.stdout.trim().split(/\s+/).join(""), bytes.toHex());
+});

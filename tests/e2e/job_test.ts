@@ -121,6 +121,14 @@ Deno.test("job add, as cron then runs it: quiet, with the exit codes of sync, ne
     true,
   ]);
 
+  // What cannot be replaced goes on as it was.
+  const before = await keeper.crontab();
+  await keeper.job(["add", "notes", "--replace", "-s", "daily", "--with", "systemd", "a", "b"], 1);
+  assertEquals([await keeper.crontab(), (await keeper.job(["list", "--json"])).events[0]!.with], [
+    before,
+    "cron",
+  ]);
+
   await keeper.job(["remove", "notes"]);
   assertEquals(await keeper.crontab(), "");
   assertEquals((await keeper.job(["list"])).stdout.length, 0);

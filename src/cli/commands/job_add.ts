@@ -6,6 +6,7 @@ import {
   nextRun,
   parseJobName,
   parseSchedule,
+  type Places,
   type Plan,
   presentScheduler,
   removalPlan,
@@ -61,9 +62,25 @@ export async function run(context: Context<JobAddArgs>): Promise<void> {
       } catch (error) {
         // What failed comes first: of what was written before it nothing may start a job that is not there.
         await carryOut(removalPlan(job, places), system).catch(() => {});
+        if (before !== undefined) await bringBack(before, places, context);
         throw error;
       }
       show(old);
     },
   });
+}
+
+/** Has the scheduler run a job again that could not be replaced. */
+async function bringBack(job: Job, places: Places, { env, output }: Context<JobAddArgs>): Promise<void> {
+  if (job.schedule === undefined) return;
+  const plan = installPlan(job, { schedule: parseSchedule(job.schedule), launch: launchOf(env), places });
+  try {
+    await carryOut(plan, system);
+  } catch (error) {
+    const state = error instanceof Error ? error.message : String(error);
+    output.emit({
+      event: "warning",
+      message: `Nothing starts the job "${job.name}" any more: ${state}; add it again with --replace`,
+    });
+  }
 }
