@@ -124,3 +124,15 @@ export const MAX_PATHS_BYTES = 768 * 1024;
 
 /** Changes in one message: each has up to 13 CBOR items. */
 export const MAX_STEPS = 1024;
+
+/** Bytes of what the holder of a lock is called. */
+export const MAX_LOCK_OWNER_BYTES = 256;
+
+/** Shortest and longest time for which a lock is asked for or lasts, in ms: 1 s and 24 h. */
+export const MIN_LOCK_TTL_MS = 1000, MAX_LOCK_TTL_MS = 24 * 60 * 60 * 1000;
+
+/** Locks that one message tells of; further ones are only counted. */
+export const MAX_TOLD_LOCKS = 512;
+
+/** Bytes of their paths and owners, and 64 for each: fits a frame beside `MAX_TEXT_BYTES` of rules. */
+export const MAX_TOLD_LOCK_BYTES = 48 * 1024;

@@ -18,6 +18,7 @@ export {
   type Totals,
   type UnknownMessage,
 } from "./message.ts";
+export type { ToldLock } from "./lock_message.ts";
 export type { AbilityValue } from "./fields.ts";
 export {
   decodeSyncMessage,

@@ -14,6 +14,7 @@ import {
   word,
 } from "./fields.ts";
 import * as limits from "./limits.ts";
+import { LOCK_MESSAGES, TOLD_LOCK } from "./lock_message.ts";
 import { messageCodec, type MessageIn, type UnknownMessage } from "./message_codec.ts";
 
 const HASH = bytes(32, { min: 32 });
@@ -24,6 +25,9 @@ const MODE = uint(0o777);
 const SLOT = uint(0xffffffff);
 const FILES = limits.MAX_STAGED_FILES;
 const TOTAL = limits.MAX_STAGED_TOTAL;
+
+/** Which way content may go, as the serving side sees it: from it, to it, or both. */
+const WAY = word("both", "pull", "push");
 
 const MESSAGES = {
   hello: {
@@ -46,6 +50,8 @@ const MESSAGES = {
       place: PATH,
       /** Which root it is; absent where nothing was ever synchronized. */
       identity: optional(IDENTITY),
+      /** What there is a right to; absent: both. */
+      way: optional(WAY),
     },
   },
   begin: {
@@ -55,6 +61,8 @@ const MESSAGES = {
       skip_symlinks: bool,
       /** Nothing will be changed, and nothing is made in the folder. */
       dry_run: bool,
+      /** What the run is going to do; absent: both. */
+      way: optional(WAY),
     },
   },
   begun: {
@@ -68,8 +76,17 @@ const MESSAGES = {
     },
   },
   ask_ignored: { number: 37, fields: {} },
-  /** Lines of the ignore file in the root. */
-  ignored: { number: 38, fields: { rules: text(limits.MAX_TEXT_BYTES) } },
+  ignored: {
+    number: 38,
+    fields: {
+      /** Lines of the ignore file in the root, and one for each path that somebody has locked. */
+      rules: text(limits.MAX_TEXT_BYTES),
+      /** Those locks; paths are below the root. */
+      locks: optional(list(TOLD_LOCK, limits.MAX_TOLD_LOCKS)),
+      /** Locks beyond those. */
+      more: optional(uint(0xffffffff)),
+    },
+  },
   scan: { number: 39, fields: { exclude: text(limits.MAX_TEXT_BYTES) } },
   scanned: {
     number: 40,
@@ -190,6 +207,7 @@ const MESSAGES = {
   refused: { number: 60, fields: { code } },
   ping: { number: 61, fields: { nonce: uint(0xffffffff) } },
   pong: { number: 62, fields: { nonce: uint(0xffffffff) } },
+  ...LOCK_MESSAGES,
 } as const satisfies Record<string, { number: number; fields: Fields }>;
 
 const CODEC = messageCodec(MESSAGES);

@@ -25,7 +25,15 @@ const MESSAGES: [name: string, description: string, message: SyncMessage][] = [
   ["look_only", "the only folder that there is a right to", { type: "look", path: none }],
   ["looked", "it was synchronized before", { type: "looked", place: bytes("/home/ann/notes"), identity: filled(16, 3) }],
   ["looked_new", "it never was; its name is not UTF-8", { type: "looked", place: Uint8Array.of(0x2f, 0xff) }],
+  ["looked_one_way", "it may be read and not changed", { type: "looked", place: bytes("/srv/photos"), way: "pull" }],
   ["begin", "a run", { type: "begin", one_file_system: true, skip_symlinks: false, dry_run: false }],
+  ["begin_one_way", "a run that changes it and reads nothing of it", {
+    type: "begin",
+    one_file_system: false,
+    skip_symlinks: false,
+    dry_run: false,
+    way: "push",
+  }],
   ["begun", "the folder is locked", {
     type: "begun",
     identity: filled(16, 3),
@@ -36,6 +44,12 @@ const MESSAGES: [name: string, description: string, message: SyncMessage][] = [
   }],
   ["ask_ignored", "what the ignore file says", { type: "ask_ignored" }],
   ["ignored", "two rules", { type: "ignored", rules: "*.tmp\n/build" }],
+  ["ignored_locked", "somebody works on a file", {
+    type: "ignored",
+    rules: "/d/report.odt",
+    locks: [{ path: bytes("d/report.odt"), owner: "ann@desk", shared: false, holder: "here", age_ms: 1, left_ms: 3_599_999 }],
+    more: 2,
+  }],
   ["scan", "with the rules of both", { type: "scan", exclude: "*.tmp\n/build\n*.o" }],
   ["scanned", "a file could not be read", {
     type: "scanned",
@@ -106,6 +120,33 @@ const MESSAGES: [name: string, description: string, message: SyncMessage][] = [
   ["refused", "no right to that folder", { type: "refused", code: "REFUSED" }],
   ["ping", "is somebody there", { type: "ping", nonce: 2 ** 32 - 1 }],
   ["pong", "yes", { type: "pong", nonce: 0 }],
+  ["lock", "a file for an hour, in turn", {
+    type: "lock",
+    token: filled(16, 0x5a),
+    path: bytes("notes/report.odt"),
+    shared: false,
+    owner: "ann@laptop",
+    ttl_ms: 3_600_000,
+    wait: true,
+  }],
+  ["renew", "ten minutes more", { type: "renew", token: filled(16, 0x5a), ttl_ms: 600_000 }],
+  ["unlock", "it is not needed any more", { type: "unlock", token: filled(16, 0x5a) }],
+  ["lock_state", "it is held", {
+    type: "lock_state",
+    state: "held",
+    lock: { path: bytes("/home/ann/notes/report.odt"), owner: "ann@laptop", shared: false, holder: "you", age_ms: 0, left_ms: 3_600_000 },
+  }],
+  ["lock_state_waiting", "somebody else waits for the folder", {
+    type: "lock_state",
+    state: "waiting",
+    lock: { path: bytes("/home/ann/notes"), owner: "ben@tablet", shared: true, holder: "other" },
+  }],
+  ["ask_locks", "everything that there is a right to", { type: "ask_locks", path: none }],
+  ["locks", "there are more than fit", {
+    type: "locks",
+    locks: [{ path: bytes("/home/ann/x"), owner: "", shared: true, holder: "here", age_ms: 5, left_ms: 0 }],
+    more: 2 ** 32 - 1,
+  }],
 ];
 
 const plain = (t: number, fields: Record<string, unknown>) => encodeCbor({ t, ...fields });
@@ -129,6 +170,9 @@ const scanned = {
   problems: [] as unknown[],
   more: 0,
 };
+
+const lock = { token: filled(16, 1), path: bytes("a"), shared: false, owner: "", ttl_ms: 1000, wait: false };
+const told = { path: bytes("/a"), owner: "", shared: false, holder: "here" };
 
 const HOSTILE: [description: string, frame: Uint8Array, code: "PROTOCOL" | "LIMIT_EXCEEDED"][] = [
   ["a number of a transfer's message", plain(0, {}), "PROTOCOL"],
@@ -180,6 +224,27 @@ const HOSTILE: [description: string, frame: Uint8Array, code: "PROTOCOL" | "LIMI
   ["an end without a word how", plain(56, {}), "PROTOCOL"],
   ["a refusal without a code", plain(60, {}), "PROTOCOL"],
   ["a ping without a number", plain(61, {}), "PROTOCOL"],
+  ["a way that there is not", plain(34, { place: bytes("/a"), way: "read" }), "PROTOCOL"],
+  ["a run that goes no way", plain(35, { one_file_system: true, skip_symlinks: true, dry_run: true, way: "" }), "PROTOCOL"],
+  ["a number for locks that is not given yet", plain(70, {}), "PROTOCOL"],
+  ["a lock of a short token", plain(64, { ...lock, token: filled(15, 1) }), "PROTOCOL"],
+  ["a lock of a long token", plain(64, { ...lock, token: filled(17, 1) }), "LIMIT_EXCEEDED"],
+  ["a lock without a token", plain(64, { ...lock, token: "" }), "PROTOCOL"],
+  ["a lock of a long path", plain(64, { ...lock, path: filled(4097, 0x61) }), "LIMIT_EXCEEDED"],
+  ["a lock of somebody with a long name", plain(64, { ...lock, owner: "x".repeat(257) }), "LIMIT_EXCEEDED"],
+  ["a lock for less than a second", plain(64, { ...lock, ttl_ms: 999 }), "PROTOCOL"],
+  ["a lock for more than a day", plain(64, { ...lock, ttl_ms: 86_400_001 }), "LIMIT_EXCEEDED"],
+  ["a lock that waits for a while", plain(64, { ...lock, wait: 1 }), "PROTOCOL"],
+  ["a lock for longer than a day, by and by", plain(65, { token: filled(16, 1), ttl_ms: 86_400_001 }), "LIMIT_EXCEEDED"],
+  ["a release of nothing", plain(66, {}), "PROTOCOL"],
+  ["a state of no lock", plain(67, { state: "held" }), "PROTOCOL"],
+  ["a state that there is not", plain(67, { state: "broken", lock: told }), "PROTOCOL"],
+  ["a holder that there is not", plain(67, { state: "held", lock: { ...told, holder: "root" } }), "PROTOCOL"],
+  ["a lock that is left for ever", plain(67, { state: "held", lock: { ...told, left_ms: 86_400_001 } }), "LIMIT_EXCEEDED"],
+  ["a lock without a path", plain(69, { locks: [{ ...told, path: none }], more: 0 }), "PROTOCOL"],
+  ["too many locks", plain(69, { locks: Array(513).fill(told), more: 0 }), "LIMIT_EXCEEDED"],
+  ["too many locks beside the rules", plain(38, { rules: "", locks: Array(513).fill(told) }), "LIMIT_EXCEEDED"],
+  ["more locks than there can be", plain(69, { locks: [], more: 2 ** 32 }), "LIMIT_EXCEEDED"],
 ];
 
 function write(name: string, value: unknown): void {
