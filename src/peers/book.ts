@@ -3,16 +3,9 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
 import { replaceFile } from "../config/edit.ts";
-import {
-  formatPeers,
-  MAX_FILE_BYTES,
-  MAX_HOSTS,
-  NO_RIGHTS,
-  parsePeers,
-  type Peer,
-  type Rights,
-} from "./file.ts";
+import { formatPeers, MAX_FILE_BYTES, MAX_HOSTS, parsePeers, type Peer } from "./file.ts";
 import { freeName, parsePeerName, peerNameFrom, sameName } from "./names.ts";
+import { NO_RIGHTS, type Rights } from "./rights.ts";
 
 const FILE_NAME = "peers.toml";
 

@@ -1,8 +1,8 @@
 import { SimulatedClock } from "../base/clock.ts";
-import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
+import { assertEquals, assertRejects, assertThrows, assertTrue } from "../base/testing.ts";
 import { type Paired, PeerBook } from "./book.ts";
-import { NO_RIGHTS } from "./file.ts";
 import { freeName, parsePeerName, peerNameFrom } from "./names.ts";
+import { NO_RIGHTS, type Rights, sharedFolders, withFolders } from "./rights.ts";
 
 const HOSTS = ["192.0.2.7", "2001:db8::7"];
 
@@ -34,11 +34,18 @@ Deno.test("PeerBook keeps machines in a private file and gives them back", () =>
     assertEquals((await Deno.stat(book.path)).mode! & 0o777, 0o600);
     await clock.advance(1_000);
     await book.saw(kept.key, ["198.51.100.1"]);
-    await book.allow("desk", { receive: true, inbox: "/in box", sync: ["/a b", "/c"] });
+    const rights: Rights = {
+      receive: true,
+      inbox: "/in box",
+      sync: ["/a b", "/c"],
+      syncReadOnly: ["/photos"],
+      syncWriteOnly: ["/backup", "/b"],
+    };
+    await book.allow("desk", rights);
     assertEquals(await book.find("DESK"), {
       ...kept,
       hosts: ["198.51.100.1"],
-      rights: { receive: true, inbox: "/in box", sync: ["/a b", "/c"] },
+      rights,
       seenMs: kept.seenMs + 1_000,
     });
     assertTrue(await book.stillKnows(kept));
@@ -95,6 +102,16 @@ Deno.test("PeerBook says what is wrong with a damaged file and leaves it as it i
         good.replace("receive =", 'sync = ["a"]\nreceive ='),
         "absolute paths",
       ],
+      [
+        "two rights to one folder",
+        good.replace("receive =", 'sync = ["/a"]\nsync_read_only = ["/a/b"]\nreceive ='),
+        "two different rights",
+      ],
+      [
+        "a folder to read that is relative",
+        good.replace("receive =", 'sync_read_only = ["a"]\nreceive ='),
+        '"sync_read_only" is no list of absolute paths',
+      ],
       ["folders that are no list", good.replace("receive =", 'sync = "/a"\nreceive ='), "absolute paths"],
       ["a host that is a name", good.replace("192.0.2.7", "evil.example"), "no list of addresses"],
     ];
@@ -147,6 +164,25 @@ Deno.test("peerNameFrom() and freeName() make names of what another machine call
   assertEquals(freeName("a", ["b"]), "a");
   assertEquals(freeName("a", ["A", "a-2"]), "a-3");
   assertEquals(freeName("x".repeat(40), ["x".repeat(40)]).length, 40);
+});
+
+Deno.test("withFolders() gives each folder one right, and none to a folder in one with another", () => {
+  const first = withFolders(NO_RIGHTS, [{ path: "/a", way: "both" }, { path: "/b", way: "pull" }]);
+  assertEquals([first.sync, first.syncReadOnly, first.syncWriteOnly], [["/a"], ["/b"], []]);
+  const second = withFolders(first, [{ path: "/a", way: "push" }, { path: "/b/c", way: "pull" }]);
+  assertEquals([second.sync, second.syncReadOnly, second.syncWriteOnly], [[], ["/b", "/b/c"], ["/a"]]);
+  assertEquals(sharedFolders(second).map(({ path, way }) => `${path} ${way}`), [
+    "/b pull",
+    "/b/c pull",
+    "/a push",
+  ]);
+  const rows: [string, "both" | "pull" | "push"][] = [["/a/x", "pull"], ["/", "pull"], ["/b/c/d", "both"]];
+  for (const [path, way] of rows) {
+    assertThrows(() => withFolders(second, [{ path, way }]), "INVALID_ARGUMENT", "another right");
+  }
+  const both = () => withFolders(NO_RIGHTS, [{ path: "/a", way: "both" }, { path: "/a", way: "pull" }]);
+  assertThrows(both, "INVALID_ARGUMENT", "two different rights");
+  withFolders(second, [{ path: "/ab", way: "both" }]);
 });
 
 function thrown(run: () => unknown): Error {

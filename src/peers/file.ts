@@ -3,19 +3,7 @@ import { isIP } from "node:net";
 import { WormholeError } from "../base/errors.ts";
 import { parseToml } from "../config/config.ts";
 import { parsePeerName, sameName } from "./names.ts";
-
-/** What a peer may do without asking; everything else it may not. */
-export interface Rights {
-  /** Absolute path of the folder into which it may send; absent: each offer is asked about. */
-  readonly inbox?: string;
-  /** It may receive what `send --to` offers where nobody is at a terminal to be asked. */
-  readonly receive: boolean;
-  /** Absolute real paths of folders that it may synchronize, with everything in them: read, change and delete. */
-  readonly sync: readonly string[];
-}
-
-/** What a machine may do that was just paired. */
-export const NO_RIGHTS: Rights = { receive: false, sync: [] };
+import { clashing, type Rights, sharedFolders } from "./rights.ts";
 
 /** A machine that this one knows. */
 export interface Peer {
@@ -37,7 +25,7 @@ export interface Peer {
 /** Caps the file, in bytes: a thousand peers have under 1 MiB. */
 export const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
-/** Folders that one peer may synchronize. */
+/** Folders that one peer may synchronize, of each kind of right. */
 const MAX_SYNC_FOLDERS = 64;
 
 /** Addresses that are kept of one peer. */
@@ -62,6 +50,8 @@ export async function formatPeers(peers: readonly Peer[]): Promise<string> {
     ...rights.inbox !== undefined && { inbox: rights.inbox },
     receive: rights.receive,
     ...rights.sync.length > 0 && { sync: [...rights.sync] },
+    ...rights.syncReadOnly.length > 0 && { sync_read_only: [...rights.syncReadOnly] },
+    ...rights.syncWriteOnly.length > 0 && { sync_write_only: [...rights.syncWriteOnly] },
     paired: new Date(pairedMs).toISOString(),
     seen: new Date(seenMs).toISOString(),
   }));
@@ -91,7 +81,9 @@ export async function parsePeers(text: string, path: string): Promise<Peer[]> {
   return peers;
 }
 
-const KNOWN = ["name", "key", "secret", "hosts", "inbox", "receive", "sync", "paired", "seen"];
+const SYNC_KEYS = ["sync", "sync_read_only", "sync_write_only"] as const;
+
+const KNOWN = ["name", "key", "secret", "hosts", "inbox", "receive", ...SYNC_KEYS, "paired", "seen"];
 
 function parsePeer(table: unknown, path: string, number: number): Peer {
   const wrong = (state: string) => damaged(path, `peer ${number}: ${state}`);
@@ -111,7 +103,7 @@ function parsePeer(table: unknown, path: string, number: number): Peer {
     if (Number.isNaN(ms)) throw wrong(`"${key}" is no time`);
     return ms;
   };
-  const { name, hosts, inbox, receive, sync = [] } = fields;
+  const { name, hosts, inbox, receive } = fields;
   if (typeof name !== "string") throw wrong('"name" is no text');
   if (!Array.isArray(hosts) || !hosts.every((host) => typeof host === "string" && isIP(host) !== 0)) {
     throw wrong('"hosts" is no list of addresses');
@@ -121,15 +113,28 @@ function parsePeer(table: unknown, path: string, number: number): Peer {
   }
   if (typeof receive !== "boolean") throw wrong('"receive" is not true or false');
   const isFolder = (path: unknown) => typeof path === "string" && path.startsWith("/");
-  if (!Array.isArray(sync) || sync.length > MAX_SYNC_FOLDERS || !sync.every(isFolder)) {
-    throw wrong('"sync" is no list of absolute paths');
-  }
+  const [sync, syncReadOnly, syncWriteOnly] = SYNC_KEYS.map((key) => {
+    const folders = fields[key] ?? [];
+    if (!Array.isArray(folders) || folders.length > MAX_SYNC_FOLDERS || !folders.every(isFolder)) {
+      throw wrong(`"${key}" is no list of absolute paths`);
+    }
+    return folders as string[];
+  }) as [string[], string[], string[]];
+  const rights: Rights = {
+    receive,
+    sync,
+    syncReadOnly,
+    syncWriteOnly,
+    ...inbox !== undefined && { inbox },
+  };
+  const clash = clashing(sharedFolders(rights));
+  if (clash !== undefined) throw wrong(`it has two different rights to ${JSON.stringify(clash[0].path)}`);
   return {
     name: named(name, wrong),
     key: hex("key"),
     secret: hex("secret"),
     hosts: hosts.slice(0, MAX_HOSTS),
-    rights: { receive, sync: sync as string[], ...inbox !== undefined && { inbox } },
+    rights,
     pairedMs: time("paired"),
     seenMs: time("seen"),
   };

@@ -4,5 +4,14 @@
  * session does. Spec: `src/wire/spec/known_peers.md`.
  */
 export { type Paired, PeerBook } from "./book.ts";
-export { NO_RIGHTS, type Peer, type Rights } from "./file.ts";
+export type { Peer } from "./file.ts";
+export {
+  isIn,
+  NO_RIGHTS,
+  type Rights,
+  type SharedFolder,
+  sharedFolders,
+  type Way,
+  withFolders,
+} from "./rights.ts";
 export { freeName, parsePeerName, peerNameFrom, sameName } from "./names.ts";
