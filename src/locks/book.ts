@@ -19,14 +19,22 @@ const TOKEN_BYTES = 16;
 /** How often somebody who waits looks, in ms. */
 const LOOK_MS = 200;
 
+/** How often is looked whether a lock has ended, in ms: nobody stands there and waits. */
+const ENDED_LOOK_MS = 1000;
+
 /** Times as text would sort wrongly; a key is the hash of a token, so that whoever reads the file has none. */
-const MIGRATIONS = [`
+const MIGRATIONS = [
+  `
   CREATE TABLE locks (
     key TEXT PRIMARY KEY, path TEXT NOT NULL, shared INTEGER NOT NULL, owner TEXT NOT NULL, ttl_ms REAL NOT NULL,
     ticket INTEGER, since_ms REAL NOT NULL, expires_ms REAL
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-`];
+`,
+  `
+  ALTER TABLE locks ADD COLUMN machine TEXT;
+`,
+];
 
 interface Row {
   readonly key: string;
@@ -38,6 +46,8 @@ interface Row {
   readonly ticket: number | null;
   readonly since_ms: number;
   readonly expires_ms: number | null;
+  /** null: it is of this machine. */
+  readonly machine: string | null;
 }
 
 /** A lock with what it takes to renew and release it. */
@@ -46,7 +56,12 @@ export interface OwnLock extends Omit<HeldLock, "key"> {
   readonly token: string;
 }
 
-/** The locks of this person on this machine. Processes may use it at the same time. */
+/** Gives a token that nobody guesses: 32 hex digits. */
+export function newToken(): string {
+  return crypto.getRandomValues(new Uint8Array(TOKEN_BYTES)).toHex();
+}
+
+/** The locks of this person on this machine, and of others that ask over a session. Processes may use it at the same time. */
 export class LockBook implements Disposable {
   readonly #path: string;
   readonly #clock: Clock;
@@ -67,24 +82,59 @@ export class LockBook implements Disposable {
     request: Omit<LockRequest, "key">,
     { waitMs, signal }: { waitMs: number; signal?: AbortSignal },
   ): Promise<OwnLock> {
-    const token = crypto.getRandomValues(new Uint8Array(TOKEN_BYTES)).toHex();
-    const key = keyOf(token);
+    const token = newToken();
     const end = this.#clock.monotonic() + waitMs;
-    let asked: Asked | undefined = this.#change((table, now) => (
-      table.request({ ...request, key }, { now, waits: waitMs > 0 })
-    ));
+    let asked = this.ask(request, { token, waits: waitMs > 0 });
     try {
-      while (asked?.is === "waiting" && this.#clock.monotonic() < end) {
+      while (asked.is === "waiting" && this.#clock.monotonic() < end) {
         await this.#clock.sleep(LOOK_MS, signal === undefined ? {} : { signal });
-        asked = this.#change((table, now) =>
-          table.ask(key, now) ?? table.request({ ...request, key }, { now, waits: true })
-        );
+        asked = this.ask(request, { token, waits: true });
       }
     } finally {
-      if (asked?.is === "waiting") this.#change((table, now) => table.release(key, now));
+      if (asked.is === "waiting") this.#change((table, now) => table.release(keyOf(token), now));
     }
-    if (asked?.is === "held") return own(asked.lock, token);
-    throw busy(request.path, asked!.by);
+    if (asked.is === "held") return own(asked.lock, token);
+    throw busy(request.path, asked.by);
+  }
+
+  /**
+   * Asks for a lock by a token of one's own ({@linkcode newToken}), and again how it stands: twice is as good as once. `waits`: as
+   * {@linkcode LockTable.request}; without it a place in the queue is given up.
+   *
+   * @throws {WormholeError} as `LockTable.request`; INVALID_ARGUMENT when the token is that of another path; what the disk says.
+   */
+  ask(
+    request: Omit<LockRequest, "key">,
+    { token, waits }: { token: string; waits: boolean },
+  ): Asked {
+    const key = keyOf(token);
+    return this.#change((table, now) => {
+      const asked = table.ask(key, now) ?? table.request({ ...request, key }, { now, waits });
+      const { held, waiting } = table.state;
+      const known = [...held, ...waiting].find((one) => one.key === key);
+      if (known !== undefined && known.path !== request.path) {
+        throw new WormholeError(
+          "INVALID_ARGUMENT",
+          `Cannot lock "${request.path}": its token is another lock's`,
+        );
+      }
+      if (asked.is !== "waiting" || waits) return asked;
+      table.release(key, now);
+      return { is: "refused", by: asked.by };
+    });
+  }
+
+  /** Gives the lock that has this token; undefined when it is not held. */
+  find(token: string): HeldLock | undefined {
+    const key = keyOf(token);
+    return this.list().find((lock) => lock.key === key);
+  }
+
+  /** Resolves as soon as one of the locks with these keys is not held any more. Rejects with the signal's reason. */
+  async ended(keys: ReadonlySet<string>, { signal }: { signal: AbortSignal }): Promise<void> {
+    while (keys.difference(new Set(this.list().map(({ key }) => key))).size === 0) {
+      await this.#clock.sleep(ENDED_LOOK_MS, { signal });
+    }
   }
 
   /** Makes a lock last `ttlMs` from now on. @throws {WormholeError} NOT_FOUND when it is not held any more. */
@@ -143,8 +193,8 @@ export class LockBook implements Disposable {
     const rows = database.all<Row>(`SELECT * FROM locks ORDER BY ticket, since_ms LIMIT ${MAX_LOCKS}`);
     const next = database.get<{ value: number }>("SELECT value FROM counters WHERE name = 'ticket'");
     const held: HeldLock[] = [], waiting: WaitingRequest[] = [];
-    for (const { key, path, shared, owner, ttl_ms: ttlMs, ticket, since_ms, expires_ms } of rows) {
-      const request = { key, path, isShared: shared !== 0, owner, ttlMs };
+    for (const { key, path, shared, owner, machine, ttl_ms: ttlMs, ticket, since_ms, expires_ms } of rows) {
+      const request = { key, path, isShared: shared !== 0, owner, ...machine !== null && { machine }, ttlMs };
       if (ticket !== null) waiting.push({ ...request, ticket, seenMs: since_ms });
       else if (expires_ms !== null) held.push({ ...request, acquiredMs: since_ms, expiresMs: expires_ms });
     }
@@ -152,9 +202,9 @@ export class LockBook implements Disposable {
   }
 
   #insert(request: LockRequest, ticket: number | null, sinceMs: number, expiresMs: number | null): void {
-    const { key, path, isShared, owner, ttlMs } = request;
+    const { key, path, isShared, owner, machine = null, ttlMs } = request;
     this.#open().run(
-      "INSERT INTO locks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO locks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
       key,
       path,
       isShared ? 1 : 0,
@@ -163,6 +213,7 @@ export class LockBook implements Disposable {
       ticket,
       sinceMs,
       expiresMs,
+      machine,
     );
   }
 

@@ -1,5 +1,6 @@
 import { SimulatedClock, systemClock } from "../base/clock.ts";
-import { LockBook, lockedPath } from "./book.ts";
+import { Database } from "../store/database.ts";
+import { LockBook, lockedPath, newToken } from "./book.ts";
 import { assertEquals, assertRejects, assertThrows, assertTrue } from "../base/testing.ts";
 
 async function withDir(run: (dir: string) => Promise<void>): Promise<void> {
@@ -69,6 +70,82 @@ Deno.test("LockBook.acquire() waits its turn, and no longer than it was told to"
     controller.abort(new Error("enough"));
     await assertRejects(() => stopped, undefined, "enough");
   }));
+
+Deno.test("LockBook.ask() gives the same lock to the same token, and keeps whose it is over processes", () =>
+  withDir((dir) => {
+    const clock = new SimulatedClock();
+    using book = new LockBook(dir, { clock });
+    const [first, second] = [newToken(), newToken()];
+    const far = { ...wanted("/x"), machine: "ab" };
+    assertEquals(book.ask(far, { token: first, waits: false }).is, "held");
+    using other = new LockBook(dir, { clock });
+    assertEquals(other.ask(far, { token: first, waits: true }).is, "held");
+    assertEquals([other.list().length, other.find(first)?.machine], [1, "ab"]);
+    assertThrows(() => other.ask(wanted("/y"), { token: first, waits: true }), "INVALID_ARGUMENT");
+    assertEquals(other.ask(wanted("/x/y"), { token: second, waits: true }).is, "waiting");
+    assertEquals(book.find(second), undefined);
+    // Without waiting the place is given up.
+    assertEquals(other.ask(wanted("/x/y"), { token: second, waits: false }).is, "refused");
+    book.release(first);
+    assertEquals(book.ask(wanted("/x"), { token: newToken(), waits: false }).is, "held");
+    return Promise.resolve();
+  }));
+
+Deno.test("LockBook.ended() tells when the first of some locks ends, by whatever", () =>
+  withDir(async (dir) => {
+    const clock = new SimulatedClock();
+    using book = new LockBook(dir, { clock });
+    const { signal } = new AbortController();
+    const tokens: string[] = [];
+    for (const path of ["/a", "/b", "/c"]) {
+      tokens.push((await book.acquire(wanted(path, 60_000), { waitMs: 0 })).token);
+    }
+    const keys = () => new Set(book.list().map(({ key }) => key));
+    let ended = 0;
+    const wait = () => void book.ended(keys(), { signal }).then(() => ended++);
+    wait();
+    await clock.advance(3000);
+    assertEquals(ended, 0);
+    book.renew(tokens[1]!, { ttlMs: 3_600_000 });
+    book.release(tokens[0]!);
+    await clock.advance(1000);
+    assertEquals(ended, 1);
+    wait();
+    await clock.advance(55_000);
+    assertEquals(ended, 1);
+    await clock.advance(2000);
+    assertEquals([ended, keys().size], [2, 1], "the one that was not renewed");
+    const stop = new AbortController();
+    const stopped = book.ended(keys(), stop);
+    stop.abort(new Error("enough"));
+    await assertRejects(() => stopped, undefined, "enough");
+  }));
+
+Deno.test("LockBook takes over the file of a version that knew no other machines", () =>
+  withDir(async (dir) => {
+    const clock = new SimulatedClock();
+    {
+      const options = { what: "the locks", expendable: true, onReplaced: () => {} };
+      using old = Database.open(`${dir}/locks.db`, { ...options, migrations: FIRST_MIGRATIONS });
+      old.run(
+        "INSERT INTO locks VALUES ('k', '/x', 0, 'old', 10000, NULL, ?, ?)",
+        clock.now(),
+        clock.now() + 10_000,
+      );
+    }
+    using book = new LockBook(dir, { clock });
+    await assertRejects(() => book.acquire(wanted("/x"), { waitMs: 0 }), "BUSY", "old has locked it");
+    assertEquals(book.list().map(({ path, machine }) => [path, machine]), [["/x", undefined]]);
+  }));
+
+/** As they were before locks had a machine. */
+const FIRST_MIGRATIONS = [`
+  CREATE TABLE locks (
+    key TEXT PRIMARY KEY, path TEXT NOT NULL, shared INTEGER NOT NULL, owner TEXT NOT NULL, ttl_ms REAL NOT NULL,
+    ticket INTEGER, since_ms REAL NOT NULL, expires_ms REAL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+`];
 
 Deno.test("LockBook gives one path to one of many at a time", () =>
   withDir(async (dir) => {

@@ -10,6 +10,9 @@ export const WAITER_SILENCE_MS = 5000;
 /** Most locks and waiting requests: whoever asks for more has lost count, or means harm. */
 export const MAX_LOCKS = 10_000;
 
+/** What another machine may have us keep: locks and waiting requests, of them waiting ones, and bytes of all their paths. */
+export const MAX_MACHINE_LOCKS = 128, MAX_MACHINE_WAITING = 16, MAX_MACHINE_PATH_BYTES = 64 * 1024;
+
 /** What somebody wants. */
 export interface LockRequest {
   /** By which the lock is renewed and released; unguessable, since it is all that it takes. */
@@ -20,6 +23,8 @@ export interface LockRequest {
   readonly isShared: boolean;
   /** For people. */
   readonly owner: string;
+  /** Key of the machine that asks over a session, in hex; absent: somebody of this machine. */
+  readonly machine?: string;
   readonly ttlMs: number;
 }
 
@@ -83,7 +88,8 @@ export class LockTable {
    * Asks for a lock. `waits`: where it cannot be had now, a place in the queue; {@linkcode LockTable.ask} it again and again then,
    * at least every {@linkcode WAITER_SILENCE_MS}.
    *
-   * @throws {WormholeError} INVALID_ARGUMENT for a path or TTL that is none; LIMIT_EXCEEDED when there are too many.
+   * @throws {WormholeError} INVALID_ARGUMENT for a path or TTL that is none; LIMIT_EXCEEDED when there are too many, of that machine or
+   * of all.
    */
   request(request: LockRequest, { now, waits }: { now: number; waits: boolean }): Asked {
     check(request);
@@ -96,6 +102,7 @@ export class LockTable {
         `Cannot lock "${request.path}": there are ${MAX_LOCKS} locks`,
       );
     }
+    this.#checkMachine(request, by !== undefined);
     if (by === undefined) return { is: "held", lock: this.#hold(request, now) };
     const ticket = this.#nextTicket++;
     this.#waiting.push({ ...request, ticket, seenMs: now });
@@ -147,8 +154,23 @@ export class LockTable {
     this.#waiting = waiting;
   }
 
-  #hold({ key, path, isShared, owner, ttlMs }: LockRequest, now: number): HeldLock {
-    const lock = { key, path, isShared, owner, ttlMs, acquiredMs: now, expiresMs: now + ttlMs };
+  /** A machine that asks for ever more keeps nobody else from locks, nor from their turn. */
+  #checkMachine({ machine, path }: LockRequest, waits: boolean): void {
+    if (machine === undefined) return;
+    const isIts = (request: LockRequest) => request.machine === machine;
+    const waiting = this.#waiting.filter(isIts);
+    const all = [...this.#held.filter(isIts), ...waiting];
+    const bytes = all.reduce((sum, request) => sum + byteLength(request.path), byteLength(path));
+    if (
+      all.length < MAX_MACHINE_LOCKS && bytes <= MAX_MACHINE_PATH_BYTES &&
+      (!waits || waiting.length < MAX_MACHINE_WAITING)
+    ) return;
+    throw new WormholeError("LIMIT_EXCEEDED", `Cannot lock "${path}": that machine has too many locks`);
+  }
+
+  #hold({ key, path, isShared, owner, machine, ttlMs }: LockRequest, now: number): HeldLock {
+    const asked = { key, path, isShared, owner, ...machine !== undefined && { machine }, ttlMs };
+    const lock = { ...asked, acquiredMs: now, expiresMs: now + ttlMs };
     this.#held.push(lock);
     return lock;
   }
@@ -164,6 +186,10 @@ export class LockTable {
 export function overlaps(a: string, b: string): boolean {
   const [x, y] = [a === "/" ? "" : a, b === "/" ? "" : b];
   return `${x}/`.startsWith(`${y}/`) || `${y}/`.startsWith(`${x}/`);
+}
+
+function byteLength(path: string): number {
+  return new TextEncoder().encode(path).length;
 }
 
 function remaining({ expiresMs }: HeldLock, now: number): number {

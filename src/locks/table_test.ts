@@ -1,5 +1,13 @@
 import fc from "fast-check";
-import { type LockRequest, LockTable, overlaps, WAITER_SILENCE_MS } from "./table.ts";
+import {
+  type LockRequest,
+  LockTable,
+  MAX_MACHINE_LOCKS,
+  MAX_MACHINE_PATH_BYTES,
+  MAX_MACHINE_WAITING,
+  overlaps,
+  WAITER_SILENCE_MS,
+} from "./table.ts";
 import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
 
 function request(key: string, path: string, extra: Partial<LockRequest> = {}): LockRequest {
@@ -87,6 +95,29 @@ Deno.test("LockTable refuses what is no path and no TTL", () => {
     assertThrows(ask, "INVALID_ARGUMENT");
   }
   table.request(request("root", "/"), { now: 0, waits: false });
+});
+
+Deno.test("LockTable keeps so much of another machine and no more, whatever others have", () => {
+  const table = new LockTable();
+  const ask = (path: string, extra: Partial<LockRequest> = {}) =>
+    table.request(request(crypto.randomUUID(), path, { machine: "m", ...extra }), { now: 0, waits: true }).is;
+  assertEquals(ask("/line"), "held");
+  for (let i = 0; i < MAX_MACHINE_WAITING; i++) assertEquals(ask("/line"), "waiting");
+  assertThrows(() => ask("/line"), "LIMIT_EXCEEDED", "that machine");
+  assertEquals([ask("/line", { machine: "n" }), ask("/line", { machine: undefined })], [
+    "waiting",
+    "waiting",
+  ]);
+  for (let i = 1 + MAX_MACHINE_WAITING; i < MAX_MACHINE_LOCKS; i++) assertEquals(ask(`/${i}`), "held");
+  assertThrows(() => ask("/more"), "LIMIT_EXCEEDED", "that machine");
+  assertEquals(ask("/here", { machine: undefined }), "held");
+  const long = `/${"é".repeat(2000)}`;
+  for (let i = 0; i < Math.floor(MAX_MACHINE_PATH_BYTES / 4003); i++) {
+    assertEquals(ask(`${long}-${i % 10}`, { machine: "o", isShared: true }), "held");
+  }
+  assertThrows(() => ask(long, { machine: "o" }), "LIMIT_EXCEEDED", "that machine");
+  const kept = table.state.held.filter(({ machine }) => machine === "o");
+  assertEquals(kept.length, Math.floor(MAX_MACHINE_PATH_BYTES / 4003));
 });
 
 type Step =
