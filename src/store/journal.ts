@@ -23,6 +23,8 @@ export interface UnfinishedTransfer {
   readonly staging: Uint8Array<ArrayBuffer>;
   /** The names of its roots, for the person to know it by. */
   readonly title: string;
+  /** What a person knows it by, where the names of its roots say nothing. */
+  readonly label: string | undefined;
   /** Bytes of the whole transfer; undefined when the sender has not said. */
   readonly bytesTotal: number | undefined;
   /** Bytes that are verified and here. */
@@ -42,10 +44,9 @@ export interface FinishedTransfer {
 }
 
 /** What {@linkcode Journal.begin} takes. */
-export type NewTransfer = Pick<
-  UnfinishedTransfer,
-  "id" | "peer" | "destination" | "staging" | "title" | "bytesTotal"
->;
+export type NewTransfer =
+  & Pick<UnfinishedTransfer, "id" | "peer" | "destination" | "staging" | "title" | "bytesTotal">
+  & Partial<Pick<UnfinishedTransfer, "label">>;
 
 /** Options of {@linkcode Journal.open}. */
 export interface JournalOptions {
@@ -84,6 +85,9 @@ const MIGRATIONS = [
   ALTER TABLE transfers ADD COLUMN finished_ms INTEGER;
   ALTER TABLE transfers ADD COLUMN finished_sum INTEGER;
 `,
+  `
+  ALTER TABLE transfers ADD COLUMN label TEXT;
+`,
 ];
 
 interface PageRow {
@@ -105,6 +109,7 @@ interface TransferRow {
   destination: Uint8Array<ArrayBuffer>;
   staging: Uint8Array<ArrayBuffer>;
   title: string;
+  label: string | null;
   bytes_total: number | null;
   bytes_done: number;
   started_ms: number;
@@ -147,10 +152,10 @@ export class Journal implements Disposable {
   }
 
   /** Takes a transfer in, which from now on is unfinished. */
-  begin({ id, peer, destination, staging, title, bytesTotal }: NewTransfer): void {
+  begin({ id, peer, destination, staging, title, label, bytesTotal }: NewTransfer): void {
     const now = this.#now();
     this.#database.run(
-      "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, NULL, NULL)",
+      "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, NULL, NULL, ?)",
       id,
       peer,
       destination,
@@ -160,6 +165,7 @@ export class Journal implements Disposable {
       now,
       now,
       Deno.pid,
+      label ?? null,
     );
   }
 
@@ -376,6 +382,7 @@ function transferOf(row: TransferRow): UnfinishedTransfer {
     destination: row.destination,
     staging: row.staging,
     title: row.title,
+    label: row.label ?? undefined,
     bytesTotal: row.bytes_total ?? undefined,
     bytesDone: row.bytes_done,
     startedMs: row.started_ms,

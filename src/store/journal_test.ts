@@ -6,7 +6,8 @@ Deno.test("list() gives unfinished transfers, those into one folder when asked, 
   using journal = Journal.open(":memory:", { bootId: "a", now: () => now });
   journal.begin(transfer(1, "/x"));
   now++;
-  journal.begin(transfer(2, "/y"));
+  journal.begin({ ...transfer(2, "/y"), label: "a/b.txt" });
+  assertEquals(journal.list().map(({ label }) => label), ["a/b.txt", undefined]);
   now++;
   journal.addVerified(bytes(1), records(3), 300);
   assertEquals(journal.list().map(({ id, bytesDone }) => [id[0], bytesDone]), [[1, 300], [2, 0]]);

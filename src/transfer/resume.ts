@@ -22,6 +22,8 @@ export interface ResumeOptions {
   readonly destination: Uint8Array;
   /** The names of the roots, for the person. */
   readonly title: string;
+  /** What the person knows it by, where those say nothing. */
+  readonly label?: string;
   readonly bytesTotal: number | undefined;
   /** Told, once, when the journal cannot be kept any more: the transfer goes on without. */
   onWarning?(sentence: string): void;
@@ -110,7 +112,7 @@ export class ResumeLog {
     { engine, usable }: { engine: NativeReceive; usable: readonly UnfinishedTransfer[] },
   ): Promise<ResumeLog> {
     const log = new ResumeLog(options, engine);
-    const { journal, peer, destination, title, bytesTotal } = options;
+    const { journal, peer, destination, title, label, bytesTotal } = options;
     log.#write(() =>
       journal.begin({
         id: log.#id,
@@ -118,6 +120,7 @@ export class ResumeLog {
         destination: new Uint8Array(destination),
         staging: new Uint8Array(engine.staging),
         title,
+        ...label !== undefined && { label },
         bytesTotal,
       })
     );

@@ -76,6 +76,8 @@ export interface RunGetterOptions {
   readonly unsafeLinks?: boolean;
   /** Where what arrived is written down, so that a transfer that fails can be gone on with; without it nothing stays. */
   readonly journal?: Journal;
+  /** What a person knows the transfer by, where the names of its roots say nothing. */
+  readonly label?: string;
   /** Told every file that is to be received, by its path in the destination, before it is. */
   onFile?(file: TransferFile): void;
   /** What this machine has; without it nothing is looked up or remembered. */
@@ -400,7 +402,7 @@ class Work implements AsyncDisposable {
 
   /** A stream cannot be read again from its middle. */
   #resumeOptions({ kind, roots, totals, counting }: Offer): ResumeOptions | undefined {
-    const { journal, queue, connection, clock } = this.#options;
+    const { journal, queue, connection, label, clock } = this.#options;
     if (journal === undefined || kind !== "files") return undefined;
     return {
       journal,
@@ -408,6 +410,7 @@ class Work implements AsyncDisposable {
       peer: connection.peerKey,
       destination: this.#destination,
       title: roots.slice(0, MAX_TITLE_NAMES).map(({ name }) => name).join(", "),
+      ...label !== undefined && { label },
       bytesTotal: counting ? undefined : totals.bytes,
       ...clock && { clock },
       onWarning: (sentence) => this.#options.onWarning?.(sentence),
