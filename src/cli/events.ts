@@ -262,9 +262,11 @@ export interface ChecksumEvent {
 /** A transfer that ended early; `wormhole transfers`. */
 export interface UnfinishedEvent {
   readonly event: "unfinished";
-  /** The names at the top of what was sent. */
+  /** `sync`: of a run that was cut off; the next one goes on with it. */
+  readonly kind: "transfer" | "sync";
+  /** The names at the top of what was sent; of a sync, paths in the folder. */
   readonly name: string;
-  /** Folder that it goes to. */
+  /** Folder that it goes to; of a sync, the one that is kept the same. */
   readonly destination: string;
   readonly bytes: number;
   /** null: not known. */
@@ -396,6 +398,9 @@ export interface KnownPeer {
   readonly receive: boolean;
   /** Folders that it may synchronize while `sync serve` runs. */
   readonly sync: readonly string[];
+  /** Folders that it may only read, and only change, in that way. */
+  readonly sync_read_only: readonly string[];
+  readonly sync_write_only: readonly string[];
   /** Time of the code, and of the last connection: ISO 8601. */
   readonly paired_at: string;
   readonly seen_at: string;

@@ -37,6 +37,8 @@ export interface SyncLockedEvent {
   readonly name: string;
   /** As it was given. */
   readonly owner: string;
+  /** The machine whose lock it is: this one's host name, what a known one is called here; null: one that is not known here. */
+  readonly machine: string | null;
   /** ISO 8601: when the lock ends unless it is renewed. */
   readonly until: string;
 }
@@ -130,6 +132,10 @@ export interface SyncServingEvent {
   readonly event: "sync_serving";
   readonly name: string;
   readonly folders: readonly string[];
+  /** Those of them that it may only read. */
+  readonly read_only: readonly string[];
+  /** Those of them that it may only change. */
+  readonly write_only: readonly string[];
 }
 
 /** A machine has come to synchronize, or is gone; `sync serve`. */

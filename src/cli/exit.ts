@@ -126,6 +126,42 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
   BUSY: { exit: 10, advice: "Wait for it to end; a later run sees to everything." },
 };
 
+const RIGHTS_ADVICE =
+  "At the other machine, wormhole peers rights NAME shows what this one may do there, and changes it.";
+
+const SERVE_ADVICE =
+  "Check the network, and that wormhole sync serve runs at the other machine, with the same --hub if there is one.";
+
+/** Where a run that failed is made up for by another one, there is no code and nothing to send. */
+const SYNC_ADVICE: Partial<Record<ErrorCode, string>> = {
+  PEER_UNAUTHENTICATED:
+    "Somebody else may have answered. If the other machine was set up anew, let both know each other again with wormhole pair.",
+  REFUSED: RIGHTS_ADVICE,
+  CANCELLED: "The other machine stopped; run it again when it is back.",
+  TIMEOUT: SERVE_ADVICE,
+  CONNECT_FAILED: SERVE_ADVICE,
+  PEER_FROZEN: "Run it again when the other machine is back; what has arrived does not come again.",
+  CONNECTION_LOST:
+    "Run it again; both folders are whole, and what has arrived does not come again. With --watch it goes on by itself.",
+  NO_SPACE:
+    "Free some space there, old versions in .wormhole-sync/trash too (--trash-days), and run it again.",
+  READ_ONLY: "A folder that is synchronized must be on a disk that can be written.",
+  NAME_TOO_LONG: "Use a shorter name, or leave it out with --exclude.",
+  SOURCE_CHANGED: "Run it again when nothing writes to it any more.",
+  CORRUPT: "Run it again; if it comes back, check the memory and disk of both machines.",
+};
+
+const LOCK_ADVICE: Partial<Record<ErrorCode, string>> = {
+  ...SYNC_ADVICE,
+  NO_SPACE: "Free some space on the disk with your state folder, where locks are kept.",
+  READ_ONLY: "Wormhole keeps locks in its state folder, which must be on a disk that can be written.",
+  NAME_TOO_LONG: "Lock the folder that it is in.",
+  CONNECTION_LOST: "Run it again; a lock that was taken ends by itself when it is not renewed.",
+  PEER_FROZEN: "Run it again; a lock that was taken ends by itself when it is not renewed.",
+  LIMIT_EXCEEDED: "Release locks that are not needed any more, or let them end.",
+  BUSY: "Wait for your turn with --wait TIME; wormhole lock list shows who is in the way.",
+};
+
 /** Number of each signal that ends the program in an orderly way (POSIX). */
 export const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
 
@@ -146,9 +182,12 @@ export function exitCode(error: unknown): number {
   return OUTCOMES[asFailure(error).code].exit;
 }
 
-/** Gives one plain sentence that says what to do next. */
-export function advice(error: unknown): string {
-  return OUTCOMES[asFailure(error).code].advice;
+/** Gives one plain sentence that says what to do next; `command` ran, such as `sync serve`. */
+export function advice(error: unknown, command = ""): string {
+  const { code } = asFailure(error);
+  const [first] = command.split(" ");
+  const own = first === "sync" ? SYNC_ADVICE : first === "lock" ? LOCK_ADVICE : {};
+  return own[code] ?? OUTCOMES[code].advice;
 }
 
 /** Gives `error` as the failure that is shown: what is no WormholeError is a fault of the program. */

@@ -8,7 +8,7 @@ import type { SyncArgs } from "./table.ts";
 import { AGENT, peerEvent, ProgressShow } from "./transfer_show.ts";
 
 /** Failures that are the connection's, so that another one may do better. */
-const LINK_CODES = ["CONNECTION_LOST", "PEER_FROZEN", "TIMEOUT", "CONNECT_FAILED"] as const;
+export const LINK_CODES = ["CONNECTION_LOST", "PEER_FROZEN", "TIMEOUT", "CONNECT_FAILED"] as const;
 
 /** Pauses before another try, in ms: each is twice the one before. */
 const FIRST_PAUSE_MS = 1000, MAX_PAUSE_MS = 60_000;
@@ -31,10 +31,10 @@ export class FarLink implements AsyncDisposable {
 
   /** Gives the folder over a session that works. @throws {WormholeError} as `SyncSession.connect`. */
   async there(): Promise<FolderThere> {
-    const { side, path } = this.#folder;
+    const { side, name, path } = this.#folder;
     if (this.#session?.signal.aborted) await this.drop();
     this.#session ??= await this.#connect();
-    return { side, session: this.#session, path, isWatched: this.#onNews !== undefined };
+    return { side, name, session: this.#session, path, isWatched: this.#onNews !== undefined };
   }
 
   /** Runs `run`, again where only the connection failed: until it was away for too long, or for ever with `forEver`. */

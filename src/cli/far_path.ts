@@ -13,7 +13,7 @@ export interface FarFolder {
 export function farFolder(
   { alpha, beta }: { readonly alpha: string; readonly beta: string },
 ): FarFolder | undefined {
-  const [a, b] = [parsed(alpha), parsed(beta)];
+  const [a, b] = [farPath(alpha), farPath(beta)];
   if (a !== undefined && b !== undefined) {
     throw new WormholeError(
       "USAGE",
@@ -24,7 +24,8 @@ export function farFolder(
   return b && { side: BETA, ...b };
 }
 
-function parsed(given: string): { name: string; path: string } | undefined {
+/** Gives the machine and what follows its colon where `given` is of another machine. */
+export function farPath(given: string): { readonly name: string; readonly path: string } | undefined {
   const [, name, path] = /^([\p{L}\p{N}][^/:]*):(.*)$/su.exec(given) ?? [];
   return name === undefined ? undefined : { name, path: path! };
 }

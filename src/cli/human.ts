@@ -267,13 +267,15 @@ function doneText(event: DoneEvent): string {
 }
 
 function unfinishedText(
-  { name, destination, bytes, bytes_total, updated_at, dropped }: UnfinishedEvent,
+  { kind, name, destination, bytes, bytes_total, updated_at, dropped }: UnfinishedEvent,
 ): string {
   const of = bytes_total === null ? "" : ` of ${formatSize(bytes_total)}`;
   const when = safe(`${updated_at.slice(0, 16).replace("T", " ")} UTC`);
-  return `${dropped ? "Dropped: " : ""}${safe(name)}: ${formatSize(bytes)}${of} into ${
-    safe(destination)
-  }, ${when}`;
+  const what = `${dropped ? "Dropped: " : ""}${safe(name)}: ${formatSize(bytes)}${of}`;
+  if (kind === "transfer") return `${what} into ${safe(destination)}, ${when}`;
+  return `${what} of the sync of ${safe(destination)}, ${when}${
+    dropped ? "" : "; its next run goes on with it"
+  }`;
 }
 
 function verifiedText({ files, bytes, failed, duration_ms: ms }: VerifiedEvent): string {

@@ -8,11 +8,13 @@ const KEY_DIGITS = 16;
 
 /** One known machine. */
 export function knownPeerText(peer: KnownPeer, styles: Styles): string {
-  const { name, key, hosts, inbox, receive, sync, seen_at } = peer;
+  const { name, key, hosts, inbox, receive, sync, sync_read_only, sync_write_only, seen_at } = peer;
   const rights = [
     ...inbox === null ? [] : [`send into ${safe(inbox)}`],
     ...receive ? ["receive from scripts"] : [],
     ...sync.map((folder) => `synchronize ${safe(folder)}`),
+    ...sync_read_only.map((folder) => `synchronize ${safe(folder)}, reading only`),
+    ...sync_write_only.map((folder) => `synchronize ${safe(folder)}, writing only`),
   ];
   const where = hosts.length === 0 ? "" : ` at ${safe(hosts[0]!)}`;
   return [

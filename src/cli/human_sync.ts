@@ -12,6 +12,7 @@ import type {
 } from "./events_sync.ts";
 import { counted, formatDuration, formatSize } from "./format.ts";
 import { safe } from "./safe.ts";
+import { lockHolder } from "./human_lock.ts";
 import type { Styles } from "./terminal.ts";
 
 /** One change: an arrow towards the end that is changed, and what is done there. */
@@ -21,8 +22,16 @@ export function syncChangeText({ side, action, name, from }: SyncChangeEvent): s
 }
 
 /** Who is waited for, and what for. */
-export function syncServingText({ name, folders }: SyncServingEvent): string {
-  return `Waiting for ${safe(name)}, which may synchronize ${folders.map(safe).join(", ")}.`;
+export function syncServingText({ name, folders, read_only, write_only }: SyncServingEvent): string {
+  const shown = folders.map((folder) => {
+    const way = read_only.includes(folder)
+      ? " (read only)"
+      : write_only.includes(folder)
+      ? " (write only)"
+      : "";
+    return `${safe(folder)}${way}`;
+  });
+  return `Waiting for ${safe(name)}, which may synchronize ${shown.join(", ")}.`;
 }
 
 /** Who has come, or is gone. */
@@ -49,8 +58,9 @@ export function syncConflictText({ name, kind, winner, copy }: SyncConflictEvent
 }
 
 /** What is left, and why. */
-export function syncLockedText({ name, owner, until }: SyncLockedEvent, styles: Styles): string {
-  return `${styles.yellow("locked:")} ${safe(name)}: left alone, ${safe(owner)} has locked it until ${
+export function syncLockedText(event: SyncLockedEvent, styles: Styles): string {
+  const { name, until } = event;
+  return `${styles.yellow("locked:")} ${safe(name)}: left alone, ${lockHolder(event)} has locked it until ${
     safe(until)
   }.`;
 }

@@ -29,6 +29,7 @@ const HOSTILE: OutputEvent[] = [
   { event: "checksum", name: EVIL, hash: EVIL, bytes: 1 },
   {
     event: "unfinished",
+    kind: "transfer",
     name: EVIL,
     destination: EVIL,
     bytes: 1,
@@ -36,6 +37,29 @@ const HOSTILE: OutputEvent[] = [
     updated_at: EVIL,
     dropped: false,
   },
+  {
+    event: "unfinished",
+    kind: "sync",
+    name: EVIL,
+    destination: EVIL,
+    bytes: 1,
+    bytes_total: null,
+    updated_at: EVIL,
+    dropped: false,
+  },
+  {
+    event: "lock",
+    path: EVIL,
+    owner: EVIL,
+    machine: EVIL,
+    shared: true,
+    token: null,
+    acquired_at: EVIL,
+    expires_at: EVIL,
+    released: false,
+  },
+  { event: "sync_locked", side: "beta", name: EVIL, owner: EVIL, machine: null, until: EVIL },
+  { event: "sync_serving", name: EVIL, folders: [EVIL], read_only: [EVIL], write_only: [] },
   { event: "kept", bytes: 1, destination: EVIL },
   { event: "verified", files: 1, bytes: 1, failed: 1, duration_ms: 1 },
   { event: "listening", url: EVIL, metrics: EVIL, transit: [EVIL] },
@@ -174,6 +198,15 @@ Deno.test("exitCode() and advice() know every error", () => {
     const error = new WormholeError(code, "x");
     assertTrue(String(exitCode(error)) in EXIT_CODES, code);
     assertTrue(/^[A-Z].*\.$/.test(advice(error)), code);
+  }
+  // Whoever synchronizes has no code and sends nothing.
+  for (const code of Object.keys(ERROR_NUMBERS) as ErrorCode[]) {
+    if (code.startsWith("CODE_")) continue;
+    for (const command of ["sync", "sync serve", "lock", "lock renew"]) {
+      const next = advice(new WormholeError(code, "x"), command);
+      assertTrue(/^[A-Z].*\.$/.test(next), code);
+      assertTrue(!/\bcode\b|\bsend\b|\breceive\b|--output/i.test(next), `${command} ${code}: ${next}`);
+    }
   }
   const rows: [unknown, number][] = [
     [new Error("bug"), 1],

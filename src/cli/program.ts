@@ -128,7 +128,7 @@ function fail(error: unknown, output: Output, words: readonly string[]): void {
   const next = failure.code === "USAGE" && words[0] && !words[0].startsWith("-") &&
       !/no such command/.test(failure.message)
     ? `Run wormhole ${words[0]} --help to see what there is.`
-    : advice(failure);
+    : advice(failure, words[0]);
   output.emit({
     event: "error",
     code: failure.code,

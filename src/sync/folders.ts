@@ -4,6 +4,7 @@ import { WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
 import { hashBuffer } from "../native/hash.ts";
 import { NativeQueue } from "../native/queue.ts";
+import type { Way } from "../peers/mod.ts";
 import { openIndex } from "../store/mod.ts";
 import type { MaxDelete } from "./brakes.ts";
 import { LockBook } from "../locks/mod.ts";
@@ -27,6 +28,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** A folder of another machine. */
 export interface FolderThere {
+  /** What that machine is called here. */
+  readonly name: string;
   /** The side that it is. */
   readonly side: Side;
   readonly session: SyncSession;
@@ -68,6 +71,8 @@ export interface FoldersOptions {
   /** Asks whether to go on although a brake says this. */
   confirm?(reason: string): Promise<boolean>;
   onEvent?(event: SyncEvent): void;
+  /** Told at the end, however it came, the keys of the locks of this machine that made this run leave something. */
+  onLeft?(keys: ReadonlySet<string>): void;
   onWarning?(sentence: string): void;
   readonly clock: Clock;
   /** ms since 1970. */
@@ -97,6 +102,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
   }
   const looked = await options.there?.session.look(options.there.path);
   if (options.there?.isWatched) await options.there.session.watch();
+  if (looked !== undefined) mustBeAllowed(options, looked.way);
   const roots = await rootsOf(options, looked?.place);
   const folder = join(options.stateDir, "sync");
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
@@ -120,7 +126,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
     if (side === options.there?.side) {
       // Its pages are remembered beside what is known of the pair.
       const cache = stack.use(PageCache.open(path.replace(/\.db$/, ".pages.db")));
-      own.push(far = await options.there.session.begin({ ...options, cache }));
+      own.push(far = await options.there.session.begin({ ...options, cache, way: wayOf(options) }));
       continue;
     }
     // A dry run leaves nothing behind, not even a folder of its own.
@@ -133,10 +139,13 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
   await using queue = NativeQueue.open();
   using index = await openIndex(options.cacheDir, options);
   using book = new LockBook(options.stateDir, { clock: options.clock });
-  // Those of a folder of the other machine are its own to heed.
+  // Those of a folder of the other machine are its own to heed, and to tell.
   const locks = roots.map((root, side) =>
     side === options.there?.side ? undefined : new LocksBelow(root, book)
   );
+  using _left = {
+    [Symbol.dispose]: () => options.onLeft?.(new Set(locks.flatMap((below) => [...below?.keys ?? []]))),
+  };
   const ends = await Promise.all(
     roots.map(async (root, side) =>
       side === options.there?.side ? far!.end : new LocalEnd(root, {
@@ -187,7 +196,10 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
     now,
     ...signal && { signal },
   });
-  const outcome = { ...done, locked: tellLocked(locks, (event) => options.onEvent?.(event)) };
+  const tell = (event: SyncEvent) => options.onEvent?.(event);
+  const locked = tellLocked(locks, tell) +
+    (far === undefined ? 0 : tellLockedThere(far.end, options.there!.side, tell));
+  const outcome = { ...done, locked };
   // What is here need not come from another machine.
   await merger?.remember(latest, options.there?.side === ALPHA ? [ends[1]!, ends[0]!] : [ends[0]!, ends[1]!]);
   if (!dryRun) {
@@ -208,12 +220,44 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
 function tellLocked(locks: readonly (LocksBelow | undefined)[], onEvent: (event: SyncEvent) => void): number {
   let count = 0;
   for (const [side, below] of locks.entries()) {
-    for (const [path, { owner, expiresMs }] of below?.seen ?? []) {
-      onEvent({ kind: "locked", side: side as Side, path, owner, expiresMs });
+    for (const [path, { owner, machine, expiresMs }] of below?.seen ?? []) {
+      const holder = machine === undefined ? "here" : { key: machine };
+      onEvent({ kind: "locked", side: side as Side, path, owner, holder, expiresMs });
       count++;
     }
   }
   return count;
+}
+
+/** Tells what the other machine says of its folder; gives how much is left for that. */
+function tellLockedThere({ locked }: RemoteEnd, side: Side, onEvent: (event: SyncEvent) => void): number {
+  for (const [path, { owner, holder, expiresMs }] of locked.locks) {
+    onEvent({ kind: "locked", side, path, owner, holder, expiresMs });
+  }
+  return locked.locks.size + locked.more;
+}
+
+/** Gives what a run does to the folder of the other machine, as that machine sees it. */
+function wayOf({ mode, there }: Pick<FoldersOptions, "mode" | "there">): Way {
+  if (!mode.startsWith("one-way")) return "both";
+  return there?.side === ALPHA ? "pull" : "push";
+}
+
+/** Says what can be done where the other machine gives a right to one way only. */
+function mustBeAllowed(options: FoldersOptions, allowed: Way): void {
+  if (allowed === "both" || allowed === wayOf(options)) return;
+  const { alpha, beta, there } = options;
+  const [far, near] = there!.side === ALPHA ? [alpha, beta] : [beta, alpha];
+  const [may, folders] = allowed === "pull"
+    ? ["read that folder, and not change it", `${far} ${near}`]
+    : ["change that folder, and not read it", `${near} ${far}`];
+  throw new WormholeError(
+    "REFUSED",
+    `Cannot synchronize "${far}" that way: ${
+      there!.name
+    } lets this machine only ${may}; one way is possible: ` +
+      `wormhole sync --mode one-way-safe ${folders} (or one-way-replica)`,
+  );
 }
 
 /**

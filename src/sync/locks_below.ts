@@ -8,6 +8,7 @@ export class LocksBelow {
   readonly #root: string;
   readonly #book: LockBook;
   readonly #seen = new Map<string, HeldLock>();
+  readonly #keys = new Set<string>();
 
   /** `root` is where the folder really is. */
   constructor(root: string, book: LockBook) {
@@ -39,8 +40,14 @@ export class LocksBelow {
     return this.#seen;
   }
 
+  /** Keys of all locks that made this leave something, those on the root and above it as well. */
+  get keys(): ReadonlySet<string> {
+    return this.#keys;
+  }
+
   #look(): HeldLock[] {
     const locks = this.#book.list(this.#root);
+    for (const { key } of locks) this.#keys.add(key);
     const above = locks.find(({ path }) => overlaps(path, this.#root) && path.length <= this.#root.length);
     if (above !== undefined) {
       throw new WormholeError("BUSY", `Cannot synchronize "${this.#root}": ${above.owner} has locked it`);

@@ -33,6 +33,7 @@ Deno.test("LocksBelow gives what is locked in a root, refuses steps there, and t
     assertEquals([locks.paths(), refused("d/x")], [[], undefined]);
     await lock("/root");
     assertThrows(() => locks.paths(), "BUSY", "me has locked it");
+    assertEquals(locks.keys.size, 2, "the one on the root as well, and none beside it");
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -13,6 +13,12 @@ export const STAGING = `${OWN_FOLDER}/staging`;
 /** What came from another machine and is not in place yet, under the hex of its content; it outlives a run that was cut off. */
 export const ARRIVED = `${OWN_FOLDER}/arrived`;
 
+/** Gives the root of the folder of arrivals that `path` is; undefined when it is none. */
+export function rootOfArrived(path: string): string | undefined {
+  if (!path.endsWith(`/${ARRIVED}`)) return undefined;
+  return path.slice(0, -ARRIVED.length - 1) || "/";
+}
+
 /** What was displaced: a folder for each run, named for its time, with the paths in it. */
 export const TRASH = `${OWN_FOLDER}/trash`;
 

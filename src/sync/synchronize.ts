@@ -73,10 +73,14 @@ export type SyncEvent =
     readonly side: Side;
     readonly path: string;
     readonly owner: string;
+    readonly holder: LockHolder;
     readonly expiresMs: number;
   }
   /** It is of no kind that is copied: a socket, a named pipe, a device. */
   | ({ readonly kind: "skipped"; readonly side: Side } & Problem);
+
+/** The machine whose lock it is: this one, the other end's, one with this key (hex), or a third one that the other end knows. */
+export type LockHolder = "here" | "there" | "other" | { readonly key: string };
 
 /** How it ended. */
 export interface Outcome {

@@ -9,6 +9,9 @@ import { ALL_ABILITIES } from "../../src/sync/policy.ts";
 import { SyncChannel } from "../../src/sync/remote/channel.ts";
 import { PageCache } from "../../src/sync/remote/page_cache.ts";
 import { RemoteEnd } from "../../src/sync/remote/remote_end.ts";
+import { LockBook } from "../../src/locks/mod.ts";
+import type { Way } from "../../src/peers/mod.ts";
+import { ServedLocks } from "../../src/sync/remote/serve_locks.ts";
 import { serveFolder } from "../../src/sync/remote/serve_folder.ts";
 import { findServed } from "../../src/sync/remote/served_folders.ts";
 import type { NextDataLink, TransferSettings } from "../../src/sync/remote/settings.ts";
@@ -29,6 +32,10 @@ export interface FarPair extends AsyncDisposable {
   readonly roots: { readonly local: string; readonly remote: string };
   /** The client's side of the session. */
   readonly channel: SyncChannel;
+  /** Locks of the serving side. */
+  readonly book: LockBook;
+  /** Resolves when the client hears that something has changed at the other side. */
+  readonly news: Promise<void>;
   /** Ends what the serving side throws. */
   readonly served: Promise<unknown>;
   /** Gives the bytes that have crossed in either direction, the control stream's and those of all transfers. */
@@ -41,6 +48,12 @@ export interface FarOptions {
   readonly sandbox?: Sandbox;
   /** Breaks a link of the client before it sends so many frames: the control stream, or the first with a transfer. */
   readonly cut?: { readonly link: "control" | "data"; readonly frames: number };
+  /** What the client has a right to; both ways unless told otherwise. */
+  readonly right?: Way;
+  /** Gives that as of the moment, instead. */
+  rightNow?(): Way;
+  /** What it says that the run is going to do; both unless told otherwise. */
+  readonly way?: Way;
 }
 
 /** Bytes that links have sent, those that are closed by now as well. */
@@ -90,7 +103,9 @@ function breaking<L extends Link>(link: L, frames: number): L {
 }
 
 /** Links a folder with another one that a session serves, over memory. */
-export async function farPair({ sandbox: given, cut }: FarOptions = {}): Promise<FarPair> {
+export async function farPair(
+  { sandbox: given, cut, right = "both", rightNow = () => right, way }: FarOptions = {},
+): Promise<FarPair> {
   const stack = new AsyncDisposableStack();
   const sandbox = given ?? stack.use(await Sandbox.create());
   const queue = stack.use(NativeQueue.open());
@@ -131,18 +146,22 @@ export async function farPair({ sandbox: given, cut }: FarOptions = {}): Promise
   };
   const [near, far] = await link();
   const open = { agent: "wormhole-test/0", clock: systemClock };
+  const news = Promise.withResolvers<void>();
   const [channel, farChannel] = await Promise.all([
-    SyncChannel.open(near, open),
+    SyncChannel.open(near, { ...open, onNews: news.resolve }),
     SyncChannel.open(far, open),
   ]);
   stack.use(channel);
+  const book = stack.use(new LockBook(sandbox.path("state"), { clock: systemClock }));
+  const folders = () => Promise.resolve([{ path: roots.remote, way: rightNow() }]);
   const served = serveFolder({
     channel: farChannel,
     nextLink: next(1),
     settings: settings("remote"),
-    find: (path) =>
-      findServed(path, {
-        allowed: [roots.remote],
+    locks: new ServedLocks({ book, machine: "cc".repeat(32), folders, home: "/nowhere", now: Date.now }),
+    find: async (path) =>
+      await findServed(path, {
+        allowed: await folders(),
         home: "/nowhere",
         stateDir: sandbox.path("state"),
         queue,
@@ -161,7 +180,7 @@ export async function farPair({ sandbox: given, cut }: FarOptions = {}): Promise
   stack.use(await openOwnFolder(roots.local));
   const common = { queue, exclude: [], oneFileSystem: false, now: Date.now };
   const local = new LocalEnd(roots.local, { ...common, abilities: ALL_ABILITIES });
-  if (cut?.link !== "control") await begin(channel);
+  if (cut?.link !== "control") await begin(channel, way);
   await sandbox.folder("pages");
   const remote = new RemoteEnd({
     channel,
@@ -170,6 +189,7 @@ export async function farPair({ sandbox: given, cut }: FarOptions = {}): Promise
     cache: stack.use(PageCache.open(`${sandbox.path("pages")}/cache.db`)),
     abilities: ALL_ABILITIES,
     exclude: [],
+    now: Date.now,
   });
   return {
     sandbox,
@@ -177,6 +197,8 @@ export async function farPair({ sandbox: given, cut }: FarOptions = {}): Promise
     remote,
     roots,
     channel,
+    book,
+    news: news.promise,
     served,
     bytesSent: () => counted.sum(),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
@@ -184,10 +206,16 @@ export async function farPair({ sandbox: given, cut }: FarOptions = {}): Promise
 }
 
 /** Names the only folder that is served and begins a run. */
-export async function begin(channel: SyncChannel): Promise<void> {
+export async function begin(channel: SyncChannel, way?: Way): Promise<void> {
   await channel.send({ type: "look", path: new Uint8Array() });
   await channel.expect("looked");
-  await channel.send({ type: "begin", one_file_system: false, skip_symlinks: false, dry_run: false });
+  await channel.send({
+    type: "begin",
+    one_file_system: false,
+    skip_symlinks: false,
+    dry_run: false,
+    ...way && { way },
+  });
   await channel.expect("begun");
 }
 

@@ -34,6 +34,16 @@ Deno.test("sync leaves what is locked, at either end, says so, and sees to it wh
   assertEquals((await command(["lock", "list", "--json"])).events, []);
   await command(["sync", a, b]);
   assertEquals([await read(`b/${odd}`), await read("b/d/x")], ["2", "2"]);
+  // A watch goes on once what it left is free, long before its interval.
+  const last = (await command(["lock", "-q", `${a}/free`])).stdout;
+  await sandbox.file("a/free", "3");
+  await using watching = start(["sync", "--json", "--watch", "--interval", "1h", a, b], { person });
+  await watching.event("sync_locked");
+  await command(["lock", "release", new TextDecoder().decode(last).trim()]);
+  await watching.event("sync_change");
+  assertEquals(await read("b/free"), "3");
+  watching.signal("SIGTERM");
+  await watching.ending();
   await command(["lock", a]);
   await command(["sync", a, b], 10);
 });

@@ -128,7 +128,8 @@ Deno.test("sync with a known machine: rights, both ways, a conflict, a machine t
   assertEquals((await machines.trees()).map(({ text }) => text), Array(2).fill(lines("one", "five")));
   const locked = await run(["lock", "--json", `${machines.there}/text`], { person: machines.ben });
   await sandbox.file("here/text", "new");
-  await machines.synced();
+  const left = (await machines.synced(7)).events.find(({ event }) => event === "sync_locked")!;
+  assertEquals([left.side, left.name, left.machine], ["beta", "text", "ben"]);
   assertEquals((await machines.trees())[1]!.text, lines("one", "five"));
   await run(["lock", "release", locked.events[0]!.token], { person: machines.ben });
   await machines.synced();
@@ -137,6 +138,87 @@ Deno.test("sync with a known machine: rights, both ways, a conflict, a machine t
   // Rights are those of the moment.
   await run(["peers", "rights", "ann", "--none", "--sync", sandbox.path("people")], { person: machines.ben });
   assertEquals((await machines.synced(5)).events.at(-1)!.code, "REFUSED");
+});
+
+Deno.test("locks at a known machine, from either side, and rights to one way only", async () => {
+  await using machines = await Machines.create();
+  const { sandbox, ann, ben } = machines;
+  const there = (path: string) => `ben:${machines.there}/${path}`;
+  const asAnn = async (args: string[], code = 0): Promise<Ending> => {
+    const ended = await run(args, { person: ann });
+    assertEquals(ended.code, code, `${args}\n${ended.stderr}`);
+    return ended;
+  };
+  await machines.allow();
+  await using _serving = await machines.serve();
+  for (const name of ["report", "free"]) await sandbox.file(`here/${name}`, "1");
+  await machines.synced();
+
+  // Ann holds a lock at Ben's, which Ben and every sync see.
+  await using holding = start(["lock", "--json", "--hold", "--ttl", "2s", there("report")], { person: ann });
+  const { token, path, machine } = await holding.event("lock");
+  assertEquals([token.replace(/[0-9a-f]{32}$/, ""), path], ["ben:", there("report")]);
+  const [seen] = (await run(["lock", "list", "--json"], { person: ben })).events;
+  assertEquals([seen!.path, seen!.machine], [`${machines.there}/report`, "ann"]);
+  const [listed] = (await asAnn(["lock", "list", "--json", "ben:"])).events;
+  assertEquals([listed!.path, listed!.machine, listed!.token], [path, machine, null]);
+  await asAnn(["lock", there("report")], 10);
+  await asAnn(["lock", "--json", `ben:${sandbox.path("elsewhere")}`], 5);
+  for (const name of ["report", "free"]) await sandbox.file(`here/${name}`, "2");
+  const left = (await machines.synced(7)).events.find(({ event }) => event === "sync_locked")!;
+  assertEquals([left.name, left.machine], ["report", machine]);
+  assertEquals((await machines.trees())[1], { free: "2", report: "1" });
+
+  // Ben waits his turn, gets it when she is told to end, and Ann waits for his.
+  await using waiting = start(["lock", "--json", "--wait", "60s", `${machines.there}/report`], {
+    person: ben,
+  });
+  await using watching = machines.sync(["--watch", "--interval", "1h"]);
+  await watching.event("sync_locked");
+  holding.signal("SIGTERM");
+  assertEquals((await holding.ending()).code, 143);
+  assertTrue((await holding.ending()).events.some(({ released }) => released), "it was given up at once");
+  const own = await waiting.event("lock");
+  await using queued = start(["lock", "--json", "--wait", "60s", "--ttl", "1h", there("report")], {
+    person: ann,
+  });
+  await watching.event("sync_locked", (event) => event.machine === "ben");
+  await run(["lock", "release", own.token], { person: ben });
+  const got = (await queued.event("lock")).token;
+  await queued.ending();
+  const renewed = (await asAnn(["lock", "renew", "--json", "--ttl", "1m", got])).events[0]!;
+  assertEquals(renewed.token, got);
+  await asAnn(["lock", "release", "--force", there("report")], 2);
+  await asAnn(["lock", "release", got]);
+  await asAnn(["lock", "renew", got], 6);
+  // The watch has heard that the lock is gone, long before its interval.
+  await watching.event("sync_change", (event) => event.name === "report");
+  watching.signal("SIGTERM");
+  await watching.ending();
+  assertEquals((await machines.trees())[1], { free: "2", report: "2" });
+
+  // To read and not to change: said before anything is done, with the words that would do.
+  const rights = async (...args: string[]) => {
+    const ended = await run(["peers", "rights", "--json", "ann", ...args], { person: ben });
+    assertEquals(ended.code, 0, ended.stderr);
+    return ended.events[0]!;
+  };
+  assertEquals((await rights("--read-only", machines.there)).sync, []);
+  await sandbox.file("here/free", "3");
+  const refused = (await machines.synced(5)).events.at(-1)!;
+  assertTrue(
+    refused.message.includes("--mode one-way-safe") && !/code/.test(refused.advice),
+    refused.message,
+  );
+  await asAnn(["lock", there("report")], 5);
+  const oneWay = async (args: string[]) => await asAnn(["sync", "--mode", "one-way-replica", ...args]);
+  await oneWay([`ben:${machines.there}`, machines.here]);
+  assertEquals(await machines.trees(), Array(2).fill({ free: "2", report: "2" }));
+  await rights("--write-only", machines.there);
+  await asAnn(["sync", "--mode", "one-way-replica", `ben:${machines.there}`, machines.here], 5);
+  await sandbox.file("here/free", "4");
+  await oneWay([machines.here, `ben:${machines.there}`]);
+  assertEquals((await machines.trees())[1]!.free, "4");
 });
 
 Deno.test("sync with a known machine ends well whoever is killed", async () => {

@@ -118,6 +118,16 @@ export const PEERS_RIGHTS = command({
         "It may synchronize DIR and what is in it, while you run wormhole sync serve: read, change and delete (into DIR's trash). " +
         "May be given many times.",
     }),
+    readOnly: list(path("DIR", "directory"), {
+      group: "Rights",
+      help:
+        "It may synchronize DIR, but only read it (other tools: send only): wormhole sync --mode one-way-replica NAME:DIR FOLDER there.",
+    }),
+    writeOnly: list(path("DIR", "directory"), {
+      group: "Rights",
+      help:
+        "It may synchronize DIR, but only change it (other tools: receive only): it learns names and sizes, and gets no content.",
+    }),
     none: toggle({
       group: "Rights",
       help: "Take all rights back; others that are given with it are then granted.",
@@ -130,6 +140,10 @@ export const PEERS_RIGHTS = command({
       help: "Let it send into a folder, and receive",
     },
     { line: "wormhole peers rights laptop --sync ~/notes", help: "Let it synchronize a folder" },
+    {
+      line: "wormhole peers rights laptop --read-only ~/photos --write-only /backup/laptop",
+      help: "Let it fetch photos, and put its backup here",
+    },
     { line: "wormhole peers rights laptop --none", help: "Take them back" },
   ],
 });

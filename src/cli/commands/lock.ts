@@ -1,21 +1,24 @@
 import { lockedPath, type OwnLock } from "../../locks/mod.ts";
 import type { Context } from "../context.ts";
+import { farPath } from "../far_path.ts";
 import type { LockArgs } from "../table.ts";
-import { lockBook, lockEvent } from "./locks.ts";
+import { lockBook, ownerName, tellLocks } from "./locks.ts";
 
 /**
  * Runs `wormhole lock`.
  *
- * @throws {WormholeError} BUSY while somebody is in the way; with --hold NOT_FOUND when the lock was taken away; what the disk says.
+ * @throws {WormholeError} BUSY while somebody is in the way; with --hold NOT_FOUND when the lock was taken away; what the disk says, or
+ * the other machine.
  */
 export async function run(context: Context<LockArgs>): Promise<void> {
-  const { args, output, clock, signal, env } = context;
+  const { args, clock, signal } = context;
+  const far = farPath(args.path);
+  if (far !== undefined) return await (await import("../far_lock.ts")).lockThere(context, far);
   using book = lockBook(context);
-  const owner = args.owner ?? `${env("USER") ?? env("LOGNAME") ?? "somebody"}@${Deno.hostname()}`;
   const path = await lockedPath(args.path);
-  const request = { path, isShared: args.shared, owner, ttlMs: args.ttl };
+  const request = { path, isShared: args.shared, owner: ownerName(context), ttlMs: args.ttl };
   let lock: OwnLock = await book.acquire(request, { waitMs: args.wait, signal });
-  output.emit(lockEvent(lock, { token: lock.token, released: false }));
+  await tellLocks(context, [lock], { token: lock.token, released: false });
   if (!args.hold) return;
   try {
     for (;;) {
@@ -24,6 +27,6 @@ export async function run(context: Context<LockArgs>): Promise<void> {
       lock = book.renew(lock.token, { ttlMs: args.ttl });
     }
   } finally {
-    if (signal.aborted) output.emit(lockEvent(book.release(lock.token), { token: null, released: true }));
+    if (signal.aborted) await tellLocks(context, [book.release(lock.token)], { token: null, released: true });
   }
 }

@@ -1,12 +1,13 @@
 import type { Context } from "../context.ts";
+import { farPath } from "../far_path.ts";
 import type { LockRenewArgs } from "../table.ts";
-import { lockBook, lockEvent } from "./locks.ts";
+import { lockBook, tellLocks } from "./locks.ts";
 
-/** Runs `wormhole lock renew`. @throws {WormholeError} NOT_FOUND when the lock has ended; what the disk says. */
-export function run(context: Context<LockRenewArgs>): Promise<void> {
-  const { args, output } = context;
+/** Runs `wormhole lock renew`. @throws {WormholeError} NOT_FOUND when the lock has ended; what the disk says, or the other machine. */
+export async function run(context: Context<LockRenewArgs>): Promise<void> {
+  const { token, ttl: ttlMs } = context.args;
+  const far = farPath(token);
+  if (far !== undefined) return await (await import("../far_lock.ts")).renewThere(context, far);
   using book = lockBook(context);
-  const lock = book.renew(args.token, { ttlMs: args.ttl });
-  output.emit(lockEvent(lock, { token: args.token, released: false }));
-  return Promise.resolve();
+  await tellLocks(context, [book.renew(token, { ttlMs })], { token, released: false });
 }

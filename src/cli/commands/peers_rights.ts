@@ -1,23 +1,37 @@
 import { WormholeError } from "../../base/errors.ts";
-import { NO_RIGHTS } from "../../peers/mod.ts";
+import { NO_RIGHTS, type Way, withFolders } from "../../peers/mod.ts";
 import type { Context } from "../context.ts";
 import type { PeersRightsArgs } from "../table.ts";
 import { peerBook, shownPeer } from "./peers.ts";
 
-/** Runs `wormhole peers rights`. @throws {WormholeError} NOT_FOUND for the machine or the folder; NOT_DIRECTORY. */
+/**
+ * Runs `wormhole peers rights`.
+ *
+ * @throws {WormholeError} NOT_FOUND for the machine or the folder; NOT_DIRECTORY; INVALID_ARGUMENT for rights that contradict each other.
+ */
 export async function run(context: Context<PeersRightsArgs>): Promise<void> {
   const { args, output } = context;
   const book = peerBook(context);
   let peer = await book.find(args.name);
-  if (args.inbox !== undefined || args.receive || args.sync.length > 0 || args.none) {
+  const asked: [Way, readonly string[]][] = [
+    ["both", args.sync],
+    ["pull", args.readOnly],
+    ["push", args.writeOnly],
+  ];
+  const given = asked.flatMap(([way, paths]) => paths.map((path) => ({ path, way })));
+  if (args.inbox !== undefined || args.receive || given.length > 0 || args.none) {
     const before = args.none ? NO_RIGHTS : peer.rights;
-    const sync = await Promise.all(args.sync.map((path) => folder(path, "to synchronize")));
-    peer = await book.allow(peer.name, {
-      ...before,
-      ...args.inbox !== undefined && { inbox: await folder(args.inbox, "as inbox") },
-      ...args.receive && { receive: true },
-      sync: [...new Set([...before.sync, ...sync])],
-    });
+    const added = await Promise.all(given.map(async ({ path, way }) => (
+      { path: await folder(path, "to synchronize"), way }
+    )));
+    peer = await book.allow(
+      peer.name,
+      withFolders({
+        ...before,
+        ...args.inbox !== undefined && { inbox: await folder(args.inbox, "as inbox") },
+        ...args.receive && { receive: true },
+      }, added),
+    );
   }
   output.emit({ event: "known_peer", ...shownPeer(peer) });
 }

@@ -9,11 +9,13 @@ import {
 } from "../../sync/mod.ts";
 import type { Context } from "../context.ts";
 import type { OutputEvent } from "../events.ts";
+import { wakeWhenFree } from "../lock_wake.ts";
 import type { SyncChangeEvent, SyncedEvent, SyncedSide } from "../events_sync.ts";
 import type { FarLink } from "../far_link.ts";
 import { farFolder } from "../far_path.ts";
 import { counted } from "../format.ts";
 import { askYesNo } from "../prompt.ts";
+import { peerNames } from "./peers.ts";
 import { SyncLive } from "../sync_live.ts";
 import type { SyncArgs } from "../table.ts";
 
@@ -63,19 +65,25 @@ async function keepSame(
   using watch = FolderWatch.open({ roots, intervalMs: args.interval, clock, onWarning });
   news.arrived = () => watch.touch();
   for (let run = 0;; run++) {
+    let left: ReadonlySet<string> = new Set();
+    let isBusy = false;
     try {
-      if (await runOnce(context, link, live) > 0) watch.touch();
+      if (await runOnce(context, link, live, { onLeft: (keys) => void (left = keys) }) > 0) watch.touch();
     } catch (error) {
       if (signal.aborted || !isWormholeError(error) || (run === 0 && !LATER.includes(error.code))) {
         throw error;
       }
       // What is settled or repaired meanwhile is seen by a later look.
       if (!LATER.includes(error.code)) onWarning(error.message);
+      isBusy = error.code === "BUSY";
       if (error.code === "PARTIAL" || error.code === "BUSY") await clock.sleep(RETRY_MS, { signal });
     }
     await link?.watch();
     // A session that is gone is made anew at once.
     using _lost = link?.onLost(() => watch.touch());
+    // Nor is the end of a lock, or of somebody else's run, a change that a watch sees; what is locked there, the other machine tells.
+    using _free = wakeWhenFree(left, context, () => watch.touch());
+    using _retry = isBusy ? clock.timer(BUSY_MS, () => watch.touch()) : undefined;
     await watch.next(signal);
   }
 }
@@ -86,16 +94,20 @@ const LATER: readonly ErrorCode[] = ["PARTIAL", "CONFLICTS", "BUSY"];
 /** Rest after a run that left something, in ms: a file that cannot be read is not tried all the time. */
 const RETRY_MS = 1000;
 
+/** Longest time until another look after a run that found a folder locked, in ms. */
+const BUSY_MS = 10_000;
+
 /** Gives how many entries were left because somebody changed them meanwhile. */
 async function runOnce(
   context: Context<SyncArgs>,
   link: FarLink | undefined,
   live: SyncLive,
+  about: { onLeft?(keys: ReadonlySet<string>): void } = {},
 ): Promise<number> {
   const runIt = async (there: FolderThere | undefined) => {
     live.begin();
     try {
-      return await runWith(context, there, live);
+      return await runWith(context, there, live, about);
     } catch (error) {
       live.fail(error);
       throw error;
@@ -108,6 +120,7 @@ async function runWith(
   context: Context<SyncArgs>,
   there: FolderThere | undefined,
   live: SyncLive,
+  about: { onLeft?(keys: ReadonlySet<string>): void },
 ): Promise<number> {
   const { args, config, settings, output, clock, signal, terminal, log } = context;
   const tell = (event: OutputEvent, { isShown = true } = {}) => {
@@ -117,8 +130,10 @@ async function runWith(
   const started = clock.monotonic();
   // A person wants a summary; the changes of a first run would be thousands of lines.
   const tellsChanges = args.json || args.dryRun || args.verbose > 0;
+  const locked: (SyncEvent & { kind: "locked" })[] = [];
   const outcome = await syncFolders({
     ...args,
+    ...about,
     ...there && { there },
     mode: args.mode,
     stateDir: settings.folders.stateDir,
@@ -131,10 +146,8 @@ async function runWith(
       if (event.kind === "problem") {
         tell({ event: "file_failed", name: event.path, code: event.code, message: event.message });
       } else if (event.kind === "skipped") log.info(event.message);
-      else if (event.kind === "locked") {
-        const until = new Date(event.expiresMs).toISOString();
-        tell({ event: "sync_locked", side: side!, name: event.path, owner: event.owner, until });
-      } else if (event.kind === "merged") tell({ event: "sync_merged", name: event.path });
+      else if (event.kind === "locked") locked.push(event);
+      else if (event.kind === "merged") tell({ event: "sync_merged", name: event.path });
       else if (event.kind === "conflict") {
         const { path: name, kind, winner, copy = null } = event.conflict;
         tell({
@@ -151,20 +164,30 @@ async function runWith(
     now: () => clock.now(),
     signal,
   });
+  const names = locked.some(({ holder }) => typeof holder === "object")
+    ? await peerNames(context)
+    : undefined;
+  for (const { side, path: name, owner, holder, expiresMs } of locked) {
+    const machine = typeof holder === "object"
+      ? names?.get(holder.key) ?? null
+      : { here: Deno.hostname(), there: there?.name ?? null, other: null }[holder];
+    const until = new Date(expiresMs).toISOString();
+    tell({ event: "sync_locked", side: sideName(side), name, owner, machine, until });
+  }
   const {
     changes,
     removed,
     bytes,
     conflicts,
     merged,
-    locked,
+    locked: left,
     problems: failed,
     skipped,
     postponed,
     entries,
   } = outcome;
   const side = (at: 0 | 1): SyncedSide => ({ changes: changes[at], trashed: removed[at], bytes: bytes[at] });
-  const isQuiet = changes[0] + changes[1] + conflicts + failed + postponed + locked === 0;
+  const isQuiet = changes[0] + changes[1] + conflicts + failed + postponed + left === 0;
   const synced: SyncedEvent = {
     event: "synced",
     alpha: side(0),
@@ -174,7 +197,7 @@ async function runWith(
     failed,
     skipped,
     postponed,
-    locked,
+    locked: left,
     entries,
     dry_run: args.dryRun,
     duration_ms: Math.round(clock.monotonic() - started),
@@ -182,8 +205,8 @@ async function runWith(
   tell(synced, { isShown: !isQuiet || (!args.watch && (args.json || args.dryRun || terminal.interactive)) });
   await live.end(synced);
   if (args.dryRun || args.watch && failed + conflicts === 0) return postponed;
-  if (failed + postponed + locked > 0) {
-    const what = counted(failed + postponed + locked, "entry is", "entries are");
+  if (failed + postponed + left > 0) {
+    const what = counted(failed + postponed + left, "entry is", "entries are");
     throw new WormholeError("PARTIAL", `Cannot synchronize everything: ${what} left`);
   }
   if (conflicts > 0) {

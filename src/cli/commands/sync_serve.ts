@@ -1,4 +1,5 @@
 import { WormholeError } from "../../base/errors.ts";
+import { sharedFolders, type Way } from "../../peers/mod.ts";
 import { serveSync } from "../../sync/remote/mod.ts";
 import type { Context } from "../context.ts";
 import { sessionSettings } from "../far_link.ts";
@@ -16,7 +17,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export async function run(context: Context<SyncServeArgs>): Promise<void> {
   const { args, config, output, env } = context;
   const peers = await peerBook(context).list();
-  if (!peers.some(({ rights }) => rights.sync.length > 0)) {
+  if (!peers.some(({ rights }) => sharedFolders(rights).length > 0)) {
     throw new WormholeError(
       "USAGE",
       "Cannot serve: no machine has the right to synchronize a folder here (wormhole peers rights NAME --sync DIR)",
@@ -29,8 +30,17 @@ export async function run(context: Context<SyncServeArgs>): Promise<void> {
     trashMs: args.trashDays * DAY_MS,
     onEvent(event) {
       const { name } = event;
-      if (event.type === "waiting") output.emit({ event: "sync_serving", name, folders: event.folders });
-      else {
+      if (event.type === "waiting") {
+        const of = (...ways: Way[]) =>
+          event.folders.filter(({ way }) => ways.includes(way)).map(({ path }) => path);
+        output.emit({
+          event: "sync_serving",
+          name,
+          folders: of("both", "pull", "push"),
+          read_only: of("pull"),
+          write_only: of("push"),
+        });
+      } else {
         output.emit({
           event: "sync_session",
           name,

@@ -1,5 +1,6 @@
 import { decodeName } from "../../base/names.ts";
 import { dropUnfinished, unfinishedTransfers } from "../../transfer/mod.ts";
+import { rootOfArrived } from "../../sync/places.ts";
 import type { Context } from "../context.ts";
 import type { TransfersArgs } from "../table.ts";
 
@@ -8,11 +9,15 @@ export async function run({ args, output, settings, signal }: Context<TransfersA
   const transfers = args.clean
     ? await dropUnfinished(settings.folders, { signal })
     : await unfinishedTransfers(settings.folders);
-  for (const { title, destination, bytesDone, bytesTotal, updatedMs } of transfers) {
+  for (const { title, label, destination, bytesDone, bytesTotal, updatedMs } of transfers) {
+    const folder = decodeName(destination);
+    const root = rootOfArrived(folder);
     output.emit({
       event: "unfinished",
-      name: title,
-      destination: decodeName(destination),
+      kind: root === undefined ? "transfer" : "sync",
+      // In the folder of sync files are named for their content.
+      name: label ?? (root === undefined ? title : "files"),
+      destination: root ?? folder,
       bytes: bytesDone,
       bytes_total: bytesTotal ?? null,
       updated_at: new Date(updatedMs).toISOString(),

@@ -19,7 +19,7 @@ import { stateOf } from "./states.ts";
 const MAX_WAITING = 64;
 
 /** Protocol of sync sessions that this program speaks. */
-const VERSION = { major: 1, minor: 0 } as const;
+const VERSION = { major: 1, minor: 1 } as const;
 
 /** Options of {@linkcode SyncChannel.open}. */
 export interface ChannelOptions {
@@ -44,6 +44,7 @@ export class SyncChannel implements AsyncDisposable {
   #timer: Timer | undefined;
   #pings = 0;
   #wasEnded = false;
+  #minor = 0;
   /** Frames that have come. */
   #frames = 0;
   #heard: PromiseWithResolvers<void> | undefined;
@@ -77,6 +78,7 @@ export class SyncChannel implements AsyncDisposable {
           `Cannot synchronize with the other side: it speaks version ${major}.${minor}, this program ${VERSION.major}.${VERSION.minor}`,
         );
       }
+      channel.#minor = minor;
       return channel;
     } catch (error) {
       await channel.fail(error);
@@ -87,6 +89,11 @@ export class SyncChannel implements AsyncDisposable {
   /** Aborts when nothing more can come. */
   get signal(): AbortSignal {
     return this.#over.signal;
+  }
+
+  /** Minor version that the other side speaks. */
+  get minor(): number {
+    return this.#minor;
   }
 
   /** The other side closed the connection in good order. */
@@ -119,19 +126,17 @@ export class SyncChannel implements AsyncDisposable {
   }
 
   /**
-   * Gives the next message, which must be a `type`.
+   * Gives the next message, which must be a `type`. `refusal` makes the error of a refusal.
    *
    * @throws {WormholeError} the peer's code when it refuses; PROTOCOL for another message; as {@linkcode SyncChannel.next}.
    */
-  async expect<T extends SyncMessageType>(type: T): Promise<SyncMessageOf<T>> {
+  async expect<T extends SyncMessageType>(
+    type: T,
+    { refusal = notSynchronized }: { refusal?: (code: ErrorCode) => WormholeError } = {},
+  ): Promise<SyncMessageOf<T>> {
     const message = await this.next();
     if (message.type === type) return message as SyncMessageOf<T>;
-    if (message.type === "refused") {
-      throw new WormholeError(
-        message.code,
-        `Cannot synchronize with the other side: ${stateOf(message.code)}`,
-      );
-    }
+    if (message.type === "refused") throw refusal(message.code);
     throw unexpected(message.type);
   }
 
@@ -230,6 +235,10 @@ export class SyncChannel implements AsyncDisposable {
 /** Gives the error for a message that may not come now. */
 export function unexpected(type: string): WormholeError {
   return new WormholeError("PROTOCOL", `Cannot go on: the other side sent "${type}" out of turn`);
+}
+
+function notSynchronized(code: ErrorCode): WormholeError {
+  return new WormholeError(code, `Cannot synchronize with the other side: ${stateOf(code)}`);
 }
 
 function closingCode(error: unknown): ErrorCode {

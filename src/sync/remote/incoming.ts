@@ -25,6 +25,9 @@ const BATCH = 512;
 /** From this size on a transfer asks for older versions. */
 const MIN_OLDER_BYTES = 128 * 1024;
 
+/** Paths that a transfer is listed by, and how long their list is, in UTF-16 units: paths of 64 KiB help nobody. */
+const MAX_LABEL_PATHS = 3, MAX_LABEL_LENGTH = 400;
+
 /** See the top of this file. One for each run. */
 export class Incoming {
   readonly #end: LocalEnd;
@@ -81,6 +84,7 @@ export class Incoming {
       ...this.#settings,
       connection,
       destination: this.#folder,
+      label: labelOf(files),
       accept: (offer) => {
         assertAsked(offer, wanted);
         return { accept: true, existing: "overwrite" };
@@ -239,6 +243,13 @@ export class Incoming {
     const results = await changeFolder(queue, { root: this.#end.root, steps });
     for (const { index, code, message } of results.failed) failed.set(files[index]!.slot, { code, message });
   }
+}
+
+/** Gives the paths of the files, for whoever lists what is unfinished: their contents' hashes say nothing. */
+function labelOf(files: readonly Staged[]): string {
+  const some = files.slice(0, MAX_LABEL_PATHS).map(({ path }) => path.toWellFormed()).join(", ");
+  const more = files.length - MAX_LABEL_PATHS;
+  return `${some.slice(0, MAX_LABEL_LENGTH)}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 /** Refuses a transfer of something else than what was asked for. */

@@ -4,5 +4,6 @@
  * `incoming.ts`). What the other machine says is checked in `checks.ts` before anything is done with it; nothing outside
  * of a folder with a right is touched or told. Spec: wire/spec/sync.md.
  */
+export type { FarAsked, FarLock, FarLocks, FarRequest } from "./far_locks.ts";
 export { type ServeEvent, serveSync, type ServeSyncOptions } from "./serve.ts";
 export { type ConnectOptions, SyncSession } from "./session.ts";

@@ -36,7 +36,7 @@ Deno.test("OpenFolders keeps a folder for a machine that answers and takes it fr
       answers ? SyncChannel.open(far, options) : far.send(encodeSyncMessage(hello)),
     ]);
     const served = await findServed(path, {
-      allowed: [root],
+      allowed: [{ path: root, way: "both" }],
       home: "/",
       stateDir: sandbox.path("state"),
       queue,

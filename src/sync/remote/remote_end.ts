@@ -1,6 +1,6 @@
 /** A folder of another machine as one end, over a sync session; wire/spec/sync.md. */
 import { concat, sameBytes } from "../../base/bytes.ts";
-import { isWormholeError, WormholeError } from "../../base/errors.ts";
+import { type ErrorCode, isWormholeError, WormholeError } from "../../base/errors.ts";
 import { encodeName } from "../../base/names.ts";
 import { hashBuffer } from "../../native/hash.ts";
 import {
@@ -19,6 +19,7 @@ import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
 import { overDataLink } from "./data_link.ts";
 import { type SyncChannel, unexpected } from "./channel.ts";
 import { checkSnapshot } from "./checks.ts";
+import { type FarLock, farLock } from "./far_locks.ts";
 import { failuresOf, filesMessages, u32Column, u32s } from "./columns.ts";
 import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -36,7 +37,15 @@ export interface RemoteEndOptions {
   readonly cache: PageCache;
   readonly abilities: Abilities;
   readonly exclude: readonly string[];
+  /** ms since 1970. */
+  readonly now: () => number;
   readonly signal?: AbortSignal;
+}
+
+/** What somebody has locked in the folder of the other machine. */
+export interface LockedThere extends FarLock {
+  /** When it ends unless it is renewed, by this machine's clock: ms since 1970. */
+  readonly expiresMs: number;
 }
 
 /** See the top of this file. The session has begun (`begin`), and one call at a time is made. */
@@ -45,6 +54,8 @@ export class RemoteEnd implements GivingEnd {
   readonly stageBatch = 8192;
   readonly #options: RemoteEndOptions;
   readonly #incoming = new Map<LocalEnd, Incoming>();
+  readonly #locked = new Map<string, LockedThere>();
+  #moreLocked = 0;
 
   constructor(options: RemoteEndOptions) {
     this.#options = options;
@@ -55,8 +66,24 @@ export class RemoteEnd implements GivingEnd {
   }
 
   async ignored(): Promise<string[]> {
-    const { rules } = await this.#ask({ type: "ask_ignored" }, "ignored");
+    const { rules, locks = [], more = 0 } = await this.#ask({ type: "ask_ignored" }, "ignored", {
+      refusal: (code) =>
+        new WormholeError(
+          code,
+          `Cannot synchronize with the other side: ${LOCK_STATES[code] ?? stateOf(code)}`,
+        ),
+    });
+    for (const told of locks) {
+      const lock = farLock(told);
+      this.#locked.set(lock.path, { ...lock, expiresMs: this.#options.now() + (lock.leftMs ?? 0) });
+    }
+    this.#moreLocked = Math.max(this.#moreLocked, more);
     return rules === "" ? [] : rules.split("\n");
+  }
+
+  /** What the other machine has told to be locked so far, by path below the root, and how many locks it did not tell of. */
+  get locked(): { readonly locks: ReadonlyMap<string, LockedThere>; readonly more: number } {
+    return { locks: this.#locked, more: this.#moreLocked };
   }
 
   async scan({ exclude = [] }: Known): Promise<Scanned> {
@@ -147,11 +174,15 @@ export class RemoteEnd implements GivingEnd {
     await this.#ask({ type: "end", done: true }, "ended");
   }
 
-  async #ask<T extends SyncMessageType>(message: SyncMessage, answer: T): Promise<SyncMessageOf<T>> {
+  async #ask<T extends SyncMessageType>(
+    message: SyncMessage,
+    answer: T,
+    about: Parameters<SyncChannel["expect"]>[1] = {},
+  ): Promise<SyncMessageOf<T>> {
     const { channel, signal } = this.#options;
     signal?.throwIfAborted();
     await channel.send(message);
-    return await channel.expect(answer);
+    return await channel.expect(answer, about);
   }
 
   /** Names the files; gives those that need not travel. */
@@ -240,6 +271,10 @@ export class RemoteEnd implements GivingEnd {
     return all;
   }
 }
+
+const LOCK_STATES: Partial<Record<ErrorCode, string>> = {
+  BUSY: "somebody has locked that folder, or one above it, there",
+};
 
 /** Stands for no page. */
 const NO_PAGE = new Uint8Array(PAGE_ID_BYTES);

@@ -305,6 +305,7 @@ Deno.test("RemoteEnd takes no more pages than the entries that were announced fi
     cache: stack.use(PageCache.open(":memory:")),
     abilities: ALL_ABILITIES,
     exclude: [],
+    now: Date.now,
   });
   const lied = lying();
   await assertRejects(() => end.scan({ snapshot: Snapshot.empty(2), side: 0 }), "PROTOCOL");

@@ -4,22 +4,25 @@
  */
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { isWormholeError, WormholeError } from "../../base/errors.ts";
-import type { Peer } from "../../peers/mod.ts";
+import { LockBook } from "../../locks/mod.ts";
+import { type Peer, type SharedFolder, sharedFolders } from "../../peers/mod.ts";
 import { hostKnown, type Machine, openMachine } from "../../session/mod.ts";
 import type { PeerConnection } from "../../transport/mod.ts";
 import { type FileIndex, openIndex } from "../../store/mod.ts";
+import { wayTo } from "./asked_path.ts";
 import { SyncChannel } from "./channel.ts";
 import { meetForSync } from "./meet.ts";
 import { OpenFolders } from "./open_folders.ts";
 import { serveFolder } from "./serve_folder.ts";
-import { findServed, isIn } from "./served_folders.ts";
+import { ServedLocks } from "./serve_locks.ts";
+import { findServed } from "./served_folders.ts";
 import { type SyncSessionSettings, transferSettings } from "./session.ts";
 import type { TransferSettings } from "./settings.ts";
 
 /** What happens while folders are served. */
 export type ServeEvent =
   /** This machine is waited for from now on. */
-  | { readonly type: "waiting"; readonly name: string; readonly folders: readonly string[] }
+  | { readonly type: "waiting"; readonly name: string; readonly folders: readonly SharedFolder[] }
   | { readonly type: "connected"; readonly name: string; readonly remote: string }
   /** Its session is over; `error`: not because it wanted. */
   | { readonly type: "left"; readonly name: string; readonly error?: WormholeError };
@@ -50,11 +53,12 @@ export async function serveSync(options: ServeSyncOptions): Promise<never> {
   const { cacheDir, maxChunks, onWarning } = options;
   const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
   const index = stack.use(await openIndex(cacheDir, { maxChunks, ...warn && { onWarning: warn } }));
-  const context: Context = { options, machine, settings, clock, index, open: new OpenFolders(clock) };
+  const book = stack.use(new LockBook(options.folders.stateDir, { clock }));
+  const context: Context = { options, machine, settings, clock, index, book, open: new OpenFolders(clock) };
   const waiting = new Map<string, { stop: AbortController; done: Promise<void>; visits: Set<Visit> }>();
   try {
     for (;;) {
-      const peers = (await machine.peers.list()).filter(({ rights }) => rights.sync.length > 0);
+      const peers = (await machine.peers.list()).filter(({ rights }) => sharedFolders(rights).length > 0);
       const wanted = new Map(peers.map((peer) => [keyOf(peer), peer]));
       for (const [key, { stop, done }] of waiting) {
         if (wanted.has(key)) continue;
@@ -65,11 +69,11 @@ export async function serveSync(options: ServeSyncOptions): Promise<never> {
       for (const [key, peer] of wanted) {
         const there = waiting.get(key);
         if (there !== undefined) {
-          endOthers(there.visits, peer.rights.sync);
+          endOthers(there.visits, sharedFolders(peer.rights));
           continue;
         }
         const stop = new AbortController();
-        options.onEvent({ type: "waiting", name: peer.name, folders: peer.rights.sync });
+        options.onEvent({ type: "waiting", name: peer.name, folders: sharedFolders(peer.rights) });
         const visits = new Set<Visit>();
         const done = waitFor(peer, { visits, signal: AbortSignal.any([signal, stop.signal]) }, context);
         waiting.set(key, { stop, done, visits });
@@ -88,19 +92,24 @@ interface Context {
   readonly settings: TransferSettings;
   readonly clock: Clock;
   readonly index: FileIndex;
+  readonly book: LockBook;
   readonly open: OpenFolders;
 }
 
 /** A session with a machine. */
 interface Visit {
-  /** The folder that it is about. */
-  place?: string;
+  /** The folder that it is about, with the right that there was. */
+  folder?: SharedFolder;
   end(error: WormholeError): void;
 }
 
-/** Ends the sessions that are about folders to which there is no right any more. */
-function endOthers(visits: ReadonlySet<Visit>, allowed: readonly string[]): void {
-  for (const { place, end } of visits) if (place !== undefined && !isIn(allowed, place)) end(takenBack());
+/** Ends the sessions that are about folders to which there is no right any more, or less than there was. */
+function endOthers(visits: ReadonlySet<Visit>, allowed: readonly SharedFolder[]): void {
+  for (const { folder, end } of visits) {
+    if (folder === undefined) continue;
+    const way = wayTo(allowed, folder.path);
+    if (way === undefined || (way !== "both" && way !== folder.way)) end(takenBack());
+  }
 }
 
 function takenBack(): WormholeError {
@@ -162,8 +171,13 @@ async function serveOne(
   { visits, signal }: Guest,
   context: Context,
 ): Promise<void> {
-  const { options, machine, settings, clock, index, open } = context;
+  const { options, machine, settings, clock, index, book, open } = context;
   const { name } = peer;
+  // As it is now: a right may have been given or taken back since.
+  const allowed = async () => {
+    const now = (await machine.peers.list()).find((each) => keyOf(each) === keyOf(peer));
+    return now === undefined ? [] : sharedFolders(now.rights);
+  };
   options.onEvent({ type: "connected", name, remote: connection.remote });
   let failure: WormholeError | undefined;
   let channel: SyncChannel | undefined;
@@ -181,10 +195,8 @@ async function serveOne(
         nextLink: ({ signal }) => taken(session, signal),
         settings,
         find: async (path) => {
-          // As it is now: a right may have been given or taken back since.
-          const rights = (await machine.peers.list()).find((each) => keyOf(each) === keyOf(peer))?.rights;
           const served = await findServed(path, {
-            allowed: rights?.sync ?? [],
+            allowed: await allowed(),
             home: options.home,
             stateDir: options.folders.stateDir,
             queue: machine.queue,
@@ -193,12 +205,19 @@ async function serveOne(
             onWarning: (sentence) => options.onWarning?.(sentence),
             now: () => clock.now(),
           });
-          visit.place = served.place;
+          visit.folder = { path: served.place, way: served.way };
           return {
             ...served,
             begin: (about, over) => open.begin(served, about, { ...over, channel: opened }),
           };
         },
+        locks: new ServedLocks({
+          book,
+          machine: peer.key.toHex(),
+          folders: allowed,
+          home: options.home,
+          now: () => clock.now(),
+        }),
         clock,
       });
     } catch (error) {

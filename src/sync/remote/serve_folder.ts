@@ -6,6 +6,7 @@ import type { Clock } from "../../base/clock.ts";
 import { isWormholeError, WormholeError } from "../../base/errors.ts";
 import { decodeName, encodeName } from "../../base/names.ts";
 import { hashBuffer } from "../../native/hash.ts";
+import type { Way } from "../../peers/mod.ts";
 import {
   MAX_PAGE_IDS,
   MAX_PATHS_BYTES,
@@ -20,6 +21,7 @@ import { encodePage, type Page, PAGE_ID_BYTES, pagesOf, WIRE_CUT } from "../page
 import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
 import { FolderWatch } from "../watch.ts";
 import type { LocalEnd } from "../local_end.ts";
+import type { LocksBelow } from "../locks_below.ts";
 import { type SyncChannel, unexpected } from "./channel.ts";
 import { parsePath } from "./checks.ts";
 import { failureColumns, filesOf, u32Column, u32s } from "./columns.ts";
@@ -28,12 +30,15 @@ import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
 import { pageMessage } from "./page_forms.ts";
 import type { PageCache } from "./page_cache.ts";
+import type { ServedLocks } from "./serve_locks.ts";
 import type { NextDataLink, TransferSettings } from "./settings.ts";
 
 /** A folder that another machine may synchronize. */
 export interface Served {
   /** Its real path. */
   readonly place: string;
+  /** What there is a right to. */
+  readonly way: Way;
   /** Gives which root it is, if it was ever synchronized. */
   identity(): Promise<string | undefined>;
   /** Locks it and gives what runs work with. @throws {WormholeError} BUSY; what the disk says. */
@@ -46,7 +51,10 @@ export interface ServedRun extends AsyncDisposable {
   /** Absent in a dry run of a folder that was never synchronized. */
   readonly own?: OwnFolder;
   readonly cache: PageCache;
+  readonly locks: LocksBelow;
   readonly isDryRun: boolean;
+  /** What the other machine has said that it is going to do. */
+  readonly way: Way;
   /** The run came to its end. */
   finish(): Promise<void>;
 }
@@ -58,6 +66,7 @@ export interface ServeOptions {
   readonly settings: TransferSettings;
   /** Gives a folder by what the other machine calls it. @throws {WormholeError} REFUSED, NOT_FOUND and its kin. */
   find(path: string): Promise<Served>;
+  readonly locks: ServedLocks;
   readonly clock: Clock;
 }
 
@@ -80,13 +89,16 @@ interface Snapped {
 
 class Session implements AsyncDisposable {
   readonly #options: ServeOptions;
-  #served: Served | undefined;
+  /** The folder that was looked at last, and what the other machine calls it. */
+  #looked: { readonly path: string; readonly served: Served } | undefined;
   #run: ServedRun | undefined;
   #incoming: Incoming | undefined;
   #snapped: Snapped | undefined;
   /** Stays once it was asked for, so that no change between a run's look and the next question is missed. */
   #watch: { readonly place: string; readonly folder: FolderWatch } | undefined;
   #watching: { stop: AbortController; done: Promise<void> } | undefined;
+  /** Keys of the locks that made the last run leave something. */
+  #left: ReadonlySet<string> = new Set();
 
   constructor(options: ServeOptions) {
     this.#options = options;
@@ -104,7 +116,7 @@ class Session implements AsyncDisposable {
     try {
       await this.#answer(message);
     } catch (given) {
-      const error = diskFailure(given, `Cannot synchronize "${this.#served?.place ?? ""}"`);
+      const error = diskFailure(given, `Cannot synchronize "${this.#looked?.served.place ?? ""}"`);
       if (channel.signal.aborted || !isWormholeError(error) || isBreach(error)) throw error;
       await channel.send({ type: "refused", code: error.code });
     }
@@ -117,13 +129,8 @@ class Session implements AsyncDisposable {
         return await this.#look(message);
       case "begin":
         return await this.#begin(message);
-      case "ask_ignored": {
-        const rules = (await this.#begun().end.ignored()).join("\n");
-        if (new TextEncoder().encode(rules).length > MAX_TEXT_BYTES) {
-          throw new WormholeError("LIMIT_EXCEEDED", "Cannot send the ignore file: it is too long");
-        }
-        return await channel.send({ type: "ignored", rules });
-      }
+      case "ask_ignored":
+        return await this.#sendIgnored();
       case "scan":
         return await this.#scan(message);
       case "ask_ids":
@@ -143,6 +150,11 @@ class Session implements AsyncDisposable {
         return await this.#end(message);
       case "watch":
         return this.#follow();
+      case "lock":
+      case "renew":
+      case "unlock":
+      case "ask_locks":
+        return await channel.send(await this.#options.locks.answer(message));
       default:
         throw unexpected(message.type);
     }
@@ -151,21 +163,30 @@ class Session implements AsyncDisposable {
   async #look({ path }: SyncMessageOf<"look">): Promise<void> {
     if (this.#run !== undefined) throw unexpected("look");
     await this.#endWatch();
-    const served = await this.#options.find(decodeName(path));
+    const called = decodeName(path);
+    const served = await this.#options.find(called);
     const identity = await served.identity();
-    this.#served = served;
+    this.#looked = { path: called, served };
     await this.#options.channel.send({
       type: "looked",
       place: encodeName(served.place),
       ...identity !== undefined && { identity: Uint8Array.fromHex(identity) },
+      ...served.way !== "both" && { way: served.way },
     });
   }
 
   async #begin(message: SyncMessageOf<"begin">): Promise<void> {
     const { channel, settings } = this.#options;
-    if (this.#served === undefined || this.#run !== undefined) throw unexpected("begin");
+    const looked = this.#looked;
+    if (looked === undefined || this.#run !== undefined) throw unexpected("begin");
     await this.#endWatch();
-    const run = this.#run = await this.#served.begin(message, channel);
+    // The right may be another one since, and so may be where the path leads.
+    const served = await this.#options.find(looked.path);
+    const { way = "both" } = message;
+    if (served.place !== looked.served.place || (served.way !== "both" && served.way !== way)) {
+      throw new WormholeError("REFUSED", "Cannot synchronize: there is no right to do that with the folder");
+    }
+    const run = this.#run = await served.begin(message, channel);
     this.#incoming = new Incoming(run.end, settings);
     this.#snapped = undefined;
     const abilities = await run.end.abilities();
@@ -176,6 +197,21 @@ class Session implements AsyncDisposable {
       normalizes: abilities.normalizes,
       permissions: abilities.permissions,
       symlinks: abilities.symlinks,
+    });
+  }
+
+  async #sendIgnored(): Promise<void> {
+    const { end, locks } = this.#begun();
+    const rules = (await end.ignored()).join("\n");
+    if (new TextEncoder().encode(rules).length > MAX_TEXT_BYTES) {
+      throw new WormholeError("LIMIT_EXCEEDED", "Cannot send the ignore file: it is too long");
+    }
+    const told = this.#options.locks.told(locks.seen);
+    await this.#options.channel.send({
+      type: "ignored",
+      rules,
+      ...told.locks.length > 0 && { locks: told.locks },
+      ...told.more > 0 && { more: told.more },
     });
   }
 
@@ -234,7 +270,7 @@ class Session implements AsyncDisposable {
 
   async #stage({ way, files: count }: SyncMessageOf<"stage">): Promise<void> {
     const { channel, settings } = this.#options;
-    const run = way === "push" ? this.#mayWrite() : this.#begun();
+    const run = way === "push" ? this.#mayWrite() : this.#mayRead();
     const files: Staged[] = [];
     while (files.length < count) files.push(...filesOf(await channel.expect("files")));
     if (files.length > count || new Set(files.map(({ slot }) => slot)).size < count) {
@@ -292,9 +328,11 @@ class Session implements AsyncDisposable {
   async #end({ done }: SyncMessageOf<"end">): Promise<void> {
     const run = this.#begun();
     if (done && !run.isDryRun) {
-      await this.#incoming!.clear();
+      // What arrived was for somebody who may change the folder.
+      if (run.way !== "pull") await this.#incoming!.clear();
       await run.finish();
     }
+    this.#left = new Set(run.locks.keys);
     this.#run = this.#incoming = this.#snapped = undefined;
     await run[Symbol.asyncDispose]();
     await this.#options.channel.send({ type: "ended" });
@@ -303,7 +341,7 @@ class Session implements AsyncDisposable {
   /** Tells once that something has changed; the next look or beginning ends it. */
   #follow(): void {
     const { channel, clock } = this.#options;
-    const place = this.#served?.place;
+    const place = this.#looked?.served.place;
     if (place === undefined || this.#run !== undefined || this.#watching) throw unexpected("watch");
     if (this.#watch?.place !== place) {
       this.#watch?.folder[Symbol.dispose]();
@@ -311,13 +349,21 @@ class Session implements AsyncDisposable {
     }
     const { folder } = this.#watch;
     const stop = new AbortController();
+    const { signal } = stop;
+    const left = this.#left;
     const follow = async () => {
+      // Whoever left something for a lock wants to know when it ends.
+      const free = left.size === 0 ? undefined : this.#options.locks.ended(left, { signal }).then(() => {
+        this.#left = new Set();
+        folder.touch();
+      });
+      free?.catch(() => {}); // `stop` ends it; what else goes wrong, the next run meets.
       try {
-        await folder.next(stop.signal);
+        await folder.next(signal);
         await channel.send({ type: "news" });
       } catch (error) {
         // The session is over, which whoever reads hears.
-        if (!stop.signal.aborted && !isWormholeError(error)) throw error;
+        if (!signal.aborted && !isWormholeError(error)) throw error;
       }
     };
     this.#watching = { stop, done: follow() };
@@ -337,7 +383,13 @@ class Session implements AsyncDisposable {
 
   #mayWrite(): ServedRun {
     const run = this.#begun();
-    if (run.isDryRun) throw unexpected("a change");
+    if (run.isDryRun || run.way === "pull") throw unexpected("a change");
+    return run;
+  }
+
+  #mayRead(): ServedRun {
+    const run = this.#begun();
+    if (run.way === "push") throw unexpected("a request for content");
     return run;
   }
 

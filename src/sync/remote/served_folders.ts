@@ -1,22 +1,24 @@
 /** The folders of this machine that another one may synchronize: found by what it calls them, locked while it works. */
 import { systemClock } from "../../base/clock.ts";
 import { WormholeError } from "../../base/errors.ts";
-import { dirname, join } from "../../base/paths.ts";
+import { join } from "../../base/paths.ts";
 import { hashBuffer } from "../../native/hash.ts";
 import { LockBook } from "../../locks/mod.ts";
 import type { NativeQueue } from "../../native/queue.ts";
+import type { SharedFolder } from "../../peers/mod.ts";
 import type { FileIndex } from "../../store/mod.ts";
 import { LocalEnd } from "../local_end.ts";
 import { LocksBelow } from "../locks_below.ts";
 import { emptyTrash, identityIn, openOwnFolder, probe } from "../own_folder.ts";
 import { ALL_ABILITIES } from "../policy.ts";
+import { absolutePath, isMissingIn, wayTo } from "./asked_path.ts";
 import { PageCache } from "./page_cache.ts";
 import type { Served, ServedRun } from "./serve_folder.ts";
 
 /** What {@linkcode findServed} needs. */
 export interface ServedOptions {
-  /** Real paths of the folders that the other machine may synchronize, with everything in them. */
-  readonly allowed: readonly string[];
+  /** The folders that the other machine may synchronize, with everything in them. */
+  readonly allowed: readonly SharedFolder[];
   /** What a relative path is below. */
   readonly home: string;
   readonly stateDir: string;
@@ -37,12 +39,8 @@ export interface ServedOptions {
  */
 export async function findServed(path: string, options: ServedOptions): Promise<Served> {
   const { allowed, home } = options;
-  if (path === "" && allowed.length !== 1) throw refused();
-  const asked = path === ""
-    ? allowed[0]!
-    : path.startsWith("/")
-    ? path
-    : join(home, path.replace(/^~(\/|$)/, ""));
+  const asked = absolutePath(path, { folders: allowed, home });
+  if (asked === undefined) throw refused();
   let place: string;
   try {
     place = await Deno.realPath(asked);
@@ -51,33 +49,17 @@ export async function findServed(path: string, options: ServedOptions): Promise<
     if (!await isMissingIn(allowed, asked)) throw refused();
     throw new WormholeError("NOT_FOUND", `Cannot synchronize "${asked}": it is not there`);
   }
-  if (!isIn(allowed, place)) throw refused();
+  const way = wayTo(allowed, place);
+  if (way === undefined) throw refused();
   if (!(await Deno.stat(place)).isDirectory) {
     throw new WormholeError("NOT_DIRECTORY", `Cannot synchronize "${place}": it is no folder`);
   }
   return {
     place,
+    way,
     identity: () => identityIn(place),
     begin: (about, { signal }) => begin(place, about, { ...options, signal }),
   };
-}
-
-/** Tells whether a real path is one of `allowed` or below one. */
-export function isIn(allowed: readonly string[], place: string): boolean {
-  return allowed.some((root) => place === root || place.startsWith(root === "/" ? root : `${root}/`));
-}
-
-/** Tells whether nothing is at a path in one of `allowed`: a symlink that leads nowhere says what is not there elsewhere. */
-async function isMissingIn(allowed: readonly string[], path: string): Promise<boolean> {
-  if (!isIn(allowed, path) || path.split("/").includes("..")) return false;
-  for (let above = path;; above = dirname(above)) {
-    const isThere = await Deno.lstat(above).then(
-      () => true,
-      (error) => !(error instanceof Deno.errors.NotFound),
-    );
-    if (isThere) return await Deno.realPath(above).then((real) => isIn(allowed, real), () => false);
-    if (allowed.includes(above)) return true;
-  }
 }
 
 function refused(): WormholeError {
@@ -86,7 +68,9 @@ function refused(): WormholeError {
 
 async function begin(
   place: string,
-  { dry_run: isDryRun, one_file_system: oneFileSystem, skip_symlinks }: Parameters<Served["begin"]>[0],
+  { dry_run: isDryRun, one_file_system: oneFileSystem, skip_symlinks, way = "both" }: Parameters<
+    Served["begin"]
+  >[0],
   options: ServedOptions & { signal: AbortSignal },
 ): Promise<ServedRun> {
   const { stateDir, queue, index, now, signal } = options;
@@ -103,8 +87,9 @@ async function begin(
   const abilities = own === undefined ? ALL_ABILITIES : await probe(place);
   // It only looks, and waits for nobody.
   const book = stack.use(new LockBook(stateDir, { clock: { ...systemClock, now } }));
+  const locks = new LocksBelow(place, book);
   const end = new LocalEnd(place, {
-    locks: new LocksBelow(place, book),
+    locks,
     queue,
     exclude: [],
     oneFileSystem,
@@ -118,7 +103,9 @@ async function begin(
     end,
     ...own && { own },
     cache,
+    locks,
     isDryRun,
+    way,
     finish: async () => {
       await emptyTrash(place, { keepMs: options.trashMs, now: now() }).catch((error) => {
         // All is done; what is too old in the trash stays a little longer.

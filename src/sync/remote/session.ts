@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../../base/clock.ts";
 import { WormholeError } from "../../base/errors.ts";
 import { decodeName, encodeName } from "../../base/names.ts";
 import type { Folders } from "../../config/paths.ts";
+import type { Way } from "../../peers/mod.ts";
 import {
   joinKnown,
   type Machine,
@@ -21,6 +22,7 @@ import {
 import type { PeerConnection } from "../../transport/mod.ts";
 import type { Abilities } from "../policy.ts";
 import { SyncChannel } from "./channel.ts";
+import { FarLocks } from "./far_locks.ts";
 import { meetForSync } from "./meet.ts";
 import type { PageCache } from "./page_cache.ts";
 import { RemoteEnd } from "./remote_end.ts";
@@ -62,6 +64,10 @@ export interface BeginOptions {
   readonly dryRun: boolean;
   readonly exclude: readonly string[];
   readonly cache: PageCache;
+  /** What the run is going to do, as the other side sees it. */
+  readonly way: Way;
+  /** ms since 1970. */
+  readonly now: () => number;
   readonly signal?: AbortSignal;
 }
 
@@ -69,6 +75,8 @@ export interface BeginOptions {
 export class SyncSession implements AsyncDisposable {
   /** 32 bytes. */
   readonly peerKey: Uint8Array;
+  /** Between runs. */
+  readonly locks: FarLocks;
   readonly #channel: SyncChannel;
   readonly #connection: PeerConnection;
   readonly #settings: TransferSettings;
@@ -87,6 +95,7 @@ export class SyncSession implements AsyncDisposable {
     this.#settings = settings;
     this.#stack = stack;
     this.peerKey = connection.peerKey;
+    this.locks = new FarLocks(channel);
   }
 
   /**
@@ -126,22 +135,23 @@ export class SyncSession implements AsyncDisposable {
     return this.#channel.signal;
   }
 
-  /** Names the folder of the next run. @throws {WormholeError} REFUSED, NOT_FOUND and its kin. */
-  async look(path: string): Promise<{ place: string; identity: string | undefined }> {
+  /** Names the folder of the next run; `way`: what there is a right to. @throws {WormholeError} REFUSED, NOT_FOUND and its kin. */
+  async look(path: string): Promise<{ place: string; identity: string | undefined; way: Way }> {
     await this.#channel.send({ type: "look", path: encodeName(path) });
-    const { place, identity } = await this.#channel.expect("looked");
-    return { place: decodeName(place), identity: identity?.toHex() };
+    const { place, identity, way = "both" } = await this.#channel.expect("looked");
+    return { place: decodeName(place), identity: identity?.toHex(), way };
   }
 
   /** Locks the folder; a run may begin. @throws {WormholeError} BUSY; what the other side's disk says. */
   async begin(
-    { oneFileSystem, skipSymlinks, dryRun, exclude, cache, signal }: BeginOptions,
+    { oneFileSystem, skipSymlinks, dryRun, exclude, cache, way, now, signal }: BeginOptions,
   ): Promise<{ identity: string; end: RemoteEnd }> {
     await this.#channel.send({
       type: "begin",
       one_file_system: oneFileSystem,
       skip_symlinks: skipSymlinks,
       dry_run: dryRun,
+      ...way !== "both" && { way },
     });
     const { identity, ...begun } = await this.#channel.expect("begun");
     const abilities: Abilities = {
@@ -157,6 +167,7 @@ export class SyncSession implements AsyncDisposable {
       cache,
       abilities,
       exclude,
+      now,
       ...signal && { signal },
     });
     return { identity: identity?.toHex() ?? "", end };
