@@ -18,7 +18,7 @@ use super::crew::Job;
 use super::entry::{self, look};
 use super::failure::{Failure, Outcome, source, target};
 use super::folder::{Folder, Opened};
-use super::journal::HIDDEN;
+use super::journal::is_hidden;
 use super::listing::Listing;
 use super::meta::{KIND_DIRECTORY, Meta};
 use super::options::{Existing, Fsync};
@@ -311,7 +311,7 @@ fn remove_leftovers(worker: &Worker, directory: &OwnedFd) -> Outcome<()> {
     let listing = Listing::read(directory).map_err(target("read"))?;
     for index in 0..listing.len() {
         let name = listing.name(index);
-        if !name.to_bytes().starts_with(HIDDEN) || worker.run.is_own(name) || journal.is_known(name) {
+        if !is_hidden(name.to_bytes()) || worker.run.is_own(name) || journal.is_known(name) {
             continue;
         }
         // What cannot be removed harms nobody.

@@ -206,10 +206,16 @@ fn read_record(payload: &[u8], known: &mut Known) -> Option<()> {
 /// Start of every hidden name.
 pub const HIDDEN: &[u8] = b".wormhole-copy-";
 
-/// A name that a journal gives is one component, and one that only a copy makes.
+/// Whether only a copy makes such a name: its tag, its thread and a number, in hex. What a person has named like that is the person's.
+pub fn is_hidden(name: &[u8]) -> bool {
+    let Some(rest) = name.strip_prefix(HIDDEN) else { return false };
+    let parts = || rest.split(|&byte| byte == b'-');
+    parts().count() == 3 && parts().all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// A name that a journal gives is one that only a copy makes.
 fn hidden_name(name: &[u8]) -> Option<CString> {
-    let is_hidden = name.starts_with(HIDDEN) && !name.contains(&b'/');
-    if is_hidden { CString::new(name).ok() } else { None }
+    if is_hidden(name) { CString::new(name).ok() } else { None }
 }
 
 fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

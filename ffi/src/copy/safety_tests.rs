@@ -309,3 +309,28 @@ fn a_hidden_folder_of_a_killed_run_is_gone_on_with() {
     assert_eq!(dump(&target), dump(&source));
     assert_eq!(hidden(dir.path()), Vec::<std::path::PathBuf>::new());
 }
+
+#[test]
+fn going_on_removes_what_a_copy_left_and_nothing_that_a_person_has_named_like_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, target) = (dir.path().join("source"), dir.path().join("target"));
+    fs::create_dir(&source).unwrap();
+    for folder in ["left", "mine", "neither"] {
+        fs::create_dir_all(target.join(folder)).unwrap();
+    }
+    fs::write(source.join("file"), "1").unwrap();
+    for (from, to) in [
+        ("left", ".wormhole-copy-1a2b3c4d-0-1f"),
+        ("mine", ".wormhole-copy-notes"),
+        ("neither", ".wormhole-copy-1a2b3c4d-0-1f-2"),
+    ] {
+        fs::write(target.join(from).join("kept"), from).unwrap();
+        fs::rename(target.join(from), target.join(to)).unwrap();
+    }
+    let resume = Some(dir.path().join("journal"));
+    run(&source, &target, Options { existing: Existing::Update, resume, ..options() }).well();
+    let mut names: Vec<_> = fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".wormhole-copy-1a2b3c4d-0-1f-2", ".wormhole-copy-notes", "file"]);
+    assert_eq!(fs::read(target.join(".wormhole-copy-notes/kept")).unwrap(), b"mine");
+}
