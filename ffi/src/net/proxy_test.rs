@@ -9,7 +9,7 @@ use super::super::testing::{address, endpoint, runtime};
 use super::super::{TransportKind, proxy_door};
 use super::*;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// What the proxies of these tests were asked, in order.
 pub type Heard = Arc<Mutex<Vec<String>>>;

@@ -45,6 +45,9 @@ pub fn address(endpoint: &Endpoint, kind: TransportKind) -> std::net::SocketAddr
     }
 }
 
+/// What takes milliseconds, on a machine that is busy with much else; only a hang reaches it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Connects two fresh machines with `bulk` bulk streams.
 pub async fn pair(kind: TransportKind, bulk: usize) -> Pair {
     if kind == TransportKind::Memory {
@@ -53,9 +56,10 @@ pub async fn pair(kind: TransportKind, bulk: usize) -> Pair {
     }
     let (a, b) = (endpoint(1).await, endpoint(2).await);
     b.allow(a.public_key());
-    let dial = a.dial(kind, address(&b, kind), b.public_key(), Duration::from_secs(10));
+    // A dial that fails says why, rather than leave the other side waiting.
+    let dial = async { a.dial(kind, address(&b, kind), b.public_key(), PATIENCE).await.unwrap() };
     let (dialler, acceptor) = tokio::join!(dial, b.accept());
-    let (dialler, acceptor) = (dialler.unwrap(), acceptor.unwrap());
+    let acceptor = acceptor.unwrap();
     let (grown, expected) = tokio::join!(dialler.bulk(bulk), acceptor.bulk(bulk));
     grown.unwrap();
     expected.unwrap();
