@@ -31,6 +31,8 @@ export interface CommandEnd {
   readonly stderr: string;
   /** Why it was ended from here; undefined: it ended by itself. */
   readonly ended?: string;
+  /** Somebody held its standard output, so that `stdout` may not be all of it. */
+  readonly isCut?: true;
 }
 
 /**
@@ -58,15 +60,21 @@ export async function runCommand(words: readonly string[], options: CommandOptio
   try {
     const fed = options.stdin === undefined ? undefined : feed(child.stdin, options.stdin);
     const { code } = await child.status;
+    // What it has started and left behind, which holds its pipes.
+    kill(child.pid);
     using _drain = options.clock.timer(DRAIN_MS, () => {
       for (const reader of [output, errors]) void reader.cancel();
     });
     const [stdout, stderr] = await Promise.all([output.all, errors.all, fed]);
-    // What it has started and left behind.
-    kill(child.pid);
     options.signal?.throwIfAborted();
     const said = new TextDecoder().decode(stderr).slice(-MAX_ERROR_CHARACTERS).trim();
-    return { code, stdout, stderr: said, ...ended !== undefined && { ended } };
+    return {
+      code,
+      stdout,
+      stderr: said,
+      ...ended !== undefined && { ended },
+      ...output.isCut && { isCut: true },
+    };
   } finally {
     options.signal?.removeEventListener("abort", abort);
   }
@@ -110,7 +118,10 @@ function kill(pid: number): void {
 /** Reads a stream to its end, or until it is told to stop. */
 class Collector {
   readonly all: Promise<Uint8Array<ArrayBuffer>>;
+  /** It was told to stop before the end. */
+  isCut = false;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
+  #hasEnded = false;
 
   constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>, maxBytes: number, onTooMuch: () => void) {
     this.#reader = stream.getReader();
@@ -118,6 +129,7 @@ class Collector {
   }
 
   cancel(): Promise<void> {
+    this.isCut ||= !this.#hasEnded;
     return this.#reader.cancel().catch(() => {}); // it has ended
   }
 
@@ -126,6 +138,7 @@ class Collector {
     let byteLength = 0;
     for (;;) {
       const { value, done } = await this.#reader.read();
+      this.#hasEnded = done;
       if (done) break;
       byteLength += value.length;
       if (byteLength > maxBytes) {

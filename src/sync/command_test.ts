@@ -30,10 +30,18 @@ Deno.test("runCommand() ends what takes too long, writes too much, or leaves som
   const pid = text(left.stdout).trim();
   // It is told to go; the system takes a moment.
   let state = "";
-  for (const end = performance.now() + 10_000; performance.now() < end && !/^gone| [ZX] /.test(state);) {
+  for (const end = performance.now() + 60_000; performance.now() < end && !/^gone| [ZX] /.test(state);) {
     state = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "gone");
   }
   assertTrue(/^gone| [ZX] /.test(state), state);
+});
+
+Deno.test("runCommand() tells when it may not have got all that was written", async () => {
+  // What is of another group by then is not ended.
+  const script = "exec 3>&1; { setsid sh -c 'echo go; exec sleep 2 >&3' & } | { read go; echo x; }";
+  const ended = await runCommand(["sh", "-c", script], OPTIONS);
+  assertEquals([ended.code, text(ended.stdout), ended.ended, ended.isCut], [0, "x\n", undefined, true]);
+  assertEquals((await runCommand(["echo", "x"], OPTIONS)).isCut, undefined);
 });
 
 Deno.test("runCommand() rejects for a program that is not there, and when it is told to stop", async () => {

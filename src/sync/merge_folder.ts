@@ -149,7 +149,12 @@ export class MergeFolder implements Merger, AsyncDisposable {
     if (ended.code !== 0) {
       return ended.code === 1 || ended.stderr === "" ? undefined : refuse(lastLine(ended));
     }
-    const bytes = this.#words.some((word) => word.includes("%M")) ? await readSmall(files.M) : ended.stdout;
+    const isFile = this.#words.some((word) => word.includes("%M"));
+    // Half a file would take the place of two whole ones.
+    if (ended.isCut && !isFile) {
+      return refuse("somebody whom the command has started holds its standard output");
+    }
+    const bytes = isFile ? await readSmall(files.M) : ended.stdout;
     if (bytes === undefined) return refuse("the command wrote no file, or one that is too large");
     if (bytes.length === 0 && versions.every((version) => version.length > 0)) {
       return refuse("the command wrote nothing; it has to write to its standard output, or to %M");

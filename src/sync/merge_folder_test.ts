@@ -100,6 +100,9 @@ Deno.test("MergeFolder gives what a command makes of both, and nothing where the
   assertTrue(await Deno.stat(`${scene.dir}/merge`).then(() => false, () => true), "nothing is left");
 });
 
+/** Writes what it shall, and leaves somebody behind who is not of its group by then. */
+const HOLDER = `sh -c "exec 3>&1; { setsid sh -c 'echo go; exec sleep 2 >&3' & } | { read go; cat %A; }"`;
+
 Deno.test("MergeFolder takes nothing from a command that fails, says nothing, or never ends", async () => {
   await using scene = await Scene.create();
   const one = await scene.case("x", BASE, "a\n", "b\n");
@@ -108,6 +111,7 @@ Deno.test("MergeFolder takes nothing from a command that fails, says nothing, or
     ["true %A", "wrote nothing"],
     ["true %M", "wrote no file"],
     ["sh -c 'yes > %M & yes'", "too much"],
+    [HOLDER, "holds its standard output"],
   ];
   for (const [command, words] of rows) {
     assertEquals(await scene.merge(command, one), {}, command);
