@@ -16,7 +16,7 @@ async function withDir(run: (dir: string) => Promise<void>): Promise<void> {
 }
 
 function read(path: string, lines: number): Promise<string[]> {
-  return Array.fromAsync(firstLines(path, { clock, timeoutMs: 10_000, lines }));
+  return Array.fromAsync(firstLines(path, { clock, timeoutMs: 60_000, lines }));
 }
 
 /** Waits until so many read. */

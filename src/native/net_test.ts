@@ -34,7 +34,7 @@ async function pair(queue: NativeQueue, kind: TransportKind): Promise<[Connectio
   await allowPeer(queue, { endpoint: b.endpoint, peerKey: a.publicKey });
   const address = (kind === "tcp" ? b.tcp : b.quic)[0]!;
   const [dialled, accepted] = await Promise.all([
-    dial(queue, a.endpoint, { kind, address, peerKey: b.publicKey, timeoutMs: 10_000 }),
+    dial(queue, a.endpoint, { kind, address, peerKey: b.publicKey, timeoutMs: 60_000 }),
     accept(queue, b.endpoint),
   ]);
   assertEquals([dialled.kind, accepted.kind], [kind, kind]);
@@ -82,7 +82,7 @@ Deno.test("dial() says why it cannot connect", async () => {
   const dead = `127.0.0.1:${(listener.addr as Deno.NetAddr).port}`;
   listener.close();
   const to = (kind: TransportKind, address: string) =>
-    dial(queue, a.endpoint, { kind, address, peerKey: b.publicKey, timeoutMs: 10_000 });
+    dial(queue, a.endpoint, { kind, address, peerKey: b.publicKey, timeoutMs: 60_000 });
   await assertRejects(() => to("tcp", dead), "CONNECT_FAILED", `${dead} over tcp: connection refused`);
   await assertRejects(() => to("tcp", b.tcp[0]!), "PEER_UNAUTHENTICATED");
   await assertRejects(() => to("quic", b.quic[0]!), "PEER_UNAUTHENTICATED");

@@ -18,11 +18,14 @@ const CLOCK = {
 };
 
 /** Connects over `port` and claims; what comes back later goes the same way. */
-async function side(port: number, extra: Partial<LastingOptions> = {}): Promise<LastingMailbox> {
+async function side(
+  port: number,
+  { patienceMs = 20_000, ...extra }: Partial<LastingOptions> & { patienceMs?: number } = {},
+): Promise<LastingMailbox> {
   const url = new URL(`ws://127.0.0.1:${port}/v1`);
-  const client = await MailboxClient.connect(url, { appId: APP_ID, timeoutMs: 300 });
+  const client = await MailboxClient.connect(url, { appId: APP_ID, timeoutMs: patienceMs });
   await client.claim(NAMEPLATE);
-  return new LastingMailbox(client, { appId: APP_ID, timeoutMs: 300, clock: CLOCK, ...extra });
+  return new LastingMailbox(client, { appId: APP_ID, timeoutMs: patienceMs, clock: CLOCK, ...extra });
 }
 
 function pairing(mailbox: LastingMailbox, role: "sender" | "receiver", password = RIGHT): Promise<Pairing> {
@@ -39,6 +42,8 @@ Deno.test("LastingMailbox comes back while nobody has come: reset, frozen, and a
     await using one = await side(chaos.port, {
       make: { reuse: false },
       onLost: (error) => losses.push(error.code),
+      // Silence is noticed by waiting for that long.
+      patienceMs: 3_000,
     });
     const waiting = pairing(one, "sender");
     let hub = first;

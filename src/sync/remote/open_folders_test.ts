@@ -10,13 +10,10 @@ import { findServed } from "./served_folders.ts";
 
 const ABOUT = { type: "begin", one_file_system: false, skip_symlinks: false, dry_run: false } as const;
 
-/** A hundred times as fast. */
-const FAST: Clock = {
-  ...systemClock,
-  now: () => systemClock.now(),
-  monotonic: () => systemClock.monotonic(),
-  timer: (ms, run) => systemClock.timer(ms / 100, run),
-};
+/** Where whoever is waited for never answers it is soon too late, else never: a busy machine takes its time. */
+function clockFor({ answers }: { answers: boolean }): Clock {
+  return { ...systemClock, timer: (ms, run) => systemClock.timer(answers ? 1000 * ms : ms / 100, run) };
+}
 
 Deno.test("OpenFolders keeps a folder for a machine that answers and takes it from one that does not", async () => {
   await using stack = new AsyncDisposableStack();
@@ -45,7 +42,8 @@ Deno.test("OpenFolders keeps a folder for a machine that answers and takes it fr
     });
     return { channel, served };
   };
-  const open = new OpenFolders(FAST);
+  let clock = clockFor({ answers: false });
+  const open = new OpenFolders({ ...systemClock, timer: (ms, run) => clock.timer(ms, run) });
   const begin = ({ channel, served }: Awaited<ReturnType<typeof session>>) =>
     open.begin(served, ABOUT, { channel, signal: channel.signal });
 
@@ -62,6 +60,7 @@ Deno.test("OpenFolders keeps a folder for a machine that answers and takes it fr
   await over;
   assertTrue(silent.channel.signal.aborted);
 
+  clock = clockFor({ answers: true });
   const third = await session({ answers: true });
   await assertRejects(() => begin(third), "BUSY");
   // Who changes a folder could lead one in it elsewhere.
