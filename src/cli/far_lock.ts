@@ -105,7 +105,7 @@ async function hold(
   try {
     for (;;) {
       // Twice before it ends, so that one late wakening loses nothing.
-      await clock.sleep(Math.max(0, (until - clock.monotonic()) / 3), { signal });
+      await link.idle(Math.max(0, (until - clock.monotonic()) / 3));
       // From before the question: it is never believed in for longer than it lasts there.
       const asked = clock.monotonic();
       await link.ask((locks) => locks.renew(secret, ttlMs), { until });

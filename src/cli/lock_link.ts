@@ -56,6 +56,19 @@ export class LockLink implements AsyncDisposable {
     }
   }
 
+  /** Waits for `ms`, or until the connection is lost: the sooner there is another one, the better. @throws the signal's reason. */
+  async idle(ms: number): Promise<void> {
+    const { clock, signal } = this.#context;
+    const lost = this.#session?.signal;
+    const either = lost === undefined ? signal : AbortSignal.any([signal, lost]);
+    try {
+      await clock.sleep(ms, { signal: either });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!lost?.aborted) throw error;
+    }
+  }
+
   /** Asks whatever became of the command's signal, for at most `ms`. @throws {WormholeError} TIMEOUT; as {@linkcode LockLink.ask}. */
   async askInTime<T>(question: (locks: FarLocks) => Promise<T>, { ms }: { ms: number }): Promise<T> {
     const late = new AbortController();

@@ -150,24 +150,32 @@ Deno.test("locks at a known machine, from either side, and rights to one way onl
     return ended;
   };
   await machines.allow();
-  await using _serving = await machines.serve();
+  const serving = await machines.serve();
   for (const name of ["report", "free"]) await sandbox.file(`here/${name}`, "1");
   await machines.synced();
 
   // Ann holds a lock at Ben's, which Ben and every sync see.
-  await using holding = start(["lock", "--json", "--hold", "--ttl", "2s", there("report")], { person: ann });
+  await using holding = start(["lock", "--json", "--hold", "--ttl", "60s", there("report")], { person: ann });
   const { token, path, machine } = await holding.event("lock");
   assertEquals([token.replace(/[0-9a-f]{32}$/, ""), path], ["ben:", there("report")]);
-  const [seen] = (await run(["lock", "list", "--json"], { person: ben })).events;
-  assertEquals([seen!.path, seen!.machine], [`${machines.there}/report`, "ann"]);
+  const seenByBen = async () => (await run(["lock", "list", "--json"], { person: ben })).events[0]!;
+  const seen = await seenByBen();
+  assertEquals([seen.path, seen.machine], [`${machines.there}/report`, "ann"]);
   const [listed] = (await asAnn(["lock", "list", "--json", "ben:"])).events;
   assertEquals([listed!.path, listed!.machine, listed!.token], [path, machine, null]);
   await asAnn(["lock", there("report")], 10);
-  await asAnn(["lock", "--json", `ben:${sandbox.path("elsewhere")}`], 5);
   for (const name of ["report", "free"]) await sandbox.file(`here/${name}`, "2");
   const left = (await machines.synced(7)).events.find(({ event }) => event === "sync_locked")!;
   assertEquals([left.name, left.machine], ["report", machine]);
   assertEquals((await machines.trees())[1], { free: "2", report: "1" });
+
+  // Lost connections are made again, and the lock is renewed at once.
+  serving.signal("SIGKILL");
+  await serving.ending();
+  await using _again = await machines.serve();
+  const now = () => seenByBen().then((lock) => lock.expires_at as string);
+  for (const end = Date.now() + 30_000; await now() <= seen.expires_at && Date.now() < end;);
+  assertTrue(await now() > seen.expires_at, "it was not renewed");
 
   // Ben waits his turn, gets it when she is told to end, and Ann waits for his.
   await using waiting = start(["lock", "--json", "--wait", "60s", `${machines.there}/report`], {
@@ -210,7 +218,6 @@ Deno.test("locks at a known machine, from either side, and rights to one way onl
     refused.message.includes("--mode one-way-safe") && !/code/.test(refused.advice),
     refused.message,
   );
-  await asAnn(["lock", there("report")], 5);
   const oneWay = async (args: string[]) => await asAnn(["sync", "--mode", "one-way-replica", ...args]);
   await oneWay([`ben:${machines.there}`, machines.here]);
   assertEquals(await machines.trees(), Array(2).fill({ free: "2", report: "2" }));
