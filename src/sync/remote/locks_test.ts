@@ -3,9 +3,14 @@ import fc from "fast-check";
 import { isWormholeError } from "../../base/errors.ts";
 import { encodeName } from "../../base/names.ts";
 import { assertEquals, assertRejects, assertTrue } from "../../base/testing.ts";
+import { systemClock } from "../../base/clock.ts";
 import { newToken } from "../../locks/mod.ts";
-import { MAX_TOLD_LOCK_BYTES } from "../../wire/mod.ts";
+import { NativeQueue } from "../../native/queue.ts";
+import { memoryPair } from "../../transport/memory.ts";
+import { decodeSyncMessage, encodeSyncMessage, MAX_TOLD_LOCK_BYTES } from "../../wire/mod.ts";
 import { type FarOptions, type FarPair, farPair } from "../../../tests/compliance/sync_remote.ts";
+import { Sandbox } from "../../../tests/e2e/sandbox.ts";
+import { SyncChannel } from "./channel.ts";
 import { Snapshot } from "../snapshot.ts";
 import { synchronize } from "../synchronize.ts";
 import { FarLocks } from "./far_locks.ts";
@@ -99,6 +104,39 @@ Deno.test("FarLocks waits its turn among those of the other machine, and loses i
     book.release(second.token);
     book.release((await mine(0)).token);
   }));
+
+Deno.test("a lock outlives its session, until its TTL and no longer", async () => {
+  await using sandbox = await Sandbox.create();
+  const asked = { ...request("", false), ttlMs: MINUTE_MS };
+  let path = "";
+  await withLocks(async (_pair, locks) => {
+    path = (await locks.ask(asked)).lock.path;
+  }, { sandbox });
+  await withLocks(async ({ book }, locks) => {
+    assertEquals((await locks.ask(asked)).is, "held", "it is asked for again over another session");
+    await locks.renew(asked.token, 1000);
+    const mine = { path, isShared: false, owner: "ben", ttlMs: MINUTE_MS };
+    await assertRejects(() => book.acquire(mine, { waitMs: 0 }), "BUSY", "ann@far");
+    // Nobody renews it: whoever waits gets it.
+    book.release((await book.acquire(mine, { waitMs: MINUTE_MS })).token);
+    await assertRejects(() => locks.renew(asked.token, 1000), "NOT_FOUND");
+  }, { sandbox });
+});
+
+Deno.test("FarLocks sends nothing of locks to a program that does not know them", async () => {
+  await using queue = NativeQueue.open();
+  const [near, far] = await memoryPair(queue);
+  const agent = "wormhole-test/0";
+  const hello = { type: "hello", version: { major: 1, minor: 0 }, agent, nonce: new Uint8Array(16) } as const;
+  await far.send(encodeSyncMessage(hello));
+  {
+    await using channel = await SyncChannel.open(near, { agent, clock: systemClock });
+    await assertRejects(() => new FarLocks(channel).list(""), "VERSION_UNSUPPORTED", "an older Wormhole");
+  }
+  assertEquals(decodeSyncMessage((await far.recv())!).type, "hello");
+  assertEquals(await far.recv(), undefined);
+  await far.close();
+});
 
 Deno.test("a machine gets no lock outside of its folders, and does not learn what is there", () =>
   withLocks(async ({ roots, sandbox, book }, locks, wanted) => {
