@@ -104,7 +104,7 @@ export async function runHub(options: HubOptions): Promise<void> {
     motd: options.motd,
     trustForwarded: options.trustForwarded,
     allowOrigins: options.allowOrigins,
-    ...relay && { forward: (request) => relay.forward(request) },
+    ...relay && { forward: (request, from) => relay.forward(request, from) },
     welcome: () => ({ ...relay?.welcome(), ...transit && { transit: transit.place } }),
     answer: (request) =>
       answer(request, { service, metrics, relay, transit, withMetrics: options.metrics === true }),
@@ -265,9 +265,10 @@ class Relayed {
     const seen = await this.#relay?.seen();
     if (seen === undefined || seen.clients === 0) return false;
     const before = this.#before;
-    this.#before = { bytes: seen.bytesIn, ms: nowMs };
+    const bytes = seen.bytesIn + seen.joined.bytes;
+    this.#before = { bytes, ms: nowMs };
     if (before === undefined) this.#busyUntilMs = nowMs + RELAY_PAUSE_MS;
-    else if ((seen.bytesIn - before.bytes) * 1000 > IDLE_BYTES_PER_SECOND * (nowMs - before.ms)) {
+    else if ((bytes - before.bytes) * 1000 > IDLE_BYTES_PER_SECOND * (nowMs - before.ms)) {
       this.#busyUntilMs = nowMs + RELAY_PAUSE_MS;
     }
     return nowMs < this.#busyUntilMs;

@@ -123,6 +123,7 @@ function relayMetrics(
       seen.packetsDropped,
     ),
     metric("counter", "relay_limited_total", "Connections that sent more than they may.", seen.limitedTotal),
+    ...joinMetrics(seen.joined),
     metric("gauge", "discovery_connections", "Machines that are told their address.", seen.discoveries),
     metric(
       "counter",
@@ -133,18 +134,34 @@ function relayMetrics(
   ];
 }
 
+function joinMetrics({ connections, waiting, pairs, joined, bytes, refused }: RelayCounts): string[] {
+  return [
+    metric("gauge", "join_connections", "Open connections that came to be joined.", connections),
+    metric("gauge", "join_waiting", "Those of them whose other side has not come.", waiting),
+    metric("gauge", "join_pairs", "Pairs of connections that are joined.", pairs),
+    metric("counter", "join_pairs_total", "Pairs that were ever joined.", joined),
+    metric("counter", "join_bytes_total", "Bytes that joined connections said to each other.", bytes),
+    metric("counter", "join_refused_total", "Connections that were not joined.", byReason(refused)),
+  ];
+}
+
+function byReason(refused: RelayCounts["refused"]): { labels: string; value: number }[] {
+  return refused.map(([reason, value]) => ({ labels: `{reason="${reason.replaceAll(" ", "_")}"}`, value }));
+}
+
 function transitMetrics({ connections, waiting, pairs, joined, bytes, refused }: RelayCounts): string[] {
-  const reasons = refused.map(([reason, value]) => ({
-    labels: `{reason="${reason.replaceAll(" ", "_")}"}`,
-    value,
-  }));
   return [
     metric("gauge", "transit_connections", "Open connections to the transit relay.", connections),
     metric("gauge", "transit_waiting", "Sides at the relay whose other side has not come.", waiting),
     metric("gauge", "transit_pairs", "Pairs that the relay has joined.", pairs),
     metric("counter", "transit_pairs_total", "Pairs that the relay ever joined.", joined),
     metric("counter", "transit_bytes_total", "Bytes that the relay carried.", bytes),
-    metric("counter", "transit_refused_total", "Connections that the relay ended unjoined.", reasons),
+    metric(
+      "counter",
+      "transit_refused_total",
+      "Connections that the relay ended unjoined.",
+      byReason(refused),
+    ),
   ];
 }
 

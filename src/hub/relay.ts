@@ -7,12 +7,14 @@ import { isIP } from "node:net";
 import { isWormholeError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { TlsIdentity } from "../mailbox/door.ts";
-import type { HttpRequest } from "../mailbox/http_request.ts";
+import { headEnd, type HttpAnswer, type HttpRequest } from "../mailbox/http_request.ts";
 import type { Carrier } from "../mailbox/serve.ts";
 import { splice } from "../mailbox/splice.ts";
 import { NativeQueue } from "../native/queue.ts";
 import {
   closeRelay,
+  joinConnection,
+  type JoinRequest,
   openRelay,
   type Relay,
   type RelaySeen,
@@ -22,6 +24,7 @@ import {
   renewRelay,
   takeOver,
 } from "../native/relay.ts";
+import { JOIN_LIMITS, JOIN_PATH, joinAnswer, parseJoin } from "./joins.ts";
 import { parseListen } from "./listen.ts";
 
 /** Machines at a time; at worst each makes the relay hold 512 packets. */
@@ -58,6 +61,8 @@ export interface HubRelayOptions {
   readonly maxClients?: number;
   /** What one machine may send. */
   readonly clientBytesPerSecond?: number;
+  /** Other limits than those of a public hub for connections that it joins. */
+  readonly joins?: Partial<RelayServerOptions["joins"]>;
   readonly log: Logger;
 }
 
@@ -126,12 +131,20 @@ export class HubRelay implements AsyncDisposable {
         ...this.discoveryPort !== undefined && { discovery_port: this.discoveryPort },
         ...other !== undefined && { other_discovery_port: other },
         certificates: certificates.filter((each) => each !== undefined),
+        ...this.#joins && { joins: true },
       },
     };
   }
 
-  /** Gives what carries a connection to the hub on to the relay, if it is one to the relay. */
-  forward({ method, path, headers }: HttpRequest): Carrier | undefined {
+  /** Gives what carries a connection to the hub on to the relay, or to what it is to be joined to, if it came for either. */
+  forward(request: HttpRequest, from: string): Carrier | undefined {
+    const { method, path, headers } = request;
+    if (this.#joins && method === "GET" && path === JOIN_PATH) {
+      const asked = parseJoin(request);
+      // What follows the head would be lost.
+      return (conn, first) =>
+        this.#join(conn, { asked: headEnd(first) === first.length ? asked : undefined, from });
+    }
     if (this.#options.listen !== undefined || method !== "GET" || path !== RELAY_PATH) return undefined;
     if (!headers.has("upgrade")) return undefined;
     return (conn, first) => this.#carry(conn, first);
@@ -161,14 +174,31 @@ export class HubRelay implements AsyncDisposable {
   /** Has the native library carry the bytes; what is encrypted has its keys here, and is copied here. */
   async #carry(conn: Deno.Conn, first: Uint8Array): Promise<void> {
     if (this.#options.tls === undefined) {
-      const [local, remote] = [conn.localAddr, conn.remoteAddr].map((at) => hostPort(at as Deno.NetAddr));
       try {
-        return await takeOver(this.#queue, this.#relay.relay, { local: local!, remote: remote!, first });
+        return await takeOver(this.#queue, this.#relay.relay, { ...ends(conn), first });
       } catch (error) {
         if (!isWormholeError(error, "UNSUPPORTED")) throw error;
       }
     }
     await splice(conn, { port: Number(this.address.slice(this.address.lastIndexOf(":") + 1)), first });
+  }
+
+  /**
+   * Whether the hub joins connections: where the kernel can pass their bytes on, which is Linux without TLS of the hub's own, and
+   * where nobody has to count them.
+   */
+  get #joins(): boolean {
+    const { tls, clientBytesPerSecond } = this.#options;
+    return Deno.build.os === "linux" && tls === undefined && clientBytesPerSecond === undefined;
+  }
+
+  async #join(
+    conn: Deno.Conn,
+    { asked, from }: { asked: JoinRequest | undefined; from: string },
+  ): Promise<HttpAnswer | void> {
+    if (asked === undefined) return joinAnswer(undefined);
+    const why = await joinConnection(this.#queue, this.#relay.relay, { ...ends(conn), ...asked, from });
+    if (why !== undefined) return joinAnswer(why);
   }
 
   async #remake(): Promise<void> {
@@ -184,6 +214,7 @@ export class HubRelay implements AsyncDisposable {
 async function openNative(queue: NativeQueue, options: HubRelayOptions): Promise<Relay> {
   const { listen, tls, log, maxClients = MAX_RELAY_CLIENTS, clientBytesPerSecond } = options;
   const common: Omit<RelayServerOptions, "listen" | "discovery"> = {
+    joins: { ...JOIN_LIMITS, ...options.joins },
     ...listen !== undefined && tls && { tls: { cert: tls.cert, key: tls.key } },
     secret: options.secret,
     maxClients,
@@ -222,6 +253,14 @@ function addresses({ hostname, port }: { hostname: string | undefined; port: num
   const host = hostname === "localhost" ? "127.0.0.1" : hostname;
   if (isIP(host) === 0) return [];
   return [host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`];
+}
+
+/** Gives both ends of a connection, `ip:port` each. */
+function ends(conn: Deno.Conn): { local: string; remote: string } {
+  return {
+    local: hostPort(conn.localAddr as Deno.NetAddr),
+    remote: hostPort(conn.remoteAddr as Deno.NetAddr),
+  };
 }
 
 function hostPort({ hostname, port }: Deno.NetAddr): string {

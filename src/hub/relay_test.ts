@@ -19,6 +19,7 @@ interface Offer {
   port?: number;
   discovery_port?: number;
   certificates: string[];
+  joins?: boolean;
 }
 
 function offer(relay: HubRelay): Offer {
@@ -31,9 +32,9 @@ function request(path: string, headers: Record<string, string> = { upgrade: "web
 
 Deno.test("HubRelay takes what comes to /relay of the hub, and nothing else", async () => {
   await using relay = await open();
-  assertEquals(relay.forward(request("/v1")), undefined);
-  assertEquals(relay.forward(request("/relay", {})), undefined);
-  assertEquals(relay.forward(request("/relay", { upgrade: "websocket" }, "POST")), undefined);
+  assertEquals(relay.forward(request("/v1"), "192.0.2.1"), undefined);
+  assertEquals(relay.forward(request("/relay", {}), "192.0.2.1"), undefined);
+  assertEquals(relay.forward(request("/relay", { upgrade: "websocket" }, "POST"), "192.0.2.1"), undefined);
 });
 
 Deno.test("HubRelay answers whoever came to the hub, whether the hub has a certificate or not", async () => {
@@ -49,7 +50,7 @@ Deno.test("HubRelay answers whoever came to the hub, whether the hub has a certi
     const conn = await door.accept();
     const first = new Uint8Array(7);
     await conn.read(first);
-    const carrying = relay.forward(request("/relay"))!(conn, first);
+    const carrying = relay.forward(request("/relay"), "192.0.2.1")!(conn, first);
     const answer = await new Response(client.readable).text();
     assertTrue(answer.startsWith("HTTP/1.1 200 OK"), answer);
     await carrying;
@@ -80,7 +81,7 @@ Deno.test("HubRelay with a place of its own is told by its port, and takes nothi
   await using relay = await open({ listen: "127.0.0.1:0", url: "https://relay.example.org" });
   const { port, url } = offer(relay);
   assertEquals([`127.0.0.1:${port}`, url], [relay.address, "https://relay.example.org"]);
-  assertEquals(relay.forward(request("/relay")), undefined);
+  assertEquals(relay.forward(request("/relay"), "192.0.2.1"), undefined);
   const answer = await fetch(`http://${relay.address}/ping`);
   assertEquals([answer.status, await answer.text()], [200, ""]);
 });
@@ -113,6 +114,69 @@ Deno.test("HubRelay tells the hash of the hub's certificate, and of the next one
   assertEquals(offer(relay).certificates[0], await hash(one.cert));
   await relay.renew(other);
   assertEquals(offer(relay).certificates[0], await hash(other.cert));
+});
+
+/** What a side that is to be joined asks for. */
+function joinRequest(token: string, side: 0 | 1) {
+  return request("/relay/join", {
+    upgrade: "wormhole-join",
+    authorization: `Bearer ${token}`,
+    "wormhole-join": `${"0f".repeat(32)} ${side}`,
+  });
+}
+
+/** Has a client of `door` taken to the relay with this request; gives its end and what comes of it. */
+async function brought(relay: HubRelay, door: Deno.TcpListener, asked: ReturnType<typeof request>) {
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: door.addr.port });
+  const conn = await door.accept();
+  const carrying = relay.forward(asked, "192.0.2.1")!(conn, new TextEncoder().encode("x\r\n\r\n"));
+  const outcome = carrying.finally(() => conn.close());
+  return { client, outcome };
+}
+
+Deno.test("HubRelay joins two sides of one key, and answers those that it does not join", async () => {
+  await using relay = await open({ joins: { connectionsPerAddress: 2 } });
+  if (Deno.build.os !== "linux") return assertEquals(offer(relay).joins, undefined);
+  const { token, joins } = offer(relay);
+  assertEquals(joins, true);
+  using door = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const [one, other] = [
+    await brought(relay, door, joinRequest(token, 0)),
+    await brought(relay, door, joinRequest(token, 1)),
+  ];
+  const told = new Uint8Array(1000);
+  for (const { client } of [one, other]) {
+    const length = await client.read(told);
+    const text = new TextDecoder().decode(told.subarray(0, length!));
+    assertTrue(text.startsWith("HTTP/1.1 101 ") && text.endsWith("\r\n\r\n"), text);
+  }
+  const full = await brought(relay, door, joinRequest(token, 0));
+  assertEquals((await full.outcome)?.status, 503);
+  full.client.close();
+  await one.client.write(new Uint8Array([1, 2, 3]));
+  assertEquals(await other.client.read(told), 3);
+  one.client.close();
+  assertEquals(await other.client.read(told), null);
+  other.client.close();
+  assertEquals([await one.outcome, await other.outcome], [undefined, undefined]);
+  const { joined, refusedTotal } = await relay.seen();
+  assertEquals([joined.connections, joined.joined, joined.bytes, refusedTotal], [0, 1, 3, 0]);
+
+  for (const [asked, status] of [[joinRequest("0.0", 0), 403], [request("/relay/join"), 400]] as const) {
+    const refused = await brought(relay, door, asked);
+    assertEquals((await refused.outcome)?.status, status);
+    refused.client.close();
+  }
+  assertEquals((await relay.seen()).refusedTotal, 1);
+});
+
+Deno.test("HubRelay does not join what it could not pass on in the kernel, or would have to count", async () => {
+  const tls = await selfSigned();
+  for (const options of [{ clientBytesPerSecond: 1_000_000 }, ...tls ? [{ tls }] : []]) {
+    await using relay = await open(options);
+    assertEquals(offer(relay).joins, undefined);
+    assertEquals(relay.forward(joinRequest(offer(relay).token, 0), "192.0.2.1"), undefined);
+  }
 });
 
 Deno.test("HubRelay counts nothing before anybody comes", async () => {

@@ -36,8 +36,11 @@ const READ_BYTES = 2 * 1024;
 /** How long a closing server waits for clients to take their last messages. */
 const CLOSE_GRACE_MS = 1_000;
 
-/** Carries a connection to its end; `first` was read of it already. Closing it stays the caller's. */
-export type Carrier = (conn: Deno.Conn, first: Uint8Array) => Promise<void>;
+/**
+ * Carries a connection to its end, or gives what is to be answered in its place; `first` was read of it already. Closing it stays
+ * the caller's.
+ */
+export type Carrier = (conn: Deno.Conn, first: Uint8Array) => Promise<HttpAnswer | void>;
 
 /** Options of {@linkcode serveMailbox}. */
 export interface ServeMailboxOptions {
@@ -56,8 +59,11 @@ export interface ServeMailboxOptions {
   allowOrigins?: readonly string[];
   /** Answers requests to other paths; undefined where there is nothing. */
   answer?: (request: HttpRequest) => HttpAnswer | undefined | Promise<HttpAnswer | undefined>;
-  /** Gives what carries the connection on from here, where it is for another server of this machine. */
-  forward?: (request: HttpRequest) => Carrier | undefined;
+  /**
+   * Gives what carries the connection on from here, where it is for another server of this machine; `from`: what the client counts
+   * as for limits.
+   */
+  forward?: (request: HttpRequest, from: string) => Carrier | undefined;
   /** What else each client is told in its `welcome`. */
   welcome?: () => object;
   /** Gets what the operator's log should say. */
@@ -204,10 +210,11 @@ class Driver {
       if (read === undefined) return;
       asked = true;
       const request = read.head === undefined ? undefined : parseOrNothing(read.head);
-      const carry = request && this.#options.forward?.(request);
+      const carry = request && this.#options.forward?.(request, this.#addressOf(request, peer));
       if (carry !== undefined && !this.#closing) {
         clearTimeout(deadline);
-        await carry(conn, concat(read.head!, read.rest));
+        const refusal = await carry(conn, concat(read.head!, read.rest));
+        if (refusal) await write(conn, encodeAnswer(refusal));
         return;
       }
       const answer = await this.#route(request);

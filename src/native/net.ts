@@ -117,6 +117,19 @@ export interface RelayKey {
   proof: Uint8Array;
 }
 
+/** One side of a connection that a hub joins; wire/spec/relay_join.md. */
+export interface JoinPlace {
+  /** Name or IP literal of the hub, without brackets. */
+  host: string;
+  port: number;
+  /** Opens the relay. */
+  token: string;
+  /** 32 bytes that both sides have, and nobody else. */
+  key: Uint8Array;
+  /** What connects there on this machine's behalf. */
+  proxy?: ProxyAddress;
+}
+
 /** Arguments of {@linkcode dial}. */
 export interface DialOptions extends CallOptions {
   kind: TransportKind;
@@ -124,6 +137,8 @@ export interface DialOptions extends CallOptions {
   address?: string;
   /** In place of an address: dials at the relay of {@linkcode useRelay}, from where a direct path is looked for. */
   relayKey?: RelayKey;
+  /** In place of both: has a hub join it to what the other machine meets there; TCP only. */
+  join?: JoinPlace;
   /** 32 bytes: the key that the machine there must own. */
   peerKey: Uint8Array;
   timeoutMs: number;
@@ -274,9 +289,14 @@ export async function accept(
 export async function dial(
   queue: NativeQueue,
   endpoint: EndpointHandle,
-  { kind, address, relayKey, peerKey, timeoutMs, proxy, signal }: DialOptions,
+  { kind, address, relayKey, join, peerKey, timeoutMs, proxy, signal }: DialOptions,
 ): Promise<Connected> {
-  const place = { address: address ?? null, relay_key: relayKey ?? null, ...proxy && { proxy } };
+  const place = {
+    address: address ?? null,
+    relay_key: relayKey ?? null,
+    ...join && { join },
+    ...proxy && { proxy },
+  };
   const args = { endpoint, kind, ...place, peer_key: peerKey, timeout_ms: timeoutMs };
   const orphaned = (result: unknown) => {
     const { connection } = result as Connected;
@@ -284,6 +304,23 @@ export async function dial(
     closeConnection(queue, { connection }).catch(() => {});
   };
   return connected(await queue.call("net.dial", args, { signal, orphaned }));
+}
+
+/**
+ * Goes to a hub to meet an allowed machine that dials there, and resolves when that was let in: {@linkcode accept} gives it. Further streams
+ * of that connection come the same way.
+ *
+ * @throws {WormholeError} CONNECT_FAILED, TIMEOUT.
+ */
+export async function meet(
+  queue: NativeQueue,
+  { endpoint, join, timeoutMs, signal }: CallOptions & {
+    endpoint: EndpointHandle;
+    join: JoinPlace;
+    timeoutMs: number;
+  },
+): Promise<void> {
+  await queue.call("net.meet", { endpoint, join, timeout_ms: timeoutMs }, { signal });
 }
 
 /** Makes two connections inside this process that talk to each other. */

@@ -5,6 +5,7 @@
  * Thin typed functions over `ffi/src/export/relay.rs`.
  */
 import type { NativeQueue } from "./queue.ts";
+import { type RelayCounts, type RelayLimits, relayLimits } from "./transit_relay.ts";
 
 /** Handle of a relay. */
 export type RelayHandle = number & { readonly relay: unique symbol };
@@ -27,6 +28,8 @@ export interface RelayServerOptions {
   maxClients: number;
   /** What one client may send; without it as much as it likes. */
   clientBytesPerSecond?: number;
+  /** What connections that are joined may use. */
+  joins: Omit<RelayLimits, "handshakeMs">;
 }
 
 /** Result of {@linkcode openRelay}. */
@@ -53,6 +56,8 @@ export interface RelaySeen {
   /** Machines that are being told their address. */
   discoveries: number;
   discoveriesRefused: number;
+  /** Connections that came to be joined. */
+  joined: RelayCounts;
 }
 
 /**
@@ -61,7 +66,7 @@ export interface RelaySeen {
  * @throws {WormholeError} ADDRESS_IN_USE; CONFIG_INVALID for the certificate.
  */
 export async function openRelay(queue: NativeQueue, options: RelayServerOptions): Promise<Relay> {
-  const { listen, tls, discovery, secret, maxClients, clientBytesPerSecond } = options;
+  const { listen, tls, discovery, secret, maxClients, clientBytesPerSecond, joins } = options;
   const opened = await queue.call<
     Omit<Relay, "discovery"> & {
       discovery: { address: string; other_port: number | null; pin: Uint8Array } | null;
@@ -75,6 +80,8 @@ export async function openRelay(queue: NativeQueue, options: RelayServerOptions)
       secret,
       max_clients: maxClients,
       client_bytes_per_second: clientBytesPerSecond ?? null,
+      // Whoever comes to be joined has said so already.
+      joins: relayLimits({ ...joins, handshakeMs: 0 }),
     },
   );
   if (opened.discovery === null) return { ...opened, discovery: undefined };
@@ -94,7 +101,10 @@ export async function renewRelay(queue: NativeQueue, relay: RelayHandle, tls: Re
 
 /** Gives what the relay has done. */
 export async function relaySeen(queue: NativeQueue, relay: RelayHandle): Promise<RelaySeen> {
-  const seen = await queue.call<Record<string, number>>("relay.seen", { relay });
+  const { joined, ...seen } = await queue.call<Record<string, number> & { joined: RelayCounts }>(
+    "relay.seen",
+    { relay },
+  );
   return {
     clients: seen.clients!,
     clientsTotal: seen.clients_total!,
@@ -105,6 +115,7 @@ export async function relaySeen(queue: NativeQueue, relay: RelayHandle): Promise
     limitedTotal: seen.limited_total!,
     discoveries: seen.discoveries!,
     discoveriesRefused: seen.discoveries_refused!,
+    joined,
   };
 }
 
@@ -120,6 +131,30 @@ export async function takeOver(
   connection: { local: string; remote: string; first: Uint8Array },
 ): Promise<void> {
   await queue.call("relay.take_over", { relay, ...connection });
+}
+
+/** What a connection that is to be joined asks for; wire/spec/relay_join.md. */
+export interface JoinRequest {
+  /** What opens the relay. */
+  readonly token: string;
+  /** 64 hex digits that both sides say. */
+  readonly key: string;
+  readonly side: 0 | 1;
+}
+
+/**
+ * Joins a connection of this process, named as in {@linkcode takeOver}, to the other side of what it asks for, in the kernel, until it is
+ * over; gives why it was not joined, after which its holder may still answer. `from`: what it counts as for limits.
+ *
+ * @throws {WormholeError} UNSUPPORTED, at once, where this system does not let it be found.
+ */
+export async function joinConnection(
+  queue: NativeQueue,
+  relay: RelayHandle,
+  connection: JoinRequest & { local: string; remote: string; from: string },
+): Promise<string | undefined> {
+  const { refused } = await queue.call<{ refused: string | null }>("relay.join", { relay, ...connection });
+  return refused ?? undefined;
 }
 
 /** Lets nobody in any more; what is relayed goes on. */

@@ -54,6 +54,13 @@ export async function startRelay(
   return await queue.call("transit_relay.start", {
     ...host !== undefined && { host },
     port,
+    limits: relayLimits(limits),
+  });
+}
+
+/** Gives limits as the native library reads them. */
+export function relayLimits(limits: RelayLimits): object {
+  return {
     connections: limits.connections,
     connections_per_address: limits.connectionsPerAddress,
     connection_burst: limits.connectionBurst,
@@ -62,7 +69,7 @@ export async function startRelay(
     handshake_ms: limits.handshakeMs,
     wait_ms: limits.waitMs,
     idle_ms: limits.idleMs,
-  });
+  };
 }
 
 /** Says what is going on. */

@@ -14,6 +14,8 @@ export interface RelayOffer {
   readonly otherDiscoveryPort?: number;
   /** SHA-256 (32 bytes) of certificates to believe there. */
   readonly pins: readonly Uint8Array[];
+  /** Where the hub joins TCP connections of two machines, if it does; wire/spec/relay_join.md. */
+  readonly joins?: { readonly host: string; readonly port: number };
 }
 
 /** Longest token and URL that are taken. */
@@ -29,10 +31,11 @@ const MAX_PINS = 8;
  */
 export function parseRelayOffer(value: unknown, hub: URL): RelayOffer | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const { id, token, url, port, discovery_port, other_discovery_port, certificates = [] } = value as Record<
-    string,
-    unknown
-  >;
+  const { id, token, url, port, discovery_port, other_discovery_port, certificates = [], joins } =
+    value as Record<
+      string,
+      unknown
+    >;
   if (typeof id !== "string" || !/^[0-9a-f]{32}$/.test(id)) return undefined;
   if (typeof token !== "string" || token.length > MAX_TOKEN || !/^[\x21-\x7e]+$/.test(token)) {
     return undefined;
@@ -52,7 +55,13 @@ export function parseRelayOffer(value: unknown, hub: URL): RelayOffer | undefine
     ...discovery_port !== undefined && { discoveryPort: discovery_port },
     ...other_discovery_port !== undefined && { otherDiscoveryPort: other_discovery_port },
     pins: certificates.map((each) => Uint8Array.fromHex(each)),
+    // What is joined is sealed anyway; inside of another TLS its bytes could not be passed on in the kernel.
+    ...joins === true && hub.protocol === "ws:" && { joins: hubPlace(hub) },
   };
+}
+
+function hubPlace({ hostname, port }: URL): { host: string; port: number } {
+  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: port === "" ? 80 : Number(port) };
 }
 
 /** The relay is at the hub's own host: on the hub's own port, or on another one. */

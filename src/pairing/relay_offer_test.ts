@@ -28,6 +28,15 @@ Deno.test("parseRelayOffer() takes what the hub says", () => {
   assertEquals(parseRelayOffer(elsewhere, HUB)?.url, "https://relay.example.org/");
 });
 
+Deno.test("parseRelayOffer() takes a hub's word that it joins connections, where they can be sealed ones", () => {
+  const joins = (hub: string, offer: object) => parseRelayOffer({ ...OFFER, ...offer }, new URL(hub))?.joins;
+  assertEquals(joins("ws://hub.example.org/v1", { joins: true }), { host: "hub.example.org", port: 80 });
+  assertEquals(joins("ws://[2001:db8::1]:4000/v1", { joins: true }), { host: "2001:db8::1", port: 4000 });
+  assertEquals(joins("wss://hub.example.org/v1", { joins: true }), undefined);
+  assertEquals(joins("ws://hub.example.org/v1", { joins: "yes" }), undefined);
+  assertEquals(joins("ws://hub.example.org/v1", {}), undefined);
+});
+
 const BAD: [string, unknown][] = [
   ["none", undefined],
   ["text", "relay"],

@@ -1,10 +1,10 @@
 import { SimulatedClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import { assertEquals, assertTrue } from "../base/testing.ts";
-import type { Link } from "../transport/connection.ts";
+import type { FurtherLink, Link } from "../transport/connection.ts";
 import type { DirectTransport, Hint } from "../transport/hints.ts";
-import { dialFurther } from "./further_links.ts";
-import { KEY, ScriptedLink, STRANGER } from "./testing.ts";
+import { acceptFurther, dialFurther } from "./further_links.ts";
+import { branded, KEY, ScriptedLink, STRANGER } from "./testing.ts";
 
 function hint(transport: DirectTransport, host = "192.0.2.1"): Hint {
   return { transport, host, port: transport === "tcp" ? 4000 : 5000 } as Hint;
@@ -64,4 +64,73 @@ Deno.test("dialFurther() does not take a link to another machine", async () => {
   const next = dialFurther({ first: new ScriptedLink("quic"), hints: BOTH, dial, peerKey: KEY });
   assertEquals(await next({}), undefined);
   assertTrue(stranger.closed);
+});
+
+const RELAYED = { remote: "relay hub.example.org:443" };
+
+Deno.test("dialFurther() has the hub join a link where the first goes over its relay, and only there", async () => {
+  const joined = new ScriptedLink("tcp", RELAYED);
+  const common = { hints: BOTH, peerKey: KEY, dialJoined: () => Promise.resolve(joined) };
+  const direct = () => Promise.reject(new Error("dialled"));
+  const next = dialFurther({ ...common, first: new ScriptedLink("quic", RELAYED), dial: direct });
+  const further = await next({});
+  assertEquals([further?.number, further?.link.remote], [1, RELAYED.remote]);
+  assertEquals(joined.sent, [JOINS_1]);
+  const tcp = new ScriptedLink("tcp");
+  const beside = dialFurther({
+    ...common,
+    first: new ScriptedLink("quic"),
+    dial: () => Promise.resolve(tcp),
+  });
+  assertEquals((await beside({}))?.link.remote, tcp.remote);
+});
+
+Deno.test("dialFurther() goes without where the hub joins nothing", async () => {
+  const dialJoined = () => Promise.reject(new WormholeError("CONNECT_FAILED", "Cannot connect"));
+  const dial = () => Promise.reject(new Error("dialled"));
+  const first = new ScriptedLink("quic", RELAYED);
+  assertEquals(await dialFurther({ first, hints: BOTH, dial, dialJoined, peerKey: KEY })({}), undefined);
+});
+
+/** A door to which the test brings links. */
+function doorOf() {
+  const next = Promise.withResolvers<FurtherLink>();
+  return { next, door: { joined: () => next.promise } };
+}
+
+Deno.test("acceptFurther() goes to the hub once, where the first link is relayed, until a link has joined", async () => {
+  const { next, door } = doorOf();
+  const meetings: AbortSignal[] = [];
+  const gone = Promise.withResolvers<void>();
+  const meet = ({ signal }: { signal: AbortSignal }) => {
+    meetings.push(signal);
+    gone.resolve();
+    return new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  };
+  const accepting = acceptFurther(door, { first: new ScriptedLink("quic", RELAYED), meet });
+  const first = accepting({});
+  await gone.promise;
+  const further = { number: 1, link: branded(new ScriptedLink("tcp")) };
+  next.resolve(further);
+  assertEquals(await first, further);
+  assertEquals(await accepting({}), further);
+  assertEquals(meetings.map(({ aborted }) => aborted), [true]);
+
+  const direct = acceptFurther(door, { first: new ScriptedLink("quic"), meet });
+  assertEquals(await direct({}), further);
+  assertEquals(meetings.length, 1);
+});
+
+Deno.test("acceptFurther() takes what comes by itself when the hub joins nothing", async () => {
+  const { next, door } = doorOf();
+  const refused = Promise.withResolvers<void>();
+  const meet = () => {
+    refused.resolve();
+    return Promise.reject(new WormholeError("CONNECT_FAILED", "Cannot connect"));
+  };
+  const accepting = acceptFurther(door, { first: new ScriptedLink("quic", RELAYED), meet })({});
+  await refused.promise;
+  const further = { number: 1, link: branded(new ScriptedLink("tcp")) };
+  next.resolve(further);
+  assertEquals(await accepting, further);
 });

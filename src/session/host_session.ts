@@ -1,6 +1,6 @@
 import { WormholeError } from "../base/errors.ts";
 import { formatCode } from "../pairing/code.ts";
-import type { PeerConnection } from "../transport/connection.ts";
+import type { Link, PeerConnection } from "../transport/connection.ts";
 import { Endpoint, machineAddresses } from "../transport/endpoint.ts";
 import type { DialTarget, RelayHint } from "../transport/hints.ts";
 import { type Acquainted, metPeer, type OwnSide } from "./acquaintance.ts";
@@ -10,6 +10,7 @@ import { behind, Door } from "./door.ts";
 import { acceptFurther } from "./further_links.ts";
 import { dialledKey } from "./introduction.ts";
 import { introduce } from "./introduce.ts";
+import { joinKey } from "./join_key.ts";
 import { connectedEvent } from "./connected_event.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
 import { Reach } from "./reach.ts";
@@ -75,7 +76,10 @@ export async function hostAcquainted(
       { ms: connectTimeoutMs, late: noConnection(connectTimeoutMs, { relay }), clock, signal },
     );
     const door = new Door(endpoint, { peerKey, secret, ...clock && { clock } });
-    const nextLink = () => transports.length > 1 ? acceptFurther(door) : undefined;
+    const key = reach.canJoin(relay) ? joinKey(tools, secret) : undefined;
+    const meet = key && (({ signal }: { signal: AbortSignal }) => endpoint.meetJoined(key, { signal }));
+    const nextLink = (first: Link) =>
+      transports.length > 1 || meet ? acceptFurther(door, meet && { first, meet }) : undefined;
     const renewal = new SenderRenewal({
       door,
       secret,
@@ -93,7 +97,7 @@ export async function hostAcquainted(
     const connection = authenticated(link, peerKey, {
       endpoint: behind(door, endpoint),
       renewal,
-      nextLink: nextLink(),
+      nextLink: nextLink(link),
     });
     options.onMet?.(metPeer(acquainted, link.remote));
     onEvent?.(await connectedEvent(link));

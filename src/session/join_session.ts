@@ -14,6 +14,7 @@ import { withDeadline } from "./deadline.ts";
 import { behind, Door } from "./door.ts";
 import { dialFurther } from "./further_links.ts";
 import { introduce } from "./introduce.ts";
+import { joinKey } from "./join_key.ts";
 import { connectedEvent } from "./connected_event.ts";
 import { CONNECT_TIMEOUT_MS, type Meeting, type SessionOptions } from "./options.ts";
 import { Reach } from "./reach.ts";
@@ -97,7 +98,11 @@ export async function joinAcquainted(
     // From now on the sender may dial too, when the connection is lost.
     await endpoint.allow(peer.key, relay);
     const door = new Door(endpoint, { peerKey: peer.key, secret, clock });
-    const nextLink = (first: Link) => dialFurther({ first, hints, dial, peerKey: peer.key, clock });
+    const key = reach.canJoin(relay) ? joinKey(tools, secret) : undefined;
+    const dialJoined = key &&
+      (({ signal }: { signal: AbortSignal }) => endpoint.dialJoined(key, { peerKey: peer.key, signal }));
+    const further = { hints, dial, ...dialJoined && { dialJoined }, peerKey: peer.key, clock };
+    const nextLink = (first: Link) => dialFurther({ first, ...further });
     const renewal = new ReceiverRenewal({
       door,
       secret,

@@ -47,4 +47,9 @@ export class Reach {
     if (peer.relay === undefined || this.#own === undefined || sameBytes(peer.key, ownKey)) return undefined;
     return sameBytes(peer.relay.relay, this.#own.relay) ? peer.relay : undefined;
   }
+
+  /** Tells whether both sides go to the hub to be joined there; `relay`: what {@linkcode Reach.relay} gave. */
+  canJoin(relay: RelayHint | undefined): boolean {
+    return this.#own?.joins === true && relay?.joins === true;
+  }
 }

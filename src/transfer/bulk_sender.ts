@@ -24,6 +24,8 @@ export interface LinkStatus {
   readonly rttMs: number;
   readonly bytesSent: number;
   readonly lostPackets: number;
+  /** Whether a hub's relay carries it now. */
+  readonly isRelayed: boolean;
 }
 
 /** What only the streams' surroundings tell. */
@@ -221,13 +223,15 @@ export class BulkSender {
       now: time,
       remaining: this.#remaining,
       links: [...this.#links].map(([number, link]) => {
-        const { rttMs = 0, bytesSent = 0, lostPackets = 0 } = status.find((each) => each.link === number) ??
-          {};
+        const { rttMs = 0, bytesSent = 0, lostPackets = 0, isRelayed = false } = status.find((each) =>
+          each.link === number
+        ) ?? {};
         const { bytes_wire = 0, bytes_delivered = 0, blocked_us = 0 } = link.sent ?? {};
         return {
           link: number,
           kind: link.kind,
           rttMs,
+          isRelayed,
           received: received[number] ?? 0,
           lostPackets,
           sentPackets: bytesSent / PACKET_BYTES,

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
 import { type Message, writeAcknowledgement } from "../wire/mod.ts";
 import { BulkSender, type BulkSenderAction, type LinkStatus, type SentOverLink } from "./bulk_sender.ts";
 
-const FAR: LinkStatus = { link: 0, rttMs: 50, bytesSent: 0, lostPackets: 0 };
+const FAR: LinkStatus = { link: 0, rttMs: 50, bytesSent: 0, lostPackets: 0, isRelayed: false };
 
 /** A sender with two streams, and all that it wanted since the last look. */
 function sender(kind: "tcp" | "quic" = "tcp") {

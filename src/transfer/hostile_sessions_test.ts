@@ -295,7 +295,10 @@ function providing(random: Random): (action: ProviderAction) => ProviderEvent | 
       case "streams":
         return { type: "streams_set", link: action.link, failed: random(20) === 0 };
       case "look_at_links":
-        return { type: "links", links: [{ link: 0, rttMs: 1, bytesSent: 50, lostPackets: 0 }] };
+        return {
+          type: "links",
+          links: [{ link: 0, rttMs: 1, bytesSent: 50, lostPackets: 0, isRelayed: false }],
+        };
       case "stop_opening":
       case "drop_link":
       case "watch_link":

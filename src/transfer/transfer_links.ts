@@ -64,12 +64,13 @@ export class TransferLinks implements AsyncDisposable {
   async status(): Promise<(LinkStatus & { bytesReceived: number })[]> {
     return await Promise.all(Array.from(this.#links, async ([link, connection]) => {
       try {
-        const { rttMs, bytesSent, bytesReceived, lostPackets = 0 } = await connection.stats();
-        return { link, rttMs, bytesSent, bytesReceived, lostPackets };
+        const { rttMs, bytesSent, bytesReceived, lostPackets = 0, relayed = false } = await connection
+          .stats();
+        return { link, rttMs, bytesSent, bytesReceived, lostPackets, isRelayed: relayed };
       } catch (error) {
         // It ends just now; whoever watches it says so.
         if (!isWormholeError(error)) throw error;
-        return { link, rttMs: 0, bytesSent: 0, bytesReceived: 0, lostPackets: 0 };
+        return { link, rttMs: 0, bytesSent: 0, bytesReceived: 0, lostPackets: 0, isRelayed: false };
       }
     }));
   }

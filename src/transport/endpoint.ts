@@ -7,6 +7,8 @@ import {
   closeEndpoint,
   dial,
   type Endpoint as NativeEndpoint,
+  type JoinPlace,
+  meet,
   openEndpoint,
   ownAddresses,
   type RelayKey,
@@ -46,8 +48,14 @@ export interface EndpointOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How long a machine waits at a hub for the other one to be joined to. */
+const MEET_TIMEOUT_MS = 20_000;
+
 /** Where a relay is, as a hub says. */
-export type RelayPlace = Omit<RelayOptions, "direct" | "portMapping" | "proxy">;
+export type RelayPlace = Omit<RelayOptions, "direct" | "portMapping" | "proxy"> & {
+  /** Where the hub joins connections, if it does. */
+  readonly joins?: { readonly host: string; readonly port: number };
+};
 
 /**
  * This machine's own end of all links: listens for TCP and QUIC under the machine's key, lets in only the
@@ -60,6 +68,8 @@ export class Endpoint implements AsyncDisposable {
   /** The native accept under way; it outlives an aborted accept(), so that its link goes to the next one. */
   #accepting: Promise<Link> | undefined;
   #closing: Promise<void> | undefined;
+  /** The hub that joins connections, where there is one. */
+  #joins: Omit<JoinPlace, "key"> | undefined;
 
   private constructor(queue: NativeQueue, bound: NativeEndpoint, options: EndpointOptions) {
     this.#queue = queue;
@@ -108,7 +118,7 @@ export class Endpoint implements AsyncDisposable {
    * Makes this machine reachable at a relay and gives the hint for it; the last one is the one that
    * {@linkcode Endpoint.dial} uses. What has no direct way to the other machine goes over it.
    */
-  async useRelay(relay: RelayPlace): Promise<RelayHint> {
+  async useRelay({ joins, ...relay }: RelayPlace): Promise<RelayHint> {
     this.#assertOpen("use a relay from");
     const { transports, portMapping = false } = this.#options;
     const made = await useRelay(this.#queue, this.#bound.endpoint, {
@@ -118,7 +128,42 @@ export class Endpoint implements AsyncDisposable {
       portMapping: portMapping && !isLocal(new URL(relay.url).hostname),
       ...proxyTo(relay.url),
     });
-    return { transport: "relay", ...made };
+    // Whoever asked for QUIC gets nothing else.
+    const canJoin = joins !== undefined && (transports.includes("tcp") || !transports.includes("quic"));
+    this.#joins = canJoin
+      ? { ...joins, token: relay.token, ...proxyTo(`http://${hostPort(joins)}/`) }
+      : undefined;
+    return { transport: "relay", ...made, ...canJoin && { joins: true } };
+  }
+
+  /**
+   * Dials the holder of `peerKey` over a connection that the hub of the relay joins to what the other machine meets there with
+   * {@linkcode Endpoint.meetJoined} and the same `key` (32 bytes).
+   *
+   * @throws {WormholeError} as {@linkcode Endpoint.dial}; UNSUPPORTED where the hub does not do that.
+   */
+  async dialJoined(
+    key: Uint8Array,
+    { peerKey, signal }: { peerKey: Uint8Array; signal?: AbortSignal },
+  ): Promise<Link> {
+    const made = await dial(this.#queue, this.#bound.endpoint, {
+      kind: "tcp",
+      join: { ...this.#joinPlace(), key },
+      peerKey,
+      timeoutMs: DIAL_TIMEOUT_MS,
+      signal,
+    });
+    return new NativeLink(this.#queue, made);
+  }
+
+  /** Goes to the hub of the relay to be dialled there once; {@linkcode Endpoint.accept} gives the link. @throws as `dialJoined`. */
+  async meetJoined(key: Uint8Array, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    await meet(this.#queue, {
+      endpoint: this.#bound.endpoint,
+      join: { ...this.#joinPlace(), key },
+      timeoutMs: MEET_TIMEOUT_MS,
+      signal,
+    });
   }
 
   /** Is at the relay anew, if at any, after this machine has changed networks; what went over it ends. */
@@ -194,6 +239,12 @@ export class Endpoint implements AsyncDisposable {
     await this.#accepting?.catch((error) => {
       if (!(error instanceof WormholeError)) throw error;
     });
+  }
+
+  #joinPlace(): Omit<JoinPlace, "key"> {
+    this.#assertOpen("connect over the hub from");
+    if (this.#joins !== undefined) return this.#joins;
+    throw new WormholeError("UNSUPPORTED", "Cannot connect over the hub: it joins no connections");
   }
 
   #assertOpen(verb: string): void {

@@ -28,6 +28,8 @@ export interface RelayHint {
   readonly key: Uint8Array;
   /** 64 bytes: the signature of the peer's machine key; checked when it is used. */
   readonly proof: Uint8Array;
+  /** Present when the machine also comes to the hub to be joined over TCP; wire/spec/relay_join.md. */
+  readonly joins?: true;
 }
 
 /** Where a machine may be dialled. */
@@ -72,8 +74,9 @@ export function parseHints(value: unknown): { hints: Hint[]; relay?: RelayHint }
 export function hintList(hints: readonly Hint[], relay: RelayHint | undefined): object[] {
   const list = hints.map(({ transport, host, port }) => ({ transport, host, port }));
   if (relay === undefined) return list;
-  const { key, proof } = relay;
-  return [...list.slice(0, MAX_HINTS - 1), { transport: WIRE_RELAY, relay: relay.relay, key, proof }];
+  const { key, proof, joins } = relay;
+  const hint = { transport: WIRE_RELAY, relay: relay.relay, key, proof, ...joins && { joins } };
+  return [...list.slice(0, MAX_HINTS - 1), hint];
 }
 
 /** Gives `host:port` as addresses are written, with brackets around IPv6. */
@@ -179,7 +182,14 @@ function parseHint(value: unknown): DialTarget | undefined {
       if (value instanceof Uint8Array && value.length === RELAY_HINT[name]) return value;
       throw malformed(`one of a relay has no ${name}`);
     };
-    return { transport: "relay", relay: bytes("relay"), key: bytes("key"), proof: bytes("proof") };
+    return {
+      transport: "relay",
+      relay: bytes("relay"),
+      key: bytes("key"),
+      proof: bytes("proof"),
+      // Of a newer version it may be something else.
+      ...field("joins") === true && { joins: true },
+    };
   }
   if (transport !== "tcp" && transport !== "quic") return undefined;
   if (typeof host !== "string" || host.length > MAX_HOST_LENGTH || host.includes("%") || isIP(host) === 0) {

@@ -99,6 +99,13 @@ Deno.test("parseHints() gives the first relay apart", () => {
   assertEquals(relay, { ...RELAY, transport: "relay" });
 });
 
+Deno.test("parseHints() takes a relay whose machine is joined there, and one that says something newer", () => {
+  assertEquals(parseHints([{ ...RELAY, joins: true }]).relay, { ...RELAY, transport: "relay", joins: true });
+  assertEquals(parseHints([{ ...RELAY, joins: 2 }]).relay, { ...RELAY, transport: "relay" });
+  const hint = { ...RELAY, transport: "relay", joins: true } as const;
+  assertEquals(parseHints(hintList([], hint)).relay, hint);
+});
+
 Deno.test("hintList() makes room for the relay", () => {
   const many = Array.from(
     { length: MAX_HINTS },

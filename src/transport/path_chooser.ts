@@ -37,6 +37,8 @@ export interface PathState {
   readonly kind: TransportKind;
   /** 0 while it is not known. */
   readonly rttMs: number;
+  /** Whether a hub's relay carries it now. */
+  readonly isRelayed: boolean;
   /** Bytes that have come over it. */
   readonly received: number;
   /** Its number of streams has been found. */
@@ -83,6 +85,8 @@ export class PathChooser {
   #restUntil = 0;
   #restMs = FIRST_REST_MS;
   #tried = false;
+  /** Links that owe something and say nothing. */
+  readonly #silent = new Set<number>();
   readonly #heard = new Map<number, { at: number; received: number }>();
 
   /** Takes a sample, several a second, and says who carries from now on. */
@@ -90,7 +94,8 @@ export class PathChooser {
     const { now, links } = sample;
     const given_up = this.#listen(sample);
     this.#replace(links, now);
-    this.#takeLan(links, now);
+    this.#takeLan(withoutRelay(links), now);
+    this.#shunRelay(links, now);
     if (this.#mark === undefined || now < this.#settledAt) this.#measure(sample);
     else if (now - this.#mark.at >= this.#windowMs(links)) {
       const goodput = this.#goodput(sample);
@@ -139,7 +144,7 @@ export class PathChooser {
       return;
     }
     const [main] = this.#carrying;
-    const other = sample.links.find(({ link }) => link !== main);
+    const other = sample.links.find(({ link, isRelayed }) => link !== main && !isRelayed);
     if (main === undefined || other === undefined || total <= 0) return;
     if (sample.remaining / total * 1000 < LEFT_MS) return;
     const unknown = !this.#tried && sample.links.find(({ link }) => link === main)!.isSettled;
@@ -201,9 +206,26 @@ export class PathChooser {
     this.#restUntil = Infinity;
   }
 
+  /**
+   * Nothing goes over a relay that can go directly, and that says nothing about the links that are left. Where all go over one, it
+   * is TCP to the hub whatever they are, and what the hub passes on in the kernel costs it least.
+   */
+  #shunRelay(links: readonly PathState[], now: number): void {
+    const able = links.filter(({ link }) => !this.#silent.has(link));
+    const better = withoutRelay(able);
+    const direct = better.length < able.length;
+    if (!able.some(({ isRelayed }) => isRelayed)) return;
+    const best = direct ? better[0]! : able.find(({ kind }) => kind === "tcp") ?? able[0]!;
+    const carriesWell = this.#carrying.every((link) =>
+      direct ? better.some((each) => each.link === link) : link === best.link
+    );
+    if (!carriesWell || this.#carrying.length === 0) this.#set([best.link], "steady", now);
+  }
+
   /** Notices links over which nothing comes though something should; another one carries at once. */
   #listen({ now, links }: PathSample): number[] {
     const given_up: number[] = [];
+    this.#silent.clear();
     for (const { link, received, rttMs, isOwing } of links) {
       const heard = this.#heard.get(link);
       if (heard === undefined || received > heard.received || !isOwing) {
@@ -212,6 +234,7 @@ export class PathChooser {
       }
       const silent = now - heard.at;
       if (silent < Math.max(STALLED_MS, 8 * rttMs)) continue;
+      this.#silent.add(link);
       if (silent >= Math.max(GIVEN_UP_MS, 16 * rttMs)) given_up.push(link);
       const others = links.filter((each) => each.link !== link);
       if (others.length === 0 || !this.#carrying.includes(link)) continue;
@@ -240,4 +263,10 @@ export class PathChooser {
   #kind(link: number, { links }: PathSample): TransportKind | undefined {
     return links.find((each) => each.link === link)?.kind;
   }
+}
+
+/** Gives the direct links, or all where there is none. */
+function withoutRelay(links: readonly PathState[]): readonly PathState[] {
+  const direct = links.filter(({ isRelayed }) => !isRelayed);
+  return direct.length > 0 ? direct : links;
 }

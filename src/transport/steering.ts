@@ -9,6 +9,8 @@ export interface LinkMeasure {
   readonly kind: TransportKind;
   /** Round trip; 0 while it is not known. */
   readonly rttMs: number;
+  /** Whether a hub's relay carries it now. */
+  readonly isRelayed: boolean;
   /** Bytes that the other side received over it so far. */
   readonly received: number;
   /** Packets lost, and packets sent, so far; 0 where nobody counts. */
@@ -45,6 +47,8 @@ export class Steering {
   readonly #start: number;
   readonly #chooser = new PathChooser();
   readonly #links = new Map<number, SteeredLink>();
+  /** The shortest round trip that each link has told while a relay carried it. */
+  readonly #trips = new Map<number, number>();
 
   /** `start`: streams of the first link at first. */
   constructor(limits: Omit<StreamLimits, "kind">, { start }: { start: number }) {
@@ -54,7 +58,8 @@ export class Steering {
 
   /** Takes a sample, several a second. */
   tick(sample: SteeringSample): Course {
-    const { now, links, remaining } = sample;
+    const { now, remaining } = sample;
+    const links = this.#endToEnd(sample.links);
     for (const each of this.#links.keys()) {
       if (!links.some(({ link }) => link === each)) this.#links.delete(each);
     }
@@ -79,6 +84,18 @@ export class Steering {
       free -= given;
     }
     return { streams, given_up };
+  }
+
+  /** TCP over a hub knows the round trip to the hub only; a relayed link beside it has told the whole, when nothing waited on it. */
+  #endToEnd(links: readonly LinkMeasure[]): LinkMeasure[] {
+    const relayed = links.filter(({ isRelayed, rttMs }) => isRelayed && rttMs > 0);
+    for (const { link, rttMs } of relayed) {
+      this.#trips.set(link, Math.min(rttMs, this.#trips.get(link) ?? Infinity));
+    }
+    const longest = Math.max(0, ...relayed.map(({ link }) => this.#trips.get(link)!));
+    return links.map((each) =>
+      each.isRelayed && each.kind === "tcp" && each.rttMs > 0 ? { ...each, rttMs: longest } : each
+    );
   }
 
   #steered(measure: LinkMeasure): SteeredLink {

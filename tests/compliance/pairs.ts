@@ -1,4 +1,5 @@
 /** Linked ends inside this process, over every transport, for the compliance suites. */
+import { JOIN_LIMITS } from "../../src/hub/joins.ts";
 import { NativeQueue } from "../../src/native/queue.ts";
 import { closeRelay, openRelay, relayToken } from "../../src/native/relay.ts";
 import { Endpoint } from "../../src/transport/endpoint.ts";
@@ -55,6 +56,7 @@ export async function linksAtRelay(): Promise<LinkedPair> {
     listen: ["127.0.0.1:0"],
     secret: seed(),
     maxClients: 2,
+    joins: JOIN_LIMITS,
   });
   const place = {
     id: seed().subarray(16),

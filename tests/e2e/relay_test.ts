@@ -29,7 +29,7 @@ function noise(size: number): Uint8Array {
 }
 
 /** Gives one of the hub's metrics. */
-async function metric({ url }: RunningHub, name: string): Promise<number> {
+async function metric({ url }: Pick<RunningHub, "url">, name: string): Promise<number> {
   const response = await fetch(url.replace(/^ws/, "http").replace("/v1", "/metrics"));
   const line = (await response.text()).split("\n").find((line) => line.startsWith(`wormhole_hub_${name} `));
   return Number(line?.split(" ").at(-1));
@@ -53,6 +53,11 @@ Deno.test("send and recv go over the hub's relay where nothing else is allowed, 
   assertTrue(out > SIZE && out < 2 * SIZE, `${out} bytes were relayed for ${SIZE}`);
   assertEquals(await metric(hub, "relay_refused_total"), 0);
 });
+
+/** Compares much faster than what tells of every difference. */
+function sameContent(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, at) => byte === other[at]);
+}
 
 Deno.test("machines that reach each other leave the relay alone", async () => {
   await using sandbox = await Sandbox.create();
@@ -128,6 +133,37 @@ Deno.test("a relayed transfer outlives a hub that is killed and started anew wit
   assertEquals(await Deno.readFile(`${into}/slow`), content);
   // It is the same connection: with WORMHOLE_RECONNECT=0 there is no other.
   assertTrue(!sender.events.some(({ event }) => event === "reconnecting"));
+});
+
+Deno.test("a transfer over joined connections goes on when the hub is killed and started anew", async () => {
+  if (Deno.build.os !== "linux") return; // No hub joins elsewhere.
+  await using sandbox = await Sandbox.create();
+  const person = await sandbox.person("hub", { runtime: "of-hub" });
+  const port = freePort();
+  const place = ["--listen", `127.0.0.1:${port}`, "--database", sandbox.path("hub.sqlite"), "--metrics"];
+  const args = ["hub", "--json", ...place];
+  await using first = start(args, { person });
+  const { url } = await first.event("listening");
+  // Slow enough to be met under way, and enough for a further link.
+  const content = slowToPack(80 * 1024 ** 2);
+  const file = await sandbox.file("from/slow", content);
+  await using offered = await offer(sandbox, [file], {
+    meeting: { hub: `ws://127.0.0.1:${port}` },
+    send: [...BY_RELAY.send, "--compress", "always", "--compression-level", "8", "--streams", "1"],
+  });
+  const into = await sandbox.folder("into");
+  await using receiving = accept(offered, into, { recv: BY_RELAY.recv });
+  const isJoined = async () => await metric({ url }, "join_bytes_total") > 2 * 1024 ** 2;
+  let isOver = false;
+  receiving.ending().then(() => isOver = true);
+  while (!await isJoined()) assertTrue(!isOver, "it was over before anything went over a joined connection");
+  first.signal("SIGKILL");
+  await first.ending();
+  await using second = start(args, { person });
+  await second.event("listening");
+  const [sender, receiver] = await Promise.all([offered.sender.ending(), receiving.ending()]);
+  assertDone({ sender, receiver });
+  assertTrue(sameContent(await Deno.readFile(`${into}/slow`), content));
 });
 
 Deno.test("known machines and several receivers at once go over the relay too", async () => {

@@ -14,11 +14,13 @@ export interface Steered {
 /** Lets the steering run links of these kinds for `ms`; `happens` is called before every tick. */
 export function steer(
   path: SimulatedPath,
-  { kinds, ms, remaining = Infinity, happens }: {
+  { kinds, ms, remaining = Infinity, happens, isRelayed }: {
     kinds: readonly ("tcp" | "quic")[];
     ms: number;
     remaining?: number;
     happens?: (now: number, links: readonly SimulatedLink[]) => void;
+    /** Whether a relay carries the link with this number. */
+    isRelayed?: (link: number, now: number) => boolean;
   },
 ): Steered {
   const links = kinds.map((kind) => path.open(kind));
@@ -38,6 +40,7 @@ export function steer(
           link: i,
           kind: link.kind,
           rttMs: path.rttMs,
+          isRelayed: isRelayed?.(i, path.now) ?? false,
           received: link.received,
           lostPackets: link.lostPackets,
           sentPackets: link.sentPackets,

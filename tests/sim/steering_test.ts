@@ -2,6 +2,7 @@
 import { assertEquals, assertTrue } from "../../src/base/testing.ts";
 import { type PathProfile, SimulatedPath } from "./path.ts";
 import { steer } from "./steer.ts";
+import { Steering } from "../../src/transport/steering.ts";
 
 const MEGA = 1e6;
 const GIGABIT: PathProfile = { rate: 125 * MEGA, rttMs: 50, loss: 0 };
@@ -98,4 +99,61 @@ Deno.test("Steering never wants more streams than both sides allow", () => {
   const { links } = steer(path, { kinds: ["quic", "tcp"], ms: 30_000 });
   const [quic, tcp] = [links.get(0)!.moments, links.get(1)!.moments];
   for (const [i, { streams }] of quic.entries()) assertTrue(streams + tcp[i]!.streams <= 256);
+});
+
+Deno.test("Steering takes TCP at once where all goes over a relay, and measures nothing", () => {
+  const path = new SimulatedPath({ ...GIGABIT, quicRate: 30 * MEGA });
+  const { links } = steer(path, { kinds: ["quic", "tcp"], ms: 60_000, isRelayed: () => true });
+  assertEquals(links.get(0)!.streams(1000), 0);
+  assertTrue(links.get(1)!.goodput(2000, 60_000) > 0.9 * path.profile.rate);
+});
+
+Deno.test("Steering leaves a relay at once for a direct path, whatever that brings, and comes back where it is lost", () => {
+  const path = new SimulatedPath(GIGABIT);
+  const { links } = steer(path, {
+    kinds: ["quic", "tcp"],
+    ms: 60_000,
+    isRelayed: (link, now) => link === 1 || now < 10_000 || now >= 40_000,
+  });
+  const [direct, joined] = [links.get(0)!, links.get(1)!];
+  assertTrue(joined.streams(9000) > 0 && direct.streams(9000) === 0);
+  for (const at of [10_500, 20_000, 39_000]) {
+    assertTrue(direct.streams(at) > 0 && joined.streams(at) === 0, `at ${at}`);
+  }
+  assertTrue(joined.streams(42_000) > 0 && direct.streams(42_000) === 0);
+});
+
+Deno.test("Steering goes on over the relay's other link when what the hub joined falls silent", () => {
+  const path = new SimulatedPath(GIGABIT);
+  const { total, links, given_up } = steer(path, {
+    kinds: ["quic", "tcp"],
+    ms: 40_000,
+    isRelayed: () => true,
+    happens: (now) => {
+      if (now >= 15_000) path.profile.tcpRate = 0;
+    },
+  });
+  assertTrue(total.goodput(20_000, 40_000) > 0.9 * path.profile.rate, rate(total.goodput(20_000, 40_000)));
+  assertTrue(links.get(0)!.streams(19_500) > 0);
+  assertEquals(given_up.map(([link]) => link), [1]);
+});
+
+Deno.test("Steering takes the way to the hub and on for the length of a link that the hub joins", () => {
+  const steering = new Steering({ cpuCount: 2, minStreams: 16, maxStreams: 256 }, { start: 16 });
+  const common = { received: 0, lostPackets: 0, sentPackets: 0, blockedUs: 0, streams: 4, isOwing: false };
+  const tick = (now: number, rttMs: number) =>
+    steering.tick({
+      now,
+      remaining: Infinity,
+      links: [
+        { ...common, link: 0, kind: "quic", rttMs, isRelayed: true },
+        // The hub is next door.
+        { ...common, link: 1, kind: "tcp", rttMs: 1, isRelayed: true },
+      ],
+    }).streams;
+  // On a LAN there were as many as two processors can use.
+  assertEquals(tick(0, 100).get(1), 16);
+  // What waits on link 0 later makes the way no longer.
+  assertEquals(tick(100, 4).get(1), 4);
+  assertEquals(tick(200, 900).get(1), 4);
 });

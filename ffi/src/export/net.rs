@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::net::congestion::LongPaths;
 use crate::net::endpoint::{Endpoint, Options, RelayOptions};
 use crate::net::quic_config::Congestion;
-use crate::net::relay::{DiscoveryPlace, Hub, RelayKey, look};
+use crate::net::relay::{DiscoveryPlace, Hub, Join, JoinPlace, JoinSide, RelayKey, look};
 use crate::net::{Connection, PeerKey, TransportKind, address, memory};
 use crate::op::{self, Context, Op, OpFuture};
 
@@ -25,6 +25,7 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("net.allow", allow),
     ("net.accept", accept),
     ("net.dial", dial),
+    ("net.meet", meet),
     ("net.memory_pair", memory_pair),
     ("net.send", send),
     ("net.recv", recv),
@@ -133,13 +134,39 @@ struct AllowArgs {
 struct DialArgs {
     endpoint: u32,
     kind: String,
-    /// One of these two.
+    /// One of these three.
     address: Option<String>,
     relay_key: Option<RelayKeyArgs>,
+    join: Option<JoinArgs>,
     peer_key: ByteBuf,
     timeout_ms: u64,
     /// TCP only.
     proxy: Option<ProxyArgs>,
+}
+
+/// One side of a connection that a hub joins.
+#[derive(Deserialize)]
+struct JoinArgs {
+    host: String,
+    port: u16,
+    token: String,
+    proxy: Option<ProxyArgs>,
+    key: ByteBuf,
+}
+
+impl JoinArgs {
+    fn read(self, side: JoinSide) -> Result<Join> {
+        let proxy = self.proxy.map(ProxyArgs::check).transpose()?.map(Arc::new);
+        let place = JoinPlace { host: self.host, port: self.port, token: self.token, proxy };
+        Ok(Join { place, key: fixed(&self.key, "key of a joined connection")?, side })
+    }
+}
+
+#[derive(Deserialize)]
+struct MeetArgs {
+    endpoint: u32,
+    join: JoinArgs,
+    timeout_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -306,9 +333,14 @@ fn dial(context: Context, args: &[u8]) -> OpFuture {
         let peer_key = key(&args.peer_key, "peer's")?;
         let timeout = Duration::from_millis(args.timeout_ms);
         let endpoint = context.objects.get::<Endpoint>(args.endpoint)?;
-        let connection = match (&args.relay_key, &args.address) {
-            (Some(relay_key), None) => endpoint.dial_relay(&relay_key.read()?, peer_key, timeout).await?,
-            (None, Some(address)) => {
+        let connection = match (&args.relay_key, &args.address, args.join) {
+            (Some(relay_key), None, None) => {
+                endpoint.dial_relay(&relay_key.read()?, peer_key, timeout).await?
+            }
+            (None, None, Some(join)) => {
+                endpoint.dial_joined(join.read(JoinSide::Dialler)?, peer_key, timeout).await?
+            }
+            (None, Some(address), None) => {
                 let kind = TransportKind::from_name(&args.kind)?;
                 let address = address::parse(address)?;
                 match args.proxy {
@@ -320,11 +352,20 @@ fn dial(context: Context, args: &[u8]) -> OpFuture {
                 }
             }
             _ => {
-                let text = "Cannot connect: either an address or a key at the relay is needed";
+                let text = "Cannot connect: an address, a key at the relay, or what a hub joins is needed";
                 return Err(Error::new(Kind::InvalidArgument, text));
             }
         };
         connected(&context, connection)
+    })
+}
+
+/// Gives when the other machine was let in.
+fn meet(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: MeetArgs| async move {
+        let timeout = Duration::from_millis(args.timeout_ms);
+        let endpoint = context.objects.get::<Endpoint>(args.endpoint)?;
+        endpoint.meet_joined(args.join.read(JoinSide::Acceptor)?, timeout).await
     })
 }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::net::address;
 use crate::net::relay::{self, Held, Options, RelayServer, TlsPem};
 use crate::op::{self, Context, Op, OpFuture};
+use crate::transit_relay::{Asked, Counts, Limits};
 
 pub const OPERATIONS: &[(&str, Op)] = &[
     ("relay.open", open),
@@ -16,6 +17,7 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("relay.renew", renew),
     ("relay.seen", seen),
     ("relay.take_over", take_over),
+    ("relay.join", join),
     ("relay.drain", drain),
     ("relay.close", close),
 ];
@@ -28,6 +30,7 @@ struct OpenArgs {
     secret: ByteBuf,
     max_clients: usize,
     client_bytes_per_second: Option<u32>,
+    joins: Limits,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +95,26 @@ struct SeenResult {
     limited_total: u64,
     discoveries: usize,
     discoveries_refused: u64,
+    joined: Counts,
+}
+
+#[derive(Deserialize)]
+struct JoinArgs {
+    relay: u32,
+    /// `ip:port` each.
+    local: String,
+    remote: String,
+    from: String,
+    token: String,
+    /// 64 hex digits.
+    key: String,
+    side: u8,
+}
+
+#[derive(Serialize)]
+struct JoinResult {
+    /// Why it was not joined.
+    refused: Option<&'static str>,
 }
 
 fn open(context: Context, args: &[u8]) -> OpFuture {
@@ -106,6 +129,7 @@ fn open(context: Context, args: &[u8]) -> OpFuture {
             secret,
             max_clients: args.max_clients,
             client_bytes_per_second: args.client_bytes_per_second,
+            joins: args.joins,
         })
         .await?;
         Ok(OpenResult {
@@ -134,8 +158,10 @@ fn renew(context: Context, args: &[u8]) -> OpFuture {
 
 fn seen(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: RelayHandle| async move {
-        let seen = context.objects.get::<RelayServer>(args.relay)?.seen();
+        let relay = context.objects.get::<RelayServer>(args.relay)?;
+        let seen = relay.seen();
         Ok(SeenResult {
+            joined: relay.joined(),
             clients: seen.clients,
             clients_total: seen.clients_total,
             refused_total: seen.refused_total,
@@ -155,6 +181,19 @@ fn take_over(context: Context, args: &[u8]) -> OpFuture {
         let at = context.objects.get::<RelayServer>(args.relay)?.addresses()[0];
         let held = Held { local: address::parse(&args.local)?, remote: address::parse(&args.remote)? };
         relay::take_over(held, at, &args.first).await
+    })
+}
+
+/// Done when the connection is over, or was not joined.
+fn join(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: JoinArgs| async move {
+        let relay = context.objects.get::<RelayServer>(args.relay)?;
+        let held = Held { local: address::parse(&args.local)?, remote: address::parse(&args.remote)? };
+        let token = args.key.as_bytes().try_into().map_err(|_| {
+            Error::new(Kind::InvalidArgument, "Cannot join a connection: its key is not 64 digits")
+        })?;
+        let asked = Asked { token, side: Some([args.side; 16]) };
+        Ok(JoinResult { refused: relay.join(held, &args.from, &args.token, asked).await? })
     })
 }
 

@@ -1,7 +1,6 @@
 //! `src/native/transit_relay.ts`: the transit relay of a hub.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,14 +18,7 @@ pub const OPERATIONS: &[(&str, Op)] = &[
 struct StartArgs {
     host: Option<String>,
     port: u16,
-    connections: usize,
-    connections_per_address: usize,
-    connection_burst: u32,
-    connections_per_minute: u32,
-    waiting: usize,
-    handshake_ms: u64,
-    wait_ms: u64,
-    idle_ms: u64,
+    limits: Limits,
 }
 
 #[derive(Serialize)]
@@ -44,17 +36,7 @@ struct RelayHandle {
 /// Listens and relays from now on.
 fn start(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: StartArgs| async move {
-        let limits = Limits {
-            connections: args.connections,
-            connections_per_address: args.connections_per_address,
-            connection_burst: args.connection_burst,
-            connections_per_minute: args.connections_per_minute,
-            waiting: args.waiting,
-            handshake: Duration::from_millis(args.handshake_ms),
-            wait: Duration::from_millis(args.wait_ms),
-            idle: Duration::from_millis(args.idle_ms),
-        };
-        let relay = Relay::start(args.host.as_deref(), args.port, limits).await?;
+        let relay = Relay::start(args.host.as_deref(), args.port, args.limits).await?;
         let addresses = relay.addresses.iter().map(ToString::to_string).collect();
         Ok(StartResult { relay: context.objects.insert(Arc::new(relay))?, addresses })
     })

@@ -1,5 +1,7 @@
 //! This machine on the network: its key, the sockets it listens on, the keys it lets in.
 
+mod joined;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use super::handshakes::Handshakes;
 use super::proxy::Proxy;
 use super::quic_config::Congestion;
 use super::relay::{Hub, ProxyDoor, RelayId, RelayKey, Trust};
+use super::route::Route;
 use super::tls::{AllowedKeys, Identity};
 use super::{Connection, Inner, PeerKey, TransportKind, address, quic, relay, tcp, tls};
 use crate::error::{Error, Kind, Result};
@@ -222,7 +225,7 @@ impl Endpoint {
         let what = format!("Cannot connect to {address} over {kind}");
         let dial = async {
             match (kind, &self.quic) {
-                (TransportKind::Tcp, _) => self.dial_tcp(tcp::Route::direct(address), peer_key).await,
+                (TransportKind::Tcp, _) => self.dial_tcp(Route::direct(address), peer_key).await,
                 (TransportKind::Quic, Some(endpoint)) => {
                     let peer = quic::Peer::machine(peer_key);
                     quic::dial(endpoint, quic::Place::Address(address), peer).await
@@ -242,11 +245,11 @@ impl Endpoint {
         timeout: Duration,
     ) -> Result<Connection> {
         let what = format!("Cannot connect to {address} over tcp through {proxy}");
-        let route = tcp::Route { address, proxy: Some(Arc::new(proxy)) };
+        let route = Route::Address { address, proxy: Some(Arc::new(proxy)) };
         self.dialled(self.dial_tcp(route, peer_key), &what, timeout).await
     }
 
-    async fn dial_tcp(&self, route: tcp::Route, peer_key: PeerKey) -> Result<Connection> {
+    async fn dial_tcp(&self, route: Route, peer_key: PeerKey) -> Result<Connection> {
         let config = self.identity.client_config(peer_key)?;
         tcp::dial(config, route, peer_key, self.long_paths.clone()).await
     }
@@ -424,7 +427,7 @@ async fn listen_tcp(door: Arc<Door>, listener: TcpListener) {
         let door = door.clone();
         handshakes.spawn(async move {
             let _counted = counted;
-            let handshake = tcp::accept(&door.config, &door.registry, &door.long_paths, stream);
+            let handshake = tcp::accept(&door.config, &door.registry, &door.long_paths, stream, None);
             if let Ok(Ok(Some(connection))) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
                 door.let_in(connection);
             }

@@ -32,6 +32,7 @@ mod quic;
 pub mod quic_config;
 mod record_reader;
 pub mod relay;
+mod route;
 mod tcp;
 mod tcp_info;
 mod tcp_stream;

@@ -7,7 +7,8 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read};
-use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::net::TcpStream as StdTcpStream;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use super::congestion::LongPaths;
 use super::control::Control;
 use super::life::{Interrupt, Life};
-use super::proxy::{self, Proxy, Target};
 use super::record_reader::RecordReader;
+use super::route::Route;
 use super::tcp_stream::{self, Established, TlsSink, TlsSocket, TlsSource};
 use super::tls_secrets::{self, SecretCatcher};
 use super::{Connection, MAX_BULK_STREAMS, PeerKey, Sink, Source, Stats, tls};
@@ -51,32 +52,6 @@ type Token = [u8; 32];
 /// The zeros that begin a new connection.
 const NEW_CONNECTION: Token = [0; 32];
 
-/// How a TCP connection gets to a machine.
-#[derive(Clone)]
-pub(super) struct Route {
-    pub address: SocketAddr,
-    /// What connects on this machine's behalf; none: this machine itself.
-    pub proxy: Option<Arc<Proxy>>,
-}
-
-impl Route {
-    pub fn direct(address: SocketAddr) -> Route {
-        Route { address, proxy: None }
-    }
-
-    async fn connect(&self) -> Result<TcpStream> {
-        let Route { address, proxy } = self;
-        match proxy {
-            Some(proxy) => proxy::connect(proxy, &Target::Address(*address)).await,
-            None => TcpStream::connect(address).await.map_err(|error| connect_error(&self.what(), &error)),
-        }
-    }
-
-    fn what(&self) -> String {
-        format!("Cannot connect to {} over tcp", self.address)
-    }
-}
-
 /// Connects over `route` to the machine that must own `peer_key`.
 pub(super) async fn dial(
     config: Arc<ClientConfig>,
@@ -85,10 +60,10 @@ pub(super) async fn dial(
     long: LongPaths,
 ) -> Result<Connection> {
     let stream = dial_stream(config.clone(), &route, &NEW_CONNECTION, &long).await?;
-    let address = route.address;
-    let dialler = Dialler { config, route, token: token(&stream)?, long };
-    let bulk = Bulk::new(&stream, peer_key, Some(dialler))?;
-    Ok(open(stream, bulk, address))
+    let (remote, is_relayed) = (route.remote(), route.is_relayed());
+    let more = More::Dials(Dialler { config, route, token: token(&stream)?, long });
+    let bulk = Bulk::new(&stream, (peer_key, is_relayed), more)?;
+    Ok(open(stream, bulk, remote))
 }
 
 async fn dial_bulk(dialler: Dialler) -> Result<Established> {
@@ -120,13 +95,12 @@ async fn dial_stream(
     Ok(stream.into())
 }
 
-fn connect_error(what: &str, error: &io::Error) -> Error {
-    let errno = error.raw_os_error().unwrap_or(0);
-    let kind = match error.kind() {
-        io::ErrorKind::TimedOut => Kind::Timeout,
-        _ => Kind::ConnectFailed,
-    };
-    Error { kind, errno, text: format!("{what}: {}", super::address::plain(error)) }
+/// How TCP connections come to an acceptor that nobody can connect to: it goes to meet them.
+pub(super) trait Meets: Send + Sync {
+    /// Meets one, and brings it to its end as [`accept`] does.
+    fn meet(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+    /// Where the other end is.
+    fn remote(&self) -> String;
 }
 
 /// What an acceptor remembers of its connections, to find the one that a bulk stream belongs to.
@@ -145,16 +119,24 @@ impl Registry {
     }
 }
 
-/// Brings one incoming TCP connection to its end: a new connection, or none when it became a bulk stream.
+/// Brings one incoming TCP connection to its end: a new connection, or none when it became a bulk stream. `met`: what met it,
+/// and will meet further ones; none where it came by itself.
 pub(super) async fn accept(
     config: &ServerConfig,
     registry: &Registry,
     long: &LongPaths,
     stream: TcpStream,
+    met: Option<Arc<dyn Meets>>,
 ) -> Result<Option<Connection>> {
     tune(&stream);
     long.apply(&stream);
-    let remote = stream.peer_addr().map_err(|error| Error::io("Cannot accept a connection", &error))?;
+    let remote = match &met {
+        Some(met) => met.remote(),
+        None => match stream.peer_addr() {
+            Ok(address) => address.to_string(),
+            Err(error) => return Err(Error::io("Cannot accept a connection", &error)),
+        },
+    };
     let what = format!("Cannot accept a connection from {remote}");
     let handshake = |error: io::Error| tls::handshake_error(&what, &error);
     // What it is for is only known after the handshake.
@@ -167,7 +149,8 @@ pub(super) async fn accept(
     let mut preface = NEW_CONNECTION;
     stream.read_exact(&mut preface).await.map_err(handshake)?;
     if preface == NEW_CONNECTION {
-        let bulk = Bulk::new(&stream, peer_key, None)?;
+        let (is_relayed, more) = (met.is_some(), met.map_or(More::Comes, More::Met));
+        let bulk = Bulk::new(&stream, (peer_key, is_relayed), more)?;
         // The dialler may use the token as soon as it has our answer.
         registry.insert(token(&stream)?, &bulk);
         stream.write_all(&[ACCEPTED]).await.map_err(handshake)?;
@@ -183,7 +166,7 @@ pub(super) async fn accept(
     Ok(None)
 }
 
-fn open(mut stream: Stream, bulk: Arc<Bulk>, remote: SocketAddr) -> Connection {
+fn open(mut stream: Stream, bulk: Arc<Bulk>, remote: String) -> Connection {
     match &mut stream {
         TlsStream::Client(stream) => stream.get_mut().0.read_freely(),
         TlsStream::Server(stream) => stream.get_mut().0.read_freely(),
@@ -191,7 +174,7 @@ fn open(mut stream: Stream, bulk: Arc<Bulk>, remote: SocketAddr) -> Connection {
     let life = bulk.life.clone();
     let (reader, writer) = tokio::io::split(stream);
     let control = Control::start(life.clone(), reader, writer);
-    Connection::new(bulk.peer_key, remote.to_string(), control, super::Bulk::Tcp(bulk), life)
+    Connection::new(bulk.peer_key, remote, control, super::Bulk::Tcp(bulk), life)
 }
 
 /// Takes a TCP connection out of rustls's hands, with what it has read already.
@@ -272,11 +255,20 @@ struct Dialler {
     long: LongPaths,
 }
 
+/// How further TCP connections come about.
+enum More {
+    Dials(Dialler),
+    Met(Arc<dyn Meets>),
+    /// By themselves.
+    Comes,
+}
+
 /// The bulk streams of one connection: TCP connections that wait for their use.
 pub(super) struct Bulk {
     life: Arc<Life>,
     peer_key: PeerKey,
-    dialler: Option<Dialler>,
+    is_relayed: bool,
+    more: More,
     control: Arc<ControlSocket>,
     idle: Mutex<Idle>,
     sources: mpsc::UnboundedSender<TlsSource>,
@@ -293,7 +285,7 @@ struct Idle {
 }
 
 impl Bulk {
-    fn new(stream: &Stream, peer_key: PeerKey, dialler: Option<Dialler>) -> Result<Arc<Bulk>> {
+    fn new(stream: &Stream, (peer_key, is_relayed): (PeerKey, bool), more: More) -> Result<Arc<Bulk>> {
         let life = Life::new();
         let control = Arc::new(ControlSocket(duplicate(stream.get_ref().0.socket())?));
         life.watch(control.clone());
@@ -301,7 +293,8 @@ impl Bulk {
         Ok(Arc::new(Bulk {
             life,
             peer_key,
-            dialler,
+            is_relayed,
+            more,
             control,
             idle: Mutex::default(),
             sources,
@@ -334,9 +327,14 @@ impl Bulk {
     pub async fn grow(self: &Arc<Bulk>, streams: usize) -> Result<()> {
         self.make_room_for(streams)?;
         let grown = async {
-            match &self.dialler {
-                Some(dialler) => self.dial_all(dialler, streams).await,
-                None => self.wait_for(streams).await,
+            match &self.more {
+                More::Dials(dialler) => self.dial_all(dialler, streams).await,
+                More::Comes => self.wait_for(streams).await,
+                More::Met(meets) => tokio::select! {
+                    // One that was met for something else may be among them, so it is the streams that count.
+                    result = self.wait_for(streams) => result,
+                    Err(error) = meet_all(meets, streams) => Err(error),
+                },
             }
         };
         tokio::select! {
@@ -346,28 +344,16 @@ impl Bulk {
     }
 
     async fn dial_all(self: &Arc<Bulk>, dialler: &Dialler, streams: usize) -> Result<()> {
-        let mut dials = JoinSet::new();
-        let mut left = streams;
-        loop {
-            while left > 0 && dials.len() < PARALLEL_DIALS {
-                let (dialler, address) = (dialler.clone(), dialler.route.address);
-                dials.spawn(async move {
-                    let dial = dial_bulk(dialler);
-                    tokio::time::timeout(BULK_DIAL_TIMEOUT, dial).await.unwrap_or_else(|_| {
-                        let text = format!("Cannot connect to {address} over tcp: no answer within 10 s");
-                        Err(Error::new(Kind::Timeout, text))
-                    })
-                });
-                left -= 1;
+        let dial = || {
+            let (dialler, what) = (dialler.clone(), dialler.route.what());
+            async move {
+                let dial = dial_bulk(dialler);
+                tokio::time::timeout(BULK_DIAL_TIMEOUT, dial).await.unwrap_or_else(|_| {
+                    Err(Error::new(Kind::Timeout, format!("{what}: no answer within 10 s")))
+                })
             }
-            match dials.join_next().await {
-                Some(Ok(stream)) => self.attach(stream?)?,
-                Some(Err(error)) => {
-                    return Err(crate::op::panicked(error.is_panic().then(|| error.into_panic())));
-                }
-                None => return Ok(()),
-            }
-        }
+        };
+        all(streams, dial, |stream| self.attach(stream)).await
     }
 
     async fn wait_for(&self, streams: usize) -> Result<()> {
@@ -415,6 +401,7 @@ impl Bulk {
     }
 
     pub fn fill_stats(&self, stats: &mut Stats) {
+        stats.relayed = self.is_relayed;
         stats.local = self.control.0.local_addr().ok().map(|address| address.ip().to_canonical());
         let Some(control) = super::tcp_info::read(&self.control.0) else { return };
         stats.rtt_us = Some(control.rtt_us);
@@ -427,6 +414,34 @@ impl Bulk {
         stats.lost_packets = Some(control.retransmits + sum(|info| info.retransmits));
         stats.cwnd_bytes = Some(sum(|info| info.cwnd_bytes));
         stats.delivery_rate = Some(sum(|info| info.delivery_rate));
+    }
+}
+
+/// Meets that many, some at a time.
+async fn meet_all(meets: &Arc<dyn Meets>, streams: usize) -> Result<()> {
+    all(streams, || meets.clone().meet(), Ok).await
+}
+
+/// Does the same thing `times` times, some at a time; the first failure ends it.
+async fn all<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+    times: usize,
+    mut begin: impl FnMut() -> F,
+    mut done: impl FnMut(T) -> Result<()>,
+) -> Result<()> {
+    let mut running = JoinSet::new();
+    let mut left = times;
+    loop {
+        while left > 0 && running.len() < PARALLEL_DIALS {
+            running.spawn(begin());
+            left -= 1;
+        }
+        match running.join_next().await {
+            Some(Ok(result)) => done(result?)?,
+            Some(Err(error)) => {
+                return Err(crate::op::panicked(error.is_panic().then(|| error.into_panic())));
+            }
+            None => return Ok(()),
+        }
     }
 }
 

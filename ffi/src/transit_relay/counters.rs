@@ -20,6 +20,13 @@ pub enum Refusal {
     Draining,
 }
 
+impl Refusal {
+    /// As people and metrics have it.
+    pub fn name(self) -> &'static str {
+        REFUSALS.iter().find(|(each, _)| *each == self).expect("every reason is in the table").1
+    }
+}
+
 const REFUSALS: [(Refusal, &str); 8] = [
     (Refusal::Connections, "connections"),
     (Refusal::ConnectionsPerMinute, "connections per minute"),

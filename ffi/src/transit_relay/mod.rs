@@ -6,6 +6,7 @@
 mod addresses;
 mod counters;
 mod handshake;
+mod joins;
 mod serve;
 mod waiting;
 
@@ -19,8 +20,11 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use self::addresses::Addresses;
+pub use self::addresses::{AddressKey, key};
 use self::counters::Counters;
-pub use self::counters::Counts;
+pub use self::counters::{Counts, Refusal};
+pub use self::handshake::{Asked, Token};
+pub use self::joins::Joins;
 use self::serve::Side;
 use self::waiting::Waiting;
 use crate::error::{Error, Result};
@@ -30,7 +34,8 @@ use crate::net::address;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What one relay lets its clients use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(from = "LimitsRead")]
 pub struct Limits {
     /// Open connections, in all and from one address (an IPv6 /64).
     pub connections: usize,
@@ -56,12 +61,55 @@ pub struct Relay {
     pub addresses: Vec<SocketAddr>,
 }
 
+/// The same as TypeScript says it.
+#[derive(serde::Deserialize)]
+struct LimitsRead {
+    connections: usize,
+    connections_per_address: usize,
+    connection_burst: u32,
+    connections_per_minute: u32,
+    waiting: usize,
+    handshake_ms: u64,
+    wait_ms: u64,
+    idle_ms: u64,
+}
+
+impl From<LimitsRead> for Limits {
+    fn from(read: LimitsRead) -> Limits {
+        Limits {
+            connections: read.connections,
+            connections_per_address: read.connections_per_address,
+            connection_burst: read.connection_burst,
+            connections_per_minute: read.connections_per_minute,
+            waiting: read.waiting,
+            handshake: Duration::from_millis(read.handshake_ms),
+            wait: Duration::from_millis(read.wait_ms),
+            idle: Duration::from_millis(read.idle_ms),
+        }
+    }
+}
+
 struct Shared {
     limits: Limits,
+    /// What both of a pair hear when they are joined.
+    told: &'static [u8],
     addresses: Mutex<Addresses>,
     waiting: Mutex<Waiting<oneshot::Sender<Side>>>,
     counters: Counters,
     draining: AtomicBool,
+}
+
+impl Shared {
+    fn new(limits: Limits, told: &'static [u8]) -> Arc<Shared> {
+        Arc::new(Shared {
+            addresses: Mutex::new(Addresses::new(&limits)),
+            waiting: Mutex::default(),
+            counters: Counters::default(),
+            draining: AtomicBool::new(false),
+            limits,
+            told,
+        })
+    }
 }
 
 impl Relay {
@@ -72,13 +120,7 @@ impl Relay {
     pub async fn start(host: Option<&str>, port: u16, limits: Limits) -> Result<Relay> {
         let listeners = listen(host, port).await?;
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        let shared = Arc::new(Shared {
-            addresses: Mutex::new(Addresses::new(&limits)),
-            waiting: Mutex::default(),
-            counters: Counters::default(),
-            draining: AtomicBool::new(false),
-            limits,
-        });
+        let shared = Shared::new(limits, b"ok\n");
         let accepting = tokio::spawn(accept(shared.clone(), listeners));
         Ok(Relay { shared, accepting: Mutex::new(Some(accepting)), addresses })
     }
@@ -162,6 +204,9 @@ async fn next(listeners: &[TcpListener]) -> std::io::Result<(TcpStream, SocketAd
     }
 }
 
+#[cfg(test)]
+#[path = "joins_test.rs"]
+mod joins_test;
 #[cfg(test)]
 #[path = "transit_relay_test.rs"]
 mod tests;

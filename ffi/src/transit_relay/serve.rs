@@ -27,14 +27,30 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 const PROBE: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;
 
+/// Sides of one token that wait at a time: a client of ours makes 16 connections at once.
+const MAX_WAITING_EACH: usize = 64;
+
 /// A client with a first line.
 pub struct Side {
     client: Client,
     asked: Asked,
+    /// Gives the client back, to whoever brought it, when it was not joined.
+    back: oneshot::Sender<Unjoined>,
+}
+
+/// A client that was not joined, and why.
+pub type Unjoined = (Client, Refusal);
+
+impl Side {
+    fn refuse(self, why: Refusal) {
+        self.client.shared.counters.refuse(why);
+        // Whoever brought it may be gone; then so is the client.
+        let _ = self.back.send((self.client, why));
+    }
 }
 
 /// A connection, counted until it is dropped.
-struct Client {
+pub struct Client {
     stream: TcpStream,
     shared: Arc<Shared>,
     key: AddressKey,
@@ -53,30 +69,39 @@ pub fn admit(
     stream: TcpStream,
     from: SocketAddr,
 ) -> Option<impl Future<Output = ()> + use<>> {
-    let key = addresses::key(from.ip());
+    let client = enter(shared, stream, addresses::key(from.ip())).ok()?;
+    Some(serve(client))
+}
+
+/// Counts a connection in, unless its address has or makes too many.
+pub fn enter(shared: &Arc<Shared>, stream: TcpStream, key: AddressKey) -> Result<Client, Refusal> {
     if let Err(why) = shared.addresses.lock().unwrap().enter(key, Instant::now()) {
         shared.counters.refuse(why);
-        return None;
+        return Err(why);
     }
     shared.counters.connections.fetch_add(1, Ordering::Relaxed);
-    let client = Client { stream, shared: shared.clone(), key };
-    Some(serve(client))
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(PROBE).with_retries(PROBES);
+    let socket = SockRef::from(&stream);
+    // A system that cannot do these still relays.
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_nodelay(true);
+    Ok(Client { stream, shared: shared.clone(), key })
 }
 
 async fn serve(client: Client) {
     let shared = client.shared.clone();
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(PROBE).with_retries(PROBES);
-    let socket = SockRef::from(&client.stream);
-    // A system that cannot do these still relays.
-    let _ = socket.set_tcp_keepalive(&keepalive);
-    let _ = socket.set_tcp_nodelay(true);
     let asked = match timeout(shared.limits.handshake, first_line(&client.stream)).await {
         Ok(Ok(Ok(asked))) => asked,
-        Ok(Ok(Err(why))) => return tell_off(client, why).await,
+        Ok(Ok(Err(why))) => {
+            shared.counters.refuse(why);
+            return tell_off(client, why).await;
+        }
         Ok(Err(_)) => return,
         Err(_) => return shared.counters.refuse(Refusal::Silent),
     };
-    join(&shared, Side { client, asked }).await;
+    if let Some((client, why)) = join(&shared, client, asked).await {
+        tell_off(client, why).await;
+    }
 }
 
 /// Reads until the line is whole.
@@ -98,8 +123,17 @@ async fn first_line(stream: &TcpStream) -> io::Result<Result<Asked, Refusal>> {
     }
 }
 
+/// Joins a client to its other side, for which it waits; done when both are, or the client cannot be joined: it went, or is
+/// given back.
+pub async fn join(shared: &Shared, client: Client, asked: Asked) -> Option<Unjoined> {
+    let (back, unjoined) = oneshot::channel();
+    attend(shared, Side { client, asked, back }).await;
+    // Whoever took this side over keeps it until it is done.
+    unjoined.await.ok()
+}
+
 /// Joins a side to the other that waits for it, or waits for that.
-async fn join(shared: &Shared, mut side: Side) {
+async fn attend(shared: &Shared, mut side: Side) {
     loop {
         let (number, mut partner) = {
             let mut waiting = shared.waiting.lock().unwrap();
@@ -110,10 +144,10 @@ async fn join(shared: &Shared, mut side: Side) {
                 }
             }
             if shared.draining.load(Ordering::Relaxed) {
-                return shared.counters.refuse(Refusal::Draining);
+                return side.refuse(Refusal::Draining);
             }
-            if waiting.len() >= shared.limits.waiting {
-                return shared.counters.refuse(Refusal::Waiting);
+            if waiting.len() >= shared.limits.waiting || waiting.with(&side.asked.token) >= MAX_WAITING_EACH {
+                return side.refuse(Refusal::Waiting);
             }
             let (call, partner) = oneshot::channel();
             (waiting.put(side.asked, call), partner)
@@ -131,8 +165,9 @@ async fn join(shared: &Shared, mut side: Side) {
             Ok(Err(_)) => return,
             Err(why) => {
                 let left = shared.waiting.lock().unwrap().leave(&side.asked.token, number);
-                if let Some(why) = why {
-                    tell_off(side.client, why).await;
+                match why {
+                    Some(why) => side.refuse(why),
+                    None => drop(side),
                 }
                 if left {
                     return;
@@ -159,8 +194,8 @@ async fn carry(shared: &Shared, one: &TcpStream, other: &TcpStream) {
     let _pair = During::begin(&shared.counters.pairs);
     shared.counters.joined.fetch_add(1, Ordering::Relaxed);
     let told = async {
-        write(one, b"ok\n").await?;
-        write(other, b"ok\n").await
+        write(one, shared.told).await?;
+        write(other, shared.told).await
     };
     if matches!(timeout(FAREWELL, told).await, Ok(Ok(()))) {
         splice::between(one, other, &shared.counters.bytes, shared.limits.idle).await;
@@ -168,7 +203,6 @@ async fn carry(shared: &Shared, one: &TcpStream, other: &TcpStream) {
 }
 
 async fn tell_off(client: Client, why: Refusal) {
-    client.shared.counters.refuse(why);
     let words: &[u8] = match why {
         Refusal::BadHandshake => b"bad handshake\n",
         Refusal::Impatient => b"impatient\n",

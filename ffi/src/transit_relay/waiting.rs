@@ -23,6 +23,11 @@ impl<T> Waiting<T> {
         self.count
     }
 
+    /// How many wait with this token.
+    pub fn with(&self, token: &Token) -> usize {
+        self.by_token.get(token).map_or(0, Vec::len)
+    }
+
     /// Takes out the one who has waited longest for somebody like `asked`: the same token, and not itself.
     pub fn take(&mut self, asked: &Asked) -> Option<T> {
         let waiters = self.by_token.get_mut(&asked.token)?;
@@ -92,6 +97,7 @@ mod tests {
         let second = waiting.put(asked(1, Some(1)), "second");
         let third = waiting.put(asked(1, Some(1)), "third");
         assert_eq!(waiting.take(&asked(1, Some(2))), Some("first"));
+        assert_eq!((waiting.with(&[1; 64]), waiting.with(&[2; 64])), (2, 0));
         assert!(!waiting.leave(&[1; 64], first));
         assert!(waiting.leave(&[1; 64], second));
         assert!(!waiting.leave(&[1; 64], second));

@@ -38,6 +38,8 @@ inLab("where hardly anything gets through, a hub at port 443 still does", async 
   await using sandbox = await Sandbox.create();
   await using hub = await startHubOn(await lab.site("hub"), sandbox, { port: 443 });
   const content = noise(2 * MIB);
+  // Enough for a link that the hub joins.
+  const much = noise(96 * MIB);
   const hard = HARD.map(({ what, sender, receiver, path }, at) => async () => {
     const from = await lab.site(`sender${at}`, sender);
     const to = await lab.site(`receiver${at}`, receiver);
@@ -45,11 +47,24 @@ inLab("where hardly anything gets through, a hub at port 443 still does", async 
     assertEquals(crossing.path, path, `${what}: ${told(crossing)}`);
   });
   const proxied = (["http", "socks5"] as const).map((kind) => async () => {
-    const crossing = await crossByProxy(lab, { kind, hub: hub.url, content });
-    const { asked, path } = crossing;
-    assertEquals(path, "relay", `${kind} proxy, and nothing else, for the sender: ${told(crossing)}`);
-    // The mailbox, and the relay.
-    assertTrue(asked.filter((place) => place === new URL(hub.url).host).length >= 2, asked.join());
+    const host = new URL(hub.url).host;
+    let asked = 0;
+    // The mailbox, the relay, and what the hub joins: a link, and its streams. A machine that is very busy does without the last.
+    for (let tries = 0; tries < TRIES && asked < 4; tries++) {
+      const crossing = await crossByProxy(lab, {
+        kind,
+        name: `${kind}${tries}`,
+        hub: hub.url,
+        content: much,
+      });
+      assertEquals(
+        crossing.path,
+        "relay",
+        `${kind} proxy, and nothing else, for the sender: ${told(crossing)}`,
+      );
+      asked = crossing.asked.filter((place) => place === host).length;
+    }
+    assertTrue(asked >= 4, `${kind}: ${asked}`);
   });
   await inLanes([...hard, ...proxied], { lanes: LANES, work: (crossing) => crossing() });
 });

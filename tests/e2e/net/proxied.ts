@@ -14,14 +14,14 @@ export interface Proxied extends Crossing {
   readonly asked: readonly string[];
 }
 
-/** Sends from behind a proxy of `kind` to a machine behind a symmetric NAT. */
+/** Sends from behind a proxy of `kind` to a machine behind a symmetric NAT; `name`: another one each time in one lab. */
 export async function crossByProxy(
   lab: Lab,
-  { kind, hub, content }: { kind: "http" | "socks5"; hub: string; content: Uint8Array },
+  { kind, name, hub, content }: { kind: "http" | "socks5"; name: string; hub: string; content: Uint8Array },
 ): Promise<Proxied> {
-  await using proxy = await proxyOn(await lab.site(`proxy-${kind}`), kind);
-  const from = await lab.site(`office-${kind}`, { nat: "port-restricted", onlyTcpPort: PORT });
-  const to = await lab.site(`away-${kind}`, { nat: "symmetric" });
+  await using proxy = await proxyOn(await lab.site(`proxy-${name}`), kind);
+  const from = await lab.site(`office-${name}`, { nat: "port-restricted", onlyTcpPort: PORT });
+  const to = await lab.site(`away-${name}`, { nat: "symmetric" });
   const env = { ALL_PROXY: proxy.url };
   return { ...await cross({ from, to, hub, content, env }), asked: proxy.asked };
 }

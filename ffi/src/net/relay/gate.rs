@@ -41,6 +41,13 @@ impl Gate {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// Tells whether `token` opens the relay; one that does not is counted.
+    pub fn opens(&self, token: &str) -> bool {
+        let opens = opens(&self.secret, token, hour());
+        self.refused.fetch_add(u64::from(!opens), Ordering::Relaxed);
+        opens
+    }
+
     fn enter(&self, key: EndpointId, token: Option<&str>) -> Result<(), &'static str> {
         if !token.is_some_and(|token| opens(&self.secret, token, hour())) {
             return Err("this relay serves machines that its hub has paired");

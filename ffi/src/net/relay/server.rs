@@ -30,9 +30,11 @@ use tokio_rustls::TlsAcceptor;
 
 use super::discovery::Discovery;
 use super::gate::Gate;
-use super::{Pin, token_for};
+use super::take_over::found;
+use super::{Held, JOINED, Pin, token_for};
 use crate::error::{Error, Kind, Result};
 use crate::net::{address, tls};
+use crate::transit_relay::{self, Asked, Counts, Joins, Limits};
 
 /// How long a connection may take from its first byte until its key is proved.
 const ENTRY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,6 +66,8 @@ pub struct Options {
     pub max_clients: usize,
     /// What one client may send, bytes a second.
     pub client_bytes_per_second: Option<u32>,
+    /// What connections that are joined may use.
+    pub joins: Limits,
 }
 
 /// What a relay has done, for metrics.
@@ -87,6 +91,7 @@ pub struct RelayServer {
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
     secret: [u8; 32],
+    joins: Joins,
     tls: Arc<RwLock<Option<TlsAcceptor>>>,
     discovery: Option<Discovery>,
     addresses: Vec<SocketAddr>,
@@ -123,7 +128,8 @@ impl RelayServer {
         let discovery = options.discovery.map(Discovery::open).transpose()?;
         let secret = options.secret;
         let listeners = Mutex::new(listeners);
-        Ok(RelayServer { service, gate, metrics, secret, tls, discovery, addresses, listeners })
+        let joins = Joins::new(options.joins, JOINED);
+        Ok(RelayServer { service, gate, metrics, secret, joins, tls, discovery, addresses, listeners })
     }
 
     /// Where WebSockets are taken.
@@ -167,8 +173,37 @@ impl RelayServer {
         }
     }
 
+    /// Joins a connection that came to the hub's own port to the other side of what it asks for, `src/wire/spec/relay_join.md`; done
+    /// when they have hung up, or with the reason why it is not joined; then nothing was said to it. `from`: what it counts
+    /// as, an address or any other text.
+    ///
+    /// # Errors
+    /// UNSUPPORTED, at once, where connections of this process cannot be found.
+    pub async fn join(
+        &self,
+        held: Held,
+        from: &str,
+        token: &str,
+        asked: Asked,
+    ) -> Result<Option<&'static str>> {
+        if !self.gate.opens(token) {
+            return Ok(Some("token"));
+        }
+        let from = from.parse().map_or_else(
+            |_| *blake3::hash(from.as_bytes()).as_bytes().first_chunk().expect("it has 32 bytes"),
+            transit_relay::key,
+        );
+        Ok(self.joins.join(found(held)?, from, asked).await.err().map(|why| why.name()))
+    }
+
+    /// What was joined so far, and is now.
+    pub fn joined(&self) -> Counts {
+        self.joins.counts()
+    }
+
     /// Lets nobody in any more; what is relayed goes on.
     pub fn drain(&self) {
+        self.joins.drain();
         self.listeners.lock().unwrap().abort_all();
     }
 

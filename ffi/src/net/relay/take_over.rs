@@ -17,6 +17,8 @@ use crate::splice;
 /// Clients of a relay and the relay itself say something every 20 s.
 const IDLE: Duration = Duration::from_secs(300);
 
+const WHAT: &str = "Cannot pass a connection on to the relay";
+
 /// A connection of this process that another part of it holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Held {
@@ -29,11 +31,8 @@ pub struct Held {
 /// # Errors
 /// UNSUPPORTED, at once, where connections of this process cannot be found.
 pub async fn take_over(held: Held, relay: SocketAddr, first: &[u8]) -> Result<()> {
-    let failed = |error: io::Error| Error::io("Cannot pass a connection on to the relay", &error);
-    let outer = find(held).map_err(failed)?.ok_or_else(|| {
-        Error::new(Kind::Unsupported, "Cannot pass a connection on to the relay: not found")
-    })?;
-    let outer = TcpStream::from_std(outer).map_err(failed)?;
+    let failed = |error: io::Error| Error::io(WHAT, &error);
+    let outer = found(held)?;
     let mut inner = TcpStream::connect(relay).await.map_err(failed)?;
     inner.set_nodelay(true).map_err(failed)?;
     inner.write_all(first).await.map_err(failed)?;
@@ -41,6 +40,17 @@ pub async fn take_over(held: Held, relay: SocketAddr, first: &[u8]) -> Result<()
     // The runtime's descriptor would keep it open.
     let _ = socket2::SockRef::from(&outer).shutdown(std::net::Shutdown::Both);
     Ok(())
+}
+
+/// Gives the connection, which its holder keeps open.
+///
+/// # Errors
+/// UNSUPPORTED where connections of this process cannot be found.
+pub(super) fn found(held: Held) -> Result<TcpStream> {
+    let failed = |error: io::Error| Error::io(WHAT, &error);
+    let found = find(held).map_err(failed)?;
+    let found = found.ok_or_else(|| Error::new(Kind::Unsupported, format!("{WHAT}: not found")))?;
+    TcpStream::from_std(found).map_err(failed)
 }
 
 /// Gives another descriptor of the connection; none when this process has no such connection.
