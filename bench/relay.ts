@@ -27,6 +27,11 @@ const HUBS: Readonly<Record<string, { options: HubProcessOptions; note: string }
     note: "`wormhole hub --relay-listen`: the relay's own port",
   },
   "relay-hub-port": { options: { relay: {} }, note: "`wormhole hub`: the relay at the hub's own port" },
+  "joined": {
+    options: { relay: { joins: { connectionsPerAddress: 2_000, connectionBurst: 1e9 } } },
+    note:
+      "TCP connections that `wormhole hub` joins at its own port; transfers begin at the relay, which also carries control",
+  },
 };
 
 /** What is between the two ends. */
@@ -48,8 +53,8 @@ export const BENCH: Bench = {
     name: "relay",
     title: "Through the hub's relay",
     about:
-      "Two ends on one machine that have nothing but what stands between them. *Of the proxy*: the rate as a part of that through HAProxy in the " +
-      "same run. *CPU between*: of the hub, or of HAProxy, alone. All ends and the hub share the machine's cores, so what the ends cost " +
+      "Two ends on one machine that have nothing but what stands between them. *Of the first*: the rate as a part of that of the first line in the " +
+      "same run: through HAProxy, or of a transfer over TCP with nothing between. *CPU between*: of the hub, or of HAProxy, alone. All ends and the hub share the machine's cores, so what the ends cost " +
       "takes from the rate.",
     jobs: {
       one: "Bytes from memory to memory, one pair of clients (`ffi/examples/relay_pour.rs`)",
@@ -59,7 +64,7 @@ export const BENCH: Bench = {
     columns: [
       WALL,
       RATE,
-      part("share", "of the proxy"),
+      part("share", "of the first"),
       perGib("cpu_between", "CPU s/GiB between"),
       perGib("cpu_ends", "CPU s/GiB of the ends"),
     ],
@@ -80,7 +85,8 @@ export const BENCH: Bench = {
         cpu: () => hub.cpu(),
         pour: async () => {
           const { url, token } = await relayOf(hub.url);
-          return ["--relay", url, "--token", token];
+          const to = tool === "joined" ? ["--join", hub.url.host] : ["--relay", url];
+          return [...to, "--token", token];
         },
         send: ["--hub", hub.url.href, "--transport", "relay"],
         recv: ["--hub", hub.url.href, "--transport", "relay"],
@@ -96,7 +102,11 @@ export const BENCH: Bench = {
     }
     if (plan.job("transfer")) {
       const inputs = new Inputs(plan.scratch);
-      for (const way of ways) cases.push(await transferred(way, { inputs, plan }));
+      // Through any hub they are the same: the relay and what is joined at the hub's own port. No proxy can be put between two ends on one
+      // machine, which find each other's addresses.
+      for (const way of [DIRECT, ...ways.filter(({ tool }) => tool === "joined")]) {
+        cases.push(await transferred(way, { inputs, plan }));
+      }
     }
     const kept = stack.move();
     return { cases, missing, [Symbol.asyncDispose]: () => kept.disposeAsync() };
@@ -107,15 +117,24 @@ function proxied(haproxy: Haproxy): Between {
   const { port, sink, version } = haproxy;
   return {
     tool: "HAProxy",
-    note:
-      "TCP mode, splicing; transfers are ours over TCP (TLS 1.3), the sender found by `--peer` at the proxy",
+    note: "TCP mode, splicing",
     version,
     cpu: () => haproxy.cpu(),
     pour: () => Promise.resolve(["--proxy", `127.0.0.1:${port}`, "--sink", String(sink)]),
-    send: ["--port", String(sink), "--transport", "tcp"],
-    recv: ["--peer", `127.0.0.1:${port}`, "--transport", "tcp"],
+    send: [],
+    recv: [],
   };
 }
+
+/** What transfers through a hub are compared with. */
+const DIRECT: Between = {
+  tool: "direct",
+  note: "transfers over TCP (TLS 1.3) with nothing between the ends",
+  cpu: () => Promise.resolve(0),
+  pour: () => Promise.resolve([]),
+  send: ["--transport", "tcp"],
+  recv: ["--transport", "tcp"],
+};
 
 async function poured(
   { cpu, pour }: Between,
@@ -152,10 +171,10 @@ async function transferred(
   return compared(way, { job: "transfer", run });
 }
 
-/** Rates through the proxy in the run that is under way, by job. */
-const ofProxy = new Map<string, number>();
+/** Rates of the first way in the run that is under way, by job. */
+const ofFirst = new Map<string, number>();
 
-/** Makes a case whose samples also say what part of the proxy's rate they are; the proxy comes first in each run. */
+/** Makes a case whose samples also say what part of the first way's rate they are. */
 function compared(
   { tool, note, version }: Between,
   { job, run }: { job: string; run: () => Promise<Sample> },
@@ -169,9 +188,9 @@ function compared(
     run: async () => {
       const sample = await run();
       const rate = sample.bytes! / sample.wall!;
-      if (tool === "HAProxy") ofProxy.set(job, rate);
-      const proxy = ofProxy.get(job);
-      return { ...sample, ...proxy !== undefined && { share: rate / proxy } };
+      if (tool === "HAProxy" || tool === "direct") ofFirst.set(job, rate);
+      const first = ofFirst.get(job);
+      return { ...sample, ...first !== undefined && { share: rate / first } };
     },
   };
 }

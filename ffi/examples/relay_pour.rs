@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! relay_pour --relay URL --token TOKEN [--bytes N] [--pairs N]      two of iroh's clients at a relay, for each pair
+//! relay_pour --join HOST:PORT --token TOKEN [--bytes N] [--pairs N]     two connections that a hub joins, for each pair
 //! relay_pour --proxy HOST:PORT --sink PORT [--bytes N] [--pairs N]  to a TCP proxy that passes it on to PORT of this machine
 //! ```
 //!
@@ -22,6 +23,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use wormhole_ffi::net::relay::{Join, JoinPlace, JoinSide};
 
 const PACKET_BYTES: u16 = 1200;
 const FRAME_BYTES: usize = 10 * PACKET_BYTES as usize;
@@ -42,17 +44,19 @@ type Outcome<T> = Result<T, Failure>;
 #[derive(Clone)]
 enum Between {
     Relay { url: String, token: String },
+    Join { place: JoinPlace },
     Proxy { at: String },
 }
 
 fn main() -> Outcome<()> {
-    let (mut relay, mut token, mut proxy, mut sink) = (None, String::new(), None, 0u16);
+    let (mut relay, mut join, mut token, mut proxy, mut sink) = (None, None, String::new(), None, 0u16);
     let (mut bytes, mut pairs) = (1u64 << 30, 1u64);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--relay" => relay = Some(value),
+            "--join" => join = Some(value),
             "--token" => token = value,
             "--proxy" => proxy = Some(value),
             "--sink" => sink = value.parse()?,
@@ -61,10 +65,16 @@ fn main() -> Outcome<()> {
             _ => return Err(format!("there is no {name}").into()),
         }
     }
-    let between = match (relay, proxy) {
-        (Some(url), None) => Between::Relay { url, token },
-        (None, Some(at)) => Between::Proxy { at },
-        _ => return Err("say --relay or --proxy".into()),
+    let between = match (relay, join, proxy) {
+        (Some(url), None, None) => Between::Relay { url, token },
+        (None, Some(at), None) => {
+            let (host, port) = at.split_once(':').ok_or("--join needs HOST:PORT")?;
+            Between::Join {
+                place: JoinPlace { host: host.to_owned(), port: port.parse()?, token, proxy: None },
+            }
+        }
+        (None, None, Some(at)) => Between::Proxy { at },
+        _ => return Err("say --relay, --join or --proxy".into()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let each = bytes.div_ceil(pairs * FRAME_BYTES as u64) * FRAME_BYTES as u64;
@@ -90,6 +100,20 @@ async fn pour(between: Between, sink: u16, pairs: u64, bytes: u64) -> Outcome<(f
                 work.push(tokio::spawn(async move {
                     gate.acquire().await?.forget();
                     through_relay(sender, receiver, to, bytes).await
+                }));
+            }
+        }
+        Between::Join { place } => {
+            for pair in 0..pairs {
+                let mut key = [9; 32];
+                key[..8].copy_from_slice(&pair.to_be_bytes());
+                let near = Join { place: place.clone(), key, side: JoinSide::Dialler };
+                let far = Join { side: JoinSide::Acceptor, ..near.clone() };
+                let (near, far) = tokio::try_join!(near.connect(), far.connect())?;
+                let gate = gate.clone();
+                work.push(tokio::spawn(async move {
+                    gate.acquire().await?.forget();
+                    through_proxy(near, far, bytes).await
                 }));
             }
         }
