@@ -90,8 +90,17 @@ export class LastingMailbox implements Mailbox, AsyncDisposable {
     }
   }
 
-  close(mood: Mood): Promise<void> {
-    return this.#client.close(mood);
+  async close(mood: Mood): Promise<void> {
+    await this.#client.close(mood);
+    // Who has heard all that it waits for does not notice otherwise that what it said last was lost.
+    if (mood !== "happy" || this.#client.hasSaidAll || this.#ended) return;
+    try {
+      await this.#comeBack(new WormholeError("CONNECTION_LOST", "the connection was lost"), undefined);
+      await this.#client.close(mood);
+    } catch (error) {
+      // The server stays away; what the other side lacks it says itself.
+      if (!isWormholeError(error)) throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

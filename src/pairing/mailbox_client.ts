@@ -93,6 +93,8 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
   #expiresInMs: number | undefined;
   #released = false;
   #heard = () => {};
+  /** The server has ended the mailbox as it was told, so that it has got everything before that. */
+  hasSaidAll = false;
   #closed = false;
 
   private constructor(
@@ -317,6 +319,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
       // magic-wormhole's server cannot delete a mailbox that a nameplate still leads to.
       if (this.#nameplate !== undefined && !this.#released) this.#send({ type: "release" });
       await this.#request({ type: "close", mood }, "closed", AbortSignal.timeout(this.#timeoutMs));
+      this.hasSaidAll = true;
     } catch {
       // The server ends the mailbox by itself when it hears no more.
     }

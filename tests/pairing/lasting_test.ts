@@ -104,6 +104,23 @@ Deno.test("a code has one guess, wherever the connection is cut meanwhile", asyn
   }
 });
 
+Deno.test("what a side said last arrives though its connection is cut before it hangs up", async () => {
+  await using hub = await hubFor();
+  await using chaos = new ChaosTcp(hub.service.port);
+  await using one = await side(chaos.port);
+  await using two = await side(hub.service.port);
+  for (const mailbox of [one, two]) mailbox.add("pake", text("p"));
+  two.add("version", text("v"));
+  const heard = async (mailbox: LastingMailbox) =>
+    (await mailbox.next({ signal: AbortSignal.timeout(20_000) })).phase;
+  assertEquals([await heard(one), await heard(one), await heard(two)], ["pake", "version", "pake"]);
+  // It has all that it waits for, so that only its end is left to notice the loss.
+  chaos.reset(0);
+  one.add("version", text("v"));
+  await one.close("happy");
+  assertEquals(await heard(two), "version");
+});
+
 Deno.test("LastingMailbox gives up a hub that stays away, with the loss, and when aborted or disposed", async () => {
   const hub = await hubFor();
   await using one = await side(hub.service.port, { waitingMs: 100 });
