@@ -20,9 +20,6 @@ use super::worker::Worker;
 /// One read and write of a thread.
 pub const DEFAULT_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Files up to that are read and written even where they could share their storage: cheaper than asking.
-const MIN_REFLINK_BYTES: u64 = 64 * 1024;
-
 /// What of a file is to be copied.
 pub struct Job<'a> {
     pub meta: &'a Meta,
@@ -64,20 +61,19 @@ impl Bytes<'_> {
         let size = self.meta.size;
         let sparse = self.worker.run.options.sparse;
         let is_plain = sparse == Sparse::Fill || !self.meta.may_have_holes();
-        if size < self.worker.buffer.as_mut().len() as u64 && is_plain && sparse != Sparse::Make {
-            self.whole()?;
-            return Ok(Method::ReadWrite);
-        }
-        if self.start == 0
-            && size >= MIN_REFLINK_BYTES
-            && sparse == Sparse::Keep
-            && !self.is_refused(Method::Reflink)
-        {
+        // First also for small files: sharing moves no bytes from the disk, nor to it.
+        if self.start == 0 && size > 0 && sparse == Sparse::Keep && !self.is_refused(Method::Reflink) {
             match self.reflink() {
                 Ok(()) => return Ok(Method::Reflink),
+                // Said of this file, as of one without copy on write.
+                Err(Failure::Target(_, Errno::INVAL)) => {}
                 Err(Failure::Target(_, errno)) if methods::is_refusal(errno) => self.refuse(Method::Reflink),
                 Err(failure) => return Err(failure),
             }
+        }
+        if size < self.worker.buffer.as_mut().len() as u64 && is_plain && sparse != Sparse::Make {
+            self.whole()?;
+            return Ok(Method::ReadWrite);
         }
         if self.worker.run.options.direct_io && !self.is_refused(Method::Direct) {
             match self.by(Method::Direct) {
