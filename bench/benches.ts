@@ -14,6 +14,7 @@ export const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   wan: async () => (await import("./wan.ts")).BENCH,
   again: async () => (await import("./again.ts")).BENCH,
   sync: async () => (await import("./sync.ts")).BENCH,
+  sync_peer: async () => (await import("./sync_peer.ts")).BENCH,
   copy: async () => (await import("./copy.ts")).BENCH,
   hub: async () => (await import("./hub.ts")).BENCH,
   relay: async () => (await import("./relay.ts")).BENCH,
