@@ -10,6 +10,7 @@ import { KILL } from "./kill.ts";
 import { POWER } from "./power.ts";
 import { SYNC_KILL } from "./sync_kill.ts";
 import { SYNC_MODEL } from "./sync_model.ts";
+import { SYNC_PEER_KILL } from "./sync_peer_kill.ts";
 import { SYSTEMD } from "./systemd.ts";
 import { type Results, runScenario, type Scenario } from "./scenario.ts";
 
@@ -22,6 +23,7 @@ const SCENARIOS: readonly Scenario[] = [
   HUB_FRAMES,
   SYNC_MODEL,
   SYNC_KILL,
+  SYNC_PEER_KILL,
   COPY,
   COPY_MILLION,
   CRON,

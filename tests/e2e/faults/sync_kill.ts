@@ -36,18 +36,15 @@ export const SYNC_KILL: Scenario = {
       tally.add(ended ? "kills too late" : "kills in the middle");
       if (dice.once(2)) { for (let i = 0; i < 6; i++) await people.act(); }
     }
-    await people.comeToRest(person);
+    await people.comeToRest(person, folders);
     const [a, b] = [await contentsOf(folders[0]), await contentsOf(folders[1])];
     assertEquals([...a].sort(), [...b].sort());
-    const texts = new Set(a.values());
-    for (const text of people.written) {
-      if (!people.touched.has(text)) assertTrue(texts.has(text), `the version "${text}" is lost`);
-    }
-    tally.add("versions kept", people.written.size - people.touched.size);
+    tally.add("versions kept", people.assertKept(a));
   },
 };
 
-async function killed(running: ReturnType<typeof start>): Promise<boolean> {
+/** Kills it; tells whether it had ended before. */
+export async function killed(running: ReturnType<typeof start>): Promise<boolean> {
   try {
     running.signal("SIGKILL");
   } catch {
@@ -57,7 +54,7 @@ async function killed(running: ReturnType<typeof start>): Promise<boolean> {
 }
 
 /** Somebody who writes, replaces, deletes and moves files in both folders. */
-class People {
+export class People {
   readonly written = new Set<string>();
   /** Replaced or deleted by somebody: it may go. */
   readonly touched = new Set<string>();
@@ -99,9 +96,19 @@ class People {
     if (there !== undefined) this.touched.add(there);
   }
 
-  async comeToRest(person: Person): Promise<void> {
+  /** Gives how many versions nobody has touched; each must be in view. */
+  assertKept(contents: ReadonlyMap<string, string>): number {
+    const texts = new Set(contents.values());
+    for (const text of this.written) {
+      if (!this.touched.has(text)) assertTrue(texts.has(text), `the version "${text.slice(0, 20)}" is lost`);
+    }
+    return this.written.size - this.touched.size;
+  }
+
+  /** Synchronizes until nothing changes any more; `ends`: the two as the command calls them. */
+  async comeToRest(person: Person, ends: readonly string[]): Promise<void> {
     for (let run = 0; run < MAX_RUNS; run++) {
-      const args = ["sync", "--json", "--max-delete", "100%", ...this.folders];
+      const args = ["sync", "--json", "--max-delete", "100%", ...ends];
       await using running = start(args, { person });
       const { code, events, stderr } = await running.ending();
       assertTrue(code === 0 || code === 9, `ended with ${code}: ${stderr}`);
@@ -112,15 +119,30 @@ class People {
   }
 }
 
-/** Texts by path, without sync's own folder. */
-async function contentsOf(folder: string, below = ""): Promise<Map<string, string>> {
+/** Texts by path, without sync's own folder. What goes meanwhile is left out. */
+export async function contentsOf(folder: string, below = ""): Promise<Map<string, string>> {
   const contents = new Map<string, string>();
-  for await (const { name, isDirectory } of Deno.readDir(`${folder}/${below}`)) {
+  for await (const { name, isDirectory } of entriesOf(`${folder}/${below}`)) {
     const path = below + name;
     if (path === ".wormhole-sync") continue;
     if (isDirectory) {
       for (const [at, text] of await contentsOf(folder, `${path}/`)) contents.set(at, text);
-    } else contents.set(path, await Deno.readTextFile(`${folder}/${path}`));
+    } else {
+      const text = await Deno.readTextFile(`${folder}/${path}`).catch(ignoreMissing);
+      if (text !== undefined) contents.set(path, text);
+    }
   }
   return contents;
+}
+
+async function* entriesOf(folder: string): AsyncGenerator<Deno.DirEntry> {
+  try {
+    yield* Deno.readDir(folder);
+  } catch (error) {
+    ignoreMissing(error);
+  }
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
