@@ -286,6 +286,8 @@ fn a_connection_through_a_proxy_carries_control_and_bulk() {
         let read = tokio::task::spawn_blocking(move || {
             let mut read = vec![0; 100_000];
             assert!(source.read_exact(&mut read).unwrap());
+            // Also its end: whoever hangs up before it may reset what is still being said.
+            assert!(!source.read_exact(&mut [0]).unwrap());
             read
         });
         written.await.unwrap();
