@@ -116,7 +116,8 @@ Deno.test("decodeMessage() needs bounded time for the worst frames", () => {
   ];
   const start = performance.now();
   for (const frame of worst) survives(frame);
-  assertTrue(performance.now() - start < 2000);
+  // What is not bounded takes hours.
+  assertTrue(performance.now() - start < 20_000);
 });
 
 function survives(bytes: Uint8Array): void {
