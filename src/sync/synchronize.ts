@@ -24,6 +24,7 @@ import { ALPHA, BETA, type Change, type Conflict, type Plan, type Side } from ".
 import { type Policy, sharedAbilities } from "./policy.ts";
 import { reconcile } from "./reconcile.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { MAX_STAGED_PATH_BYTES } from "../wire/mod.ts";
 
 /** Rounds of one run: a second one sees to conflict copies and to what changed meanwhile, a third to what that left. */
 const MAX_ROUNDS = 3;
@@ -280,13 +281,28 @@ async function stageAll(
 ): Promise<Map<number, Failure>> {
   const failures = new Map<number, Failure>();
   const batch = end.stageBatch ?? from.stageBatch ?? BATCH;
-  for (let at = 0; at < staged.length; at += batch) {
+  for (let at = 0; at < staged.length;) {
     signal?.throwIfAborted();
-    for (const [slot, failure] of await end.stage(staged.slice(at, at + batch), from)) {
-      failures.set(slot, failure);
-    }
+    const some = firstFew(staged, { at, most: batch });
+    at += some.length;
+    for (const [slot, failure] of await end.stage(some, from)) failures.set(slot, failure);
   }
   return failures;
+}
+
+/** Gives the files from `at` on, at most so many, and no more than another machine takes the paths of at a time. */
+export function firstFew(
+  staged: readonly Staged[],
+  { at, most }: { at: number; most: number },
+): readonly Staged[] {
+  let bytes = 0, end = at;
+  while (end < staged.length && end - at < most) {
+    // As many bytes as its characters can take.
+    bytes += 3 * staged[end]!.path.length;
+    if (bytes > MAX_STAGED_PATH_BYTES && end > at) break;
+    end++;
+  }
+  return staged.slice(at, end);
 }
 
 /** Folders that their owner may not write get that permission taken away once they are full. */

@@ -119,6 +119,9 @@ export const MAX_STAGED_FILES = 4096;
 /** Files and symlinks of one copying: what a native call takes. */
 export const MAX_STAGED_TOTAL = 65_536;
 
+/** Bytes of all paths of one copying: 32 MiB, 4 KiB for each of 8192 files; caps what is held before anything is copied. */
+export const MAX_STAGED_PATH_BYTES = 32 * 1024 * 1024;
+
 /** Bytes of all paths, or of all of a message that is no single column: leaves 256 KiB of a frame for the rest. */
 export const MAX_PATHS_BYTES = 768 * 1024;
 

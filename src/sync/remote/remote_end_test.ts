@@ -5,7 +5,8 @@ import { assertEquals, assertRejects, assertTrue } from "../../base/testing.ts";
 import { type FarPair, farPair } from "../../../tests/compliance/sync_remote.ts";
 import { noise } from "../../../tests/e2e/trees.ts";
 import type { Staged, Step } from "../end.ts";
-import { synchronize } from "../synchronize.ts";
+import { firstFew, synchronize } from "../synchronize.ts";
+import { MAX_STAGED_PATH_BYTES } from "../../wire/mod.ts";
 import { hashBuffer } from "../../native/hash.ts";
 import { NativeQueue } from "../../native/queue.ts";
 import { memoryPair } from "../../transport/memory.ts";
@@ -310,6 +311,22 @@ Deno.test("RemoteEnd takes no more pages than the entries that were announced fi
   const lied = lying();
   await assertRejects(() => end.scan({ snapshot: Snapshot.empty(2), side: 0 }), "PROTOCOL");
   await lied;
+});
+
+Deno.test("paths of files to be copied are held up to a limit, which a run keeps to", async () => {
+  await using pair = await farPair();
+  const path = Array.from({ length: 256 }, () => "x".repeat(254)).join("/");
+  const about = { isSymlink: false, size: 1, mtime: 1n, mode: 0o644, content: new Uint8Array(32) };
+  const files = Array.from({ length: 600 }, (_, slot): Staged => ({ slot, path, ...about }));
+  let most = 0;
+  for (let at = 0; at < files.length;) {
+    const { length } = firstFew(files, { at, most: 8192 });
+    assertTrue(length > 50 && length * path.length <= MAX_STAGED_PATH_BYTES, `${length} files`);
+    [at, most] = [at + length, Math.max(most, length)];
+  }
+  assertTrue(most < files.length, "they fit at once");
+  await scan(pair.remote);
+  await assertRejects(() => pair.remote.stage(files, pair.local), "LIMIT_EXCEEDED");
 });
 
 async function scan(end: FarPair["local"] | FarPair["remote"]): Promise<Snapshot> {

@@ -11,6 +11,7 @@ import {
   MAX_PAGE_IDS,
   MAX_PATHS_BYTES,
   MAX_SCAN_PROBLEMS,
+  MAX_STAGED_PATH_BYTES,
   MAX_TEXT_BYTES,
   type SyncMessage,
   type SyncMessageOf,
@@ -272,7 +273,13 @@ class Session implements AsyncDisposable {
     const { channel, settings } = this.#options;
     const run = way === "push" ? this.#mayWrite() : this.#mayRead();
     const files: Staged[] = [];
-    while (files.length < count) files.push(...filesOf(await channel.expect("files")));
+    for (let pathBytes = 0; files.length < count;) {
+      const message = await channel.expect("files");
+      if ((pathBytes += message.paths.length) > MAX_STAGED_PATH_BYTES) {
+        throw new WormholeError("LIMIT_EXCEEDED", "Cannot copy for the other side: its paths are too long");
+      }
+      files.push(...filesOf(message));
+    }
     if (files.length > count || new Set(files.map(({ slot }) => slot)).size < count) {
       throw unexpected("files");
     }
