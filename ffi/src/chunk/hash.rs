@@ -1,5 +1,6 @@
 //! BLAKE3-256 of buffers, file ranges and streams.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::sync::Mutex;
 
@@ -28,22 +29,28 @@ pub fn hash_range(
     length: u64,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<([u8; HASH_BYTES], u64)> {
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; STEP_BYTES.min(length.try_into().unwrap_or(STEP_BYTES))];
-    let mut done = 0;
-    while done < length {
-        if cancelled() {
-            return Err(Error::new(Kind::Cancelled, "cancelled"));
-        }
-        let want = buffer.len().min((length - done).try_into().unwrap_or(usize::MAX));
-        let read = read_at(file, &mut buffer[..want], offset.saturating_add(done))?;
-        hasher.update(&buffer[..read]);
-        done += read as u64;
-        if read < want {
-            break;
-        }
+    thread_local! {
+        /// Kept from one file to the next: a fresh one would be filled with zeros, 1 MiB for each small file.
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
-    Ok((*hasher.finalize().as_bytes(), done))
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(STEP_BYTES, 0);
+        let mut hasher = blake3::Hasher::new();
+        let mut done = 0;
+        while done < length {
+            if cancelled() {
+                return Err(Error::new(Kind::Cancelled, "cancelled"));
+            }
+            let want = buffer.len().min((length - done).try_into().unwrap_or(usize::MAX));
+            let read = read_at(file, &mut buffer[..want], offset.saturating_add(done))?;
+            hasher.update(&buffer[..read]);
+            done += read as u64;
+            if read < want {
+                break;
+            }
+        }
+        Ok((*hasher.finalize().as_bytes(), done))
+    })
 }
 
 /// Hashes `file` in chunks of `chunk_bytes` (the last may be shorter); gives the hashes, concatenated, and the size.
