@@ -144,5 +144,14 @@ export async function fileStamps(
   paths: readonly Uint8Array[],
   options: CallOptions = {},
 ): Promise<Uint8Array> {
-  return (await queue.call<{ stamps: Uint8Array }>("files.stamps", { paths }, options)).stamps;
+  return (await fileLooks(queue, paths, options)).stamps;
+}
+
+/** As {@linkcode fileStamps}; `modes`: permissions, u16 each, 0 where there is no file. */
+export async function fileLooks(
+  queue: NativeQueue,
+  paths: readonly Uint8Array[],
+  options: CallOptions = {},
+): Promise<{ stamps: Uint8Array; modes: Uint8Array }> {
+  return await queue.call<{ stamps: Uint8Array; modes: Uint8Array }>("files.stamps", { paths }, options);
 }

@@ -110,6 +110,19 @@ export class Walk implements AsyncDisposable {
     return { columns: page.columns, problems, stamps: page.stamps };
   }
 
+  /**
+   * Walks on to the end and gives one sum, 32 bytes, of everything that {@linkcode Walk.next} will give: the same sum, the same
+   * pages. undefined when there is a problem in them, or when they take more than `keepBytes` until somebody takes them.
+   */
+  async sum({ keepBytes, signal }: CallOptions & { keepBytes: number }): Promise<Uint8Array | undefined> {
+    const { sum } = await this.#queue.call<{ sum: Uint8Array | null }>(
+      "walk.sum",
+      { walk: this.#handle, keep_bytes: keepBytes },
+      { signal },
+    );
+    return sum ?? undefined;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -25,6 +25,8 @@ export interface Scanned {
   readonly problems: readonly Problem[];
   /** Something was at the root: it is no empty folder. */
   readonly isEmpty: boolean;
+  /** Nothing had to be read: with the same ancestor, what {@linkcode End.mark} gave stands for this snapshot. */
+  readonly isKnown?: boolean;
 }
 
 /** Something that could not be done with one path. */
@@ -78,6 +80,11 @@ export interface End {
   abilities(): Promise<Abilities>;
   /** Gives the rules of the `.wormholeignore` file in the root: they bind the other end too. */
   ignored(): Promise<string[]>;
+  /**
+   * Gives 32 bytes that stand for everything that a scan with these rules would see, if that can be had for less than a scan; a
+   * scan that follows with the same rules goes on from there.
+   */
+  mark?(exclude: readonly string[]): Promise<Uint8Array | undefined>;
   /** Looks at everything, and begins a round: what was staged in an earlier one cannot be put any more. */
   scan(known: Known): Promise<Scanned>;
   /** Bytes that may still be written. */

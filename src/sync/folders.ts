@@ -14,6 +14,7 @@ import { MergeFolder, mergeWords } from "./merge_folder.ts";
 import { emptyTrash, openOwnFolder, type OwnFolder, probe } from "./own_folder.ts";
 import { LocksBelow } from "./locks_below.ts";
 import { conflictName, OWN_FOLDER } from "./places.ts";
+import { Quiet } from "./quiet.ts";
 import { type Abilities, ALL_ABILITIES, type Mode, type Permissions, type Preference } from "./policy.ts";
 import { ALPHA, BETA, type Side } from "./plan.ts";
 import { PageCache } from "./remote/page_cache.ts";
@@ -135,7 +136,6 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
   }
   if (options.forget && !dryRun) state.forget();
   const identities: [string, string] = [own[0]?.identity ?? "", own[1]?.identity ?? ""];
-  const ancestor = options.forget ? undefined : state.ancestor(identities);
   await using queue = NativeQueue.open();
   using index = await openIndex(options.cacheDir, options);
   using book = new LockBook(options.stateDir, { clock: options.clock });
@@ -173,18 +173,26 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
     onWarning: (sentence) => onWarning?.call(options, sentence),
     ...signal && { signal },
   });
-  let latest = ancestor ?? Snapshot.empty(2);
-  const done = await synchronize({
+  const { mode, prefer, permissions } = options;
+  // Somebody who wants to merge also wants what is needed for that kept.
+  const quiet = options.merge === undefined && !options.forget
+    ? new Quiet({ state, identities, ends: [ends[0]!, ends[1]!], policy: { mode, prefer, permissions } })
+    : undefined;
+  const entries = await quiet?.entries();
+  let latest = entries !== undefined || options.forget
+    ? Snapshot.empty(2)
+    : state.ancestor(identities) ?? Snapshot.empty(2);
+  const done = entries !== undefined ? nothingDone(entries) : await synchronize({
     ends: [ends[0]!, ends[1]!],
     names: [options.alpha, options.beta],
     policy: {
-      mode: options.mode,
-      prefer: options.prefer,
-      permissions: options.permissions,
+      mode,
+      prefer,
+      permissions,
       conflictName: (path) => conflictName(path, { machine: options.machine, ms: now() }),
     },
     maxDelete: options.maxDelete,
-    ancestor: ancestor ?? Snapshot.empty(2),
+    ancestor: latest,
     dryRun,
     ...merger && { merger },
     save(agreed) {
@@ -196,6 +204,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
     now,
     ...signal && { signal },
   });
+  if (entries === undefined && done.isQuiet && !dryRun) quiet?.remember(done.entries);
   const tell = (event: SyncEvent) => options.onEvent?.(event);
   const locked = tellLocked(locks, tell) +
     (far === undefined ? 0 : tellLockedThere(far.end, options.there!.side, tell));
@@ -214,6 +223,12 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
   }
   await far?.end.end();
   return outcome;
+}
+
+function nothingDone(entries: number): Outcome {
+  const none = [0, 0] as const;
+  const counts = { conflicts: 0, merged: 0, problems: 0, skipped: 0, postponed: 0, rounds: 1 };
+  return { changes: none, removed: none, bytes: none, ...counts, entries, isQuiet: true };
 }
 
 /** Tells what was left because somebody has locked it; gives how much. */

@@ -3,6 +3,7 @@ import { WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
 import { diskSpace } from "../native/files.ts";
 import type { NativeQueue } from "../native/queue.ts";
+import type { Walk } from "../native/walk.ts";
 import { changeFolder, flushFolder, type NativeStep, stageFiles } from "../native/sync.ts";
 import {
   type Done,
@@ -18,10 +19,16 @@ import {
 import { lockPattern, type LocksBelow } from "./locks_below.ts";
 import { STAGING, TRASH, trashName } from "./places.ts";
 import type { Abilities } from "./policy.ts";
-import { scanFolder, type ScanOptions } from "./scan.ts";
+import { openWalk, scanFolder, type ScanOptions } from "./scan.ts";
 import { type Snapshot, STAMP_BYTES } from "./snapshot.ts";
 
 const IGNORE_FILE = ".wormholeignore";
+
+/**
+ * Most bytes of a walk that is kept until somebody takes it: a million entries with names of 16 bytes take 83 MB. Beyond, a folder
+ * has no mark.
+ */
+const MAX_AHEAD_BYTES = 128 * 1024 * 1024;
 
 /** As a walk reads of an ignore file (`ffi/src/io/ignores.rs`). */
 const MAX_IGNORE_BYTES = 1024 * 1024;
@@ -42,6 +49,8 @@ export class LocalEnd implements End {
   readonly #trash: string;
   #round = 0;
   #scanned: Snapshot | undefined;
+  /** A walk that was summed up and not taken yet, with its rules. */
+  #ahead: { readonly walk: Walk; readonly rules: string } | undefined;
   /** Where what came from another machine is, by slot, relative to the root. */
   readonly #arrived = new Map<number, string>();
 
@@ -82,10 +91,28 @@ export class LocalEnd implements End {
     return this.#scanned;
   }
 
+  async mark(exclude: readonly string[]): Promise<Uint8Array | undefined> {
+    await this.leave();
+    const walk = await openWalk(this.root, exclude, this.#options);
+    this.#ahead = { walk, rules: exclude.join("\n") };
+    const { signal } = this.#options;
+    return await walk.sum({ keepBytes: MAX_AHEAD_BYTES, ...signal && { signal } });
+  }
+
+  /** Forgets what was looked at ahead of a scan that does not follow. */
+  async leave(): Promise<void> {
+    const walk = this.#ahead?.walk;
+    this.#ahead = undefined;
+    await walk?.[Symbol.asyncDispose]();
+  }
+
   async scan(known: Known): Promise<Scanned> {
     this.#round++;
     this.#arrived.clear();
-    const scanned = await scanFolder(this.root, known, this.#options);
+    if (this.#ahead?.rules !== (known.exclude ?? []).join("\n")) await this.leave();
+    const ahead = this.#ahead?.walk;
+    this.#ahead = undefined;
+    const scanned = await scanFolder(this.root, known, { ...this.#options, ...ahead && { ahead } });
     this.#scanned = scanned.snapshot;
     return scanned;
   }

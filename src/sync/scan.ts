@@ -37,6 +37,8 @@ export interface ScanOptions {
   readonly queue: NativeQueue;
   readonly exclude: readonly string[];
   readonly oneFileSystem: boolean;
+  /** A walk with the same rules that has begun; it is closed. */
+  readonly ahead?: Walk;
   /** Hash nothing: contents are zeros. */
   readonly namesOnly?: boolean;
   /** What is known of large files on this machine. */
@@ -53,15 +55,11 @@ export interface ScanOptions {
  * @throws {WormholeError} NOT_FOUND and its kin when the root cannot be read; INVALID_ARGUMENT for a glob.
  */
 export async function scanFolder(root: string, known: Known, options: ScanOptions): Promise<Scanned> {
-  const { queue, exclude, oneFileSystem, signal } = options;
+  const { signal } = options;
   const cancel = signal === undefined ? {} : { signal };
   const walking = new Walking(known);
   {
-    await using walk = await Walk.open(queue, [{ path: root, name: "." }], {
-      exclude: [...known.exclude ?? [], ...exclude, ...OWN_EXCLUDES],
-      marks: { oneFileSystem },
-      ...cancel,
-    });
+    await using walk = options.ahead ?? await openWalk(root, known.exclude ?? [], options);
     const ask = () => {
       const page = walk.next({ maxEntries: 16_384, ...cancel });
       page.catch(() => {}); // whoever waits for it is told; nobody does when an earlier one failed
@@ -78,7 +76,20 @@ export async function scanFolder(root: string, known: Known, options: ScanOption
   }
   const { snapshot, problems, unknown, isEmpty } = walking.finish(root);
   if (!options.namesOnly) await hashUnknown(root, { snapshot, unknown, problems }, options);
-  return { snapshot, problems, isEmpty };
+  return { snapshot, problems, isEmpty, isKnown: unknown.length === 0 };
+}
+
+/** Begins to look at everything below `root` but what either end's root wants to be left alone. @throws {WormholeError} as {@linkcode scanFolder}. */
+export async function openWalk(
+  root: string,
+  rules: readonly string[],
+  { queue, exclude, oneFileSystem, signal }: ScanOptions,
+): Promise<Walk> {
+  return await Walk.open(queue, [{ path: root, name: "." }], {
+    exclude: [...rules, ...exclude, ...OWN_EXCLUDES],
+    marks: { oneFileSystem },
+    ...signal && { signal },
+  });
 }
 
 /** Follows a walk and the ancestor side by side. */

@@ -83,6 +83,33 @@ export class SyncState implements Disposable {
     return this.#options.flipped ? flipped(snapshot) : snapshot;
   }
 
+  /** Gives what stands for {@linkcode SyncState.ancestor} of these roots, 32 bytes, without reading it. */
+  ancestorId(roots: readonly [string, string]): Uint8Array | undefined {
+    const known = this.#fact("roots"), ids = this.#fact("ancestor");
+    if (known === undefined || ids === undefined) return undefined;
+    const written = this.#options.flipped ? [roots[1], roots[0]] : roots;
+    return new TextDecoder().decode(known) === written.join(" ") ? hashBuffer(ids) : undefined;
+  }
+
+  /** Gives how many entries a run had that found nothing to do, if `key` stands for just that. */
+  quiet(key: Uint8Array): number | undefined {
+    const fact = this.#fact("quiet");
+    if (
+      fact === undefined || fact.length !== key.length + 4 || !sameBytes(fact.subarray(0, key.length), key)
+    ) {
+      return undefined;
+    }
+    return new DataView(fact.buffer, fact.byteOffset).getUint32(key.length, true);
+  }
+
+  /** Remembers {@linkcode SyncState.quiet}, of the last such run only. */
+  keepQuiet(key: Uint8Array, entries: number): void {
+    const fact = new Uint8Array(key.length + 4);
+    fact.set(key);
+    new DataView(fact.buffer).setUint32(key.length, entries, true);
+    this.#put("quiet", fact);
+  }
+
   /** Tells whether an ancestor is known, of whichever roots. */
   get isKnown(): boolean {
     return (this.#fact("ancestor")?.length ?? 0) > 0;

@@ -103,6 +103,8 @@ export interface Outcome {
   /** Entries of both ends that are the same now. */
   readonly entries: number;
   readonly rounds: number;
+  /** There was nothing to do or to tell, and nothing had to be read to see it. */
+  readonly isQuiet: boolean;
 }
 
 interface Totals {
@@ -116,6 +118,7 @@ interface Totals {
   postponed: number;
   entries: number;
   rounds: number;
+  isQuiet: boolean;
 }
 
 /**
@@ -138,6 +141,7 @@ export async function synchronize(given: Synchronizing): Promise<Outcome> {
     postponed: 0,
     entries: 0,
     rounds: 0,
+    isQuiet: false,
   };
   const told = new Set<string>();
   let { ancestor } = given;
@@ -201,6 +205,9 @@ async function oneRound(
     : ancestor;
   if (plan.isNews) await given.save(agreed);
   totals.entries = agreed.count;
+  totals.isQuiet = totals.rounds === 0 && !plan.isNews && plan.conflicts.length === 0 &&
+    plan.changes.every((changes) => changes.length === 0) &&
+    scanned.every(({ problems, isKnown }) => isKnown === true && problems.length === 0);
   const isUnseen = plan.conflicts.some(({ copy, isMerged }) => copy !== undefined || isMerged);
   return { ancestor: agreed, again: isUnseen || totals.postponed > 0 };
 }

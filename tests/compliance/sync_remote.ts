@@ -46,6 +46,8 @@ export interface FarPair extends AsyncDisposable {
 export interface FarOptions {
   /** Where the folders are, as an earlier pair left them; stays the caller's. */
   readonly sandbox?: Sandbox;
+  /** Clock of both sides, ms since 1970. */
+  now?(): number;
   /** Breaks a link of the client before it sends so many frames: the control stream, or the first with a transfer. */
   readonly cut?: { readonly link: "control" | "data"; readonly frames: number };
   /** What the client has a right to; both ways unless told otherwise. */
@@ -104,7 +106,7 @@ function breaking<L extends Link>(link: L, frames: number): L {
 
 /** Links a folder with another one that a session serves, over memory. */
 export async function farPair(
-  { sandbox: given, cut, right = "both", rightNow = () => right, way }: FarOptions = {},
+  { sandbox: given, cut, right = "both", rightNow = () => right, way, now = Date.now }: FarOptions = {},
 ): Promise<FarPair> {
   const stack = new AsyncDisposableStack();
   const sandbox = given ?? stack.use(await Sandbox.create());
@@ -166,7 +168,7 @@ export async function farPair(
         stateDir: sandbox.path("state"),
         queue,
         trashMs: 1e9,
-        now: Date.now,
+        now,
       }),
     clock: systemClock,
   }).catch(async (error) => {
@@ -178,7 +180,7 @@ export async function farPair(
     await served;
   });
   stack.use(await openOwnFolder(roots.local));
-  const common = { queue, exclude: [], oneFileSystem: false, now: Date.now };
+  const common = { queue, exclude: [], oneFileSystem: false, now };
   const local = new LocalEnd(roots.local, { ...common, abilities: ALL_ABILITIES });
   if (cut?.link !== "control") await begin(channel, way);
   await sandbox.folder("pages");

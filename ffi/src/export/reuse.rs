@@ -134,25 +134,29 @@ struct StampsArgs {
 }
 
 #[derive(Serialize)]
-struct StampsOnly {
+struct Looks {
     stamps: ByteBuf,
+    /// Permissions, u16 each; 0 where there is no file.
+    modes: ByteBuf,
 }
 
 /// The stamps of files of this machine.
 fn stamps(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |_, args: StampsArgs| async move {
         within("paths", args.paths.len(), 0..=MAX_STAMPS)?;
-        let stamp = |path: &ByteBuf| {
-            let path = Path::new(OsStr::from_bytes(path));
-            local::stamp_at(path).map_or([0; STAMP_BYTES], |stamp| stamp.encode())
-        };
-        let stamps = blocking(move || {
+        let look = |path: &ByteBuf| local::look_at(Path::new(OsStr::from_bytes(path)));
+        let looks = blocking(move || {
             let batches: Vec<&[ByteBuf]> = args.paths.chunks(STAMPS_AT_ONCE).collect();
-            let of_batch = |index: usize| Ok(batches[index].iter().flat_map(stamp).collect::<Vec<u8>>());
+            let of_batch = |index: usize| Ok(batches[index].iter().map(look).collect::<Vec<_>>());
             Ok(workers::map(batches.len(), of_batch)?.concat())
         })
         .await?;
-        Ok(StampsOnly { stamps: ByteBuf::from(stamps) })
+        let stamp = |look: &Option<(Stamp, u32)>| look.map_or([0; STAMP_BYTES], |(stamp, _)| stamp.encode());
+        let mode = |look: &Option<(Stamp, u32)>| look.map_or(0, |(_, mode)| mode as u16).to_le_bytes();
+        Ok(Looks {
+            stamps: ByteBuf::from(looks.iter().flat_map(stamp).collect::<Vec<u8>>()),
+            modes: ByteBuf::from(looks.iter().flat_map(mode).collect::<Vec<u8>>()),
+        })
     })
 }
 

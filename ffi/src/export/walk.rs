@@ -7,12 +7,18 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::LocalPath;
+use crate::io::ahead::Ahead;
 use crate::io::columns::Columns;
 use crate::io::walk::{Marks, Root, WalkOptions, Walker, count};
 use crate::op::{self, Context, Op, OpFuture};
 
-pub const OPERATIONS: &[(&str, Op)] =
-    &[("walk.open", open), ("walk.next", next), ("walk.count", totals), ("walk.close", close)];
+pub const OPERATIONS: &[(&str, Op)] = &[
+    ("walk.open", open),
+    ("walk.sum", sum),
+    ("walk.next", next),
+    ("walk.count", totals),
+    ("walk.close", close),
+];
 
 #[derive(Deserialize)]
 struct RootArgs {
@@ -75,14 +81,38 @@ fn open(context: Context, args: &[u8]) -> OpFuture {
         let marks = args.marks.as_ref().map(|marks| Marks { one_file_system: marks.one_file_system });
         let (roots, options) = args.split();
         let walker = op::blocking(move || Walker::open_with(roots, options, marks)).await?;
-        Ok(WalkHandle { walk: context.objects.insert(Arc::new(Mutex::new(walker)))? })
+        Ok(WalkHandle { walk: context.objects.insert(Arc::new(Mutex::new(Ahead::new(walker))))? })
+    })
+}
+
+#[derive(Deserialize)]
+struct SumArgs {
+    walk: u32,
+    keep_bytes: usize,
+}
+
+#[derive(Serialize)]
+struct SumResult {
+    /// 32 bytes.
+    sum: Option<ByteBuf>,
+}
+
+/// Walks ahead to the end and sums everything up.
+fn sum(context: Context, args: &[u8]) -> OpFuture {
+    op::run(context, args, |context, args: SumArgs| async move {
+        let walk = context.objects.get::<Mutex<Ahead>>(args.walk)?;
+        op::blocking_cancellable(move |cancelled| {
+            let sum = walk.lock().unwrap().sum(args.keep_bytes, cancelled)?;
+            Ok(SumResult { sum: sum.map(|sum| ByteBuf::from(sum.to_vec())) })
+        })
+        .await
     })
 }
 
 /// Gives the next page of a walk.
 fn next(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: NextArgs| async move {
-        let walker = context.objects.get::<Mutex<Walker>>(args.walk)?;
+        let walker = context.objects.get::<Mutex<Ahead>>(args.walk)?;
         let page = op::blocking(move || walker.lock().unwrap().next_page(args.max_entries)).await?;
         let problems = page.problems.into_iter().map(|problem| ProblemResult {
             path: ByteBuf::from(problem.path.as_os_str().as_bytes()),
@@ -107,7 +137,7 @@ fn totals(context: Context, args: &[u8]) -> OpFuture {
 /// Ends a walk.
 fn close(context: Context, args: &[u8]) -> OpFuture {
     op::run(context, args, |context, args: WalkHandle| async move {
-        context.objects.remove::<Mutex<Walker>>(args.walk)?;
+        context.objects.remove::<Mutex<Ahead>>(args.walk)?;
         Ok(())
     })
 }

@@ -13,7 +13,13 @@ use super::stamp::Stamp;
 /// The stamp of the regular file at `path`; none when there is something else or nothing, or it cannot be looked at. A
 /// symlink as the last component is something else.
 pub fn stamp_at(path: &Path) -> Option<Stamp> {
-    stamp_of(&in_folder(path, |directory, name| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)).ok()?)
+    look_at(path).map(|(stamp, _)| stamp)
+}
+
+/// As [`stamp_at`], with the permissions.
+pub fn look_at(path: &Path) -> Option<(Stamp, u32)> {
+    let stat = in_folder(path, |directory, name| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)).ok()?;
+    Some((stamp_of(&stat)?, stat.st_mode as u32 & 0o777))
 }
 
 /// The stamp of a regular file that was looked at.

@@ -6,6 +6,7 @@
 // The widths of stat's fields differ between systems.
 #![allow(clippy::unnecessary_cast)]
 
+pub mod ahead;
 pub mod backend;
 pub mod beneath;
 pub mod change;

@@ -398,6 +398,9 @@ impl Walker {
             self.push(&Entry { id: 0, kind: KIND_FILE, parent, name, mode, size, mtime, target: b"" }, page)?;
         self.stamp(stat, page);
         page.allocated += size.min((stat.st_blocks as u64).saturating_mul(BLOCK_BYTES));
+        if self.marks.is_some() {
+            return Ok(()); // Nobody who marks opens files by what a walk saw; a stamp says as much.
+        }
         page.files.push(FileRef {
             id,
             directory: directory.clone(),

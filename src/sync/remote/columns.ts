@@ -103,6 +103,11 @@ export function u32s(column: Uint8Array): number[] {
   return Array.from({ length: column.length / 4 }, (_, i) => view.getUint32(4 * i, true));
 }
 
+/** Gives the numbers of a column of two bytes each. */
+export function u16s(column: Uint8Array): Uint16Array {
+  return new Uint16Array(column.slice().buffer);
+}
+
 /** Gives the column of some numbers. */
 export function u32Column(values: Iterable<number>): Uint8Array {
   return bytesOf(Uint32Array.from(values));

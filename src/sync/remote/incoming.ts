@@ -7,7 +7,7 @@ import { isWormholeError, WormholeError } from "../../base/errors.ts";
 import { encodeName } from "../../base/names.ts";
 import { join } from "../../base/paths.ts";
 import { hashBuffer, hashChunks, hashFiles } from "../../native/hash.ts";
-import { fileStamps, MAX_STAMPS } from "../../native/reuse.ts";
+import { fileLooks, fileStamps, MAX_STAMPS } from "../../native/reuse.ts";
 import { changeFolder, type NativeStep, stageFiles } from "../../native/sync.ts";
 import { type Offer, runGetter } from "../../transfer/mod.ts";
 import type { PeerConnection } from "../../transport/mod.ts";
@@ -16,6 +16,7 @@ import type { Failure, Staged } from "../end.ts";
 import type { LocalEnd } from "../local_end.ts";
 import { ARRIVED } from "../places.ts";
 import { FILE, STAMP_BYTES } from "../snapshot.ts";
+import { u16s } from "./columns.ts";
 import { LINKS, rowsOf } from "./outgoing.ts";
 import type { TransferSettings } from "./settings.ts";
 
@@ -233,15 +234,21 @@ export class Incoming {
   async #setModes(files: readonly Staged[], failed: Map<number, Failure>): Promise<void> {
     const { queue } = this.#settings;
     const paths = files.map(({ content }) => encodeName(join(this.#folder, content.toHex())));
-    const stamps = await fileStamps(queue, paths);
-    const steps = files.map(({ content, mode }, i): NativeStep => ({
+    const { stamps, modes } = await fileLooks(queue, paths);
+    const given = u16s(modes);
+    // They mostly came with the permissions that they are to have.
+    const others = [...files.keys()].filter((i) => given[i] !== (files[i]!.mode & 0o777));
+    if (others.length === 0) return;
+    const steps = others.map((i): NativeStep => ({
       do: "mode",
-      path: `${ARRIVED}/${content.toHex()}`,
+      path: `${ARRIVED}/${files[i]!.content.toHex()}`,
       was: stamps.slice(STAMP_BYTES * i, STAMP_BYTES * (i + 1)),
-      mode,
+      mode: files[i]!.mode,
     }));
     const results = await changeFolder(queue, { root: this.#end.root, steps });
-    for (const { index, code, message } of results.failed) failed.set(files[index]!.slot, { code, message });
+    for (const { index, code, message } of results.failed) {
+      failed.set(files[others[index]!]!.slot, { code, message });
+    }
   }
 }
 

@@ -3,7 +3,7 @@
  * the last one, and tells how pages differ from those of the one before; the other machine asks for those pages only that it
  * lacks. It can always be done without.
  */
-import { sameBytes } from "../../base/bytes.ts";
+import { concat, sameBytes } from "../../base/bytes.ts";
 import { isWormholeError } from "../../base/errors.ts";
 import { hashBuffer } from "../../native/hash.ts";
 import { Database } from "../../store/database.ts";
@@ -19,6 +19,9 @@ const MIGRATIONS = [`
 
 /** Names of the lists: of the last snapshot, and of the one before. */
 const LAST = "last", BEFORE = "before";
+
+/** Name of the row that says what stood for the last snapshot, no list of ids. */
+const MARK = "mark";
 
 /** See the top of this file. */
 export class PageCache implements Disposable {
@@ -71,6 +74,35 @@ export class PageCache implements Disposable {
       pages.push(page);
     }
     return snapshotOf(pages, 1) ?? Snapshot.empty(1);
+  }
+
+  /** Gives what was said by {@linkcode PageCache.keepMark}, if `mark` still stands for the last snapshot. */
+  marked(mark: Uint8Array): { entries: number; isEmpty: boolean } | undefined {
+    const row = this.#list(MARK);
+    const expected = this.#marked(mark);
+    if (row.length !== expected.length + 5 || !sameBytes(row.subarray(0, expected.length), expected)) {
+      return undefined;
+    }
+    const view = new DataView(row.buffer, row.byteOffset);
+    return {
+      entries: view.getUint32(expected.length, true),
+      isEmpty: view.getUint8(expected.length + 4) === 1,
+    };
+  }
+
+  /** Remembers that `mark`, 32 bytes, stands for the last snapshot: a folder with that mark has it. */
+  keepMark(mark: Uint8Array, { entries, isEmpty }: { entries: number; isEmpty: boolean }): void {
+    const expected = this.#marked(mark);
+    const row = new Uint8Array(expected.length + 5);
+    row.set(expected);
+    const view = new DataView(row.buffer);
+    view.setUint32(expected.length, entries, true);
+    view.setUint8(expected.length + 4, isEmpty ? 1 : 0);
+    this.#database.run("INSERT OR REPLACE INTO lists VALUES (?, ?, ?)", MARK, row, rowSum(MARK, row));
+  }
+
+  #marked(mark: Uint8Array): Uint8Array {
+    return concat(mark, hashBuffer(this.ids()));
   }
 
   /** Remembers the pages of another snapshot, and those of the last one beside them. */

@@ -51,11 +51,13 @@ export interface LockedThere extends FarLock {
 /** See the top of this file. The session has begun (`begin`), and one call at a time is made. */
 export class RemoteEnd implements GivingEnd {
   /** A transfer takes a moment to set up. */
-  readonly stageBatch = 8192;
+  readonly stageBatch = 32_768;
   readonly #options: RemoteEndOptions;
   readonly #incoming = new Map<LocalEnd, Incoming>();
   readonly #locked = new Map<string, LockedThere>();
   #moreLocked = 0;
+  /** What the other side has answered to the question of a scan that follows. */
+  #ahead: { readonly rules: string; readonly scanned: SyncMessageOf<"scanned"> } | undefined;
 
   constructor(options: RemoteEndOptions) {
     this.#options = options;
@@ -86,10 +88,24 @@ export class RemoteEnd implements GivingEnd {
     return { locks: this.#locked, more: this.#moreLocked };
   }
 
+  async mark(exclude: readonly string[]): Promise<Uint8Array | undefined> {
+    const rules = this.#rules(exclude);
+    const scanned = await this.#ask({ type: "scan", exclude: rules }, "scanned");
+    this.#ahead = { rules, scanned };
+    return scanned.problems.length + scanned.more === 0 ? scanned.digest : undefined;
+  }
+
+  #rules(exclude: readonly string[]): string {
+    return [...exclude, ...this.#options.exclude].join("\n");
+  }
+
   async scan({ exclude = [] }: Known): Promise<Scanned> {
     for (const incoming of this.#incoming.values()) incoming.begin();
-    const rules = [...exclude, ...this.#options.exclude].join("\n");
-    const scanned = await this.#ask({ type: "scan", exclude: rules }, "scanned");
+    const rules = this.#rules(exclude);
+    const scanned = this.#ahead?.rules === rules
+      ? this.#ahead.scanned
+      : await this.#ask({ type: "scan", exclude: rules }, "scanned");
+    this.#ahead = undefined;
     const snapshot = await this.#snapshot(scanned);
     const problems = scanned.problems.map(({ path, code }): Problem => {
       const shown = new TextDecoder().decode(path);
@@ -100,7 +116,7 @@ export class RemoteEnd implements GivingEnd {
         `Cannot synchronize ${scanned.more} more entries of the other side: they cannot be read there`;
       problems.push({ path: ".", code: "IO", message });
     }
-    return { snapshot, problems, isEmpty: scanned.is_empty };
+    return { snapshot, problems, isEmpty: scanned.is_empty, isKnown: true };
   }
 
   async space(): Promise<number> {

@@ -2,6 +2,7 @@
  * The side of a sync session that has the folder: answers what the other machine asks, in the order in which it asks, and does
  * nothing outside of the folders that it may synchronize. wire/spec/sync.md.
  */
+import { sameBytes } from "../../base/bytes.ts";
 import type { Clock } from "../../base/clock.ts";
 import { isWormholeError, WormholeError } from "../../base/errors.ts";
 import { decodeName, encodeName } from "../../base/names.ts";
@@ -16,7 +17,15 @@ import {
   type SyncMessage,
   type SyncMessageOf,
 } from "../../wire/mod.ts";
-import { type Done, type Failure, isFailure, type Problem, type Staged, type Step } from "../end.ts";
+import {
+  type Done,
+  type Failure,
+  isFailure,
+  type Problem,
+  type Scanned,
+  type Staged,
+  type Step,
+} from "../end.ts";
 import { diskFailure, type OwnFolder } from "../own_folder.ts";
 import { encodePage, type Page, PAGE_ID_BYTES, pagesOf, WIRE_CUT } from "../pages.ts";
 import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
@@ -95,6 +104,8 @@ class Session implements AsyncDisposable {
   #run: ServedRun | undefined;
   #incoming: Incoming | undefined;
   #snapped: Snapped | undefined;
+  /** Rules of a scan whose outcome was known and told without it. */
+  #later: { readonly rules: readonly string[]; readonly ids: Uint8Array } | undefined;
   /** Stays once it was asked for, so that no change between a run's look and the next question is missed. */
   #watch: { readonly place: string; readonly folder: FolderWatch } | undefined;
   #watching: { stop: AbortController; done: Promise<void> } | undefined;
@@ -127,7 +138,7 @@ class Session implements AsyncDisposable {
     const { channel } = this.#options;
     switch (message.type) {
       case "look":
-        return await this.#look(message);
+        return await this.#find(message);
       case "begin":
         return await this.#begin(message);
       case "ask_ignored":
@@ -161,7 +172,7 @@ class Session implements AsyncDisposable {
     }
   }
 
-  async #look({ path }: SyncMessageOf<"look">): Promise<void> {
+  async #find({ path }: SyncMessageOf<"look">): Promise<void> {
     if (this.#run !== undefined) throw unexpected("look");
     await this.#endWatch();
     const called = decodeName(path);
@@ -189,7 +200,7 @@ class Session implements AsyncDisposable {
     }
     const run = this.#run = await served.begin(message, channel);
     this.#incoming = new Incoming(run.end, settings);
-    this.#snapped = undefined;
+    this.#snapped = this.#later = undefined;
     const abilities = await run.end.abilities();
     await channel.send({
       type: "begun",
@@ -217,26 +228,34 @@ class Session implements AsyncDisposable {
   }
 
   async #scan({ exclude }: SyncMessageOf<"scan">): Promise<void> {
-    const { channel } = this.#options;
     const { end, cache } = this.#begun();
     this.#incoming!.begin();
+    this.#snapped = this.#later = undefined;
     const rules = exclude === "" ? [] : exclude.split("\n");
-    const { snapshot, problems, isEmpty } = await end.scan({
-      snapshot: cache.snapshot(),
-      side: 0,
-      exclude: rules,
-    });
-    const pages = [...pagesOf(snapshot, WIRE_CUT)];
-    cache.save(pages);
-    const ids = new Uint8Array(PAGE_ID_BYTES * pages.length);
-    for (const [i, { id }] of pages.entries()) ids.set(id, PAGE_ID_BYTES * i);
-    // Their bytes are made again when they are asked for: mostly none are.
-    this.#snapped = { snapshot, ids, pages: pages.map(({ from, to }) => ({ from, to })) };
+    const mark = await end.mark(rules);
+    const known = mark && cache.marked(mark);
+    if (known !== undefined) {
+      const ids = cache.ids();
+      this.#later = { rules, ids };
+      return await this.#tellScanned({ ...known, ids, problems: [] });
+    }
+    const { snapped, isKnown, ...scanned } = await this.#look(rules);
+    const { ids, snapshot: { count: entries } } = snapped;
+    if (mark !== undefined && isKnown) cache.keepMark(mark, { entries, isEmpty: scanned.isEmpty });
+    await this.#tellScanned({ ...scanned, ids, entries });
+  }
+
+  async #tellScanned({ entries, ids, isEmpty, problems }: {
+    entries: number;
+    ids: Uint8Array;
+    isEmpty: boolean;
+    problems: readonly Problem[];
+  }): Promise<void> {
     const told = firstThatFit(problems);
-    await channel.send({
+    await this.#options.channel.send({
       type: "scanned",
-      entries: snapshot.count,
-      pages: pages.length,
+      entries,
+      pages: ids.length / PAGE_ID_BYTES,
       digest: hashBuffer(ids),
       is_empty: isEmpty,
       problems: told.map(({ path, code }) => ({ path: encodeName(path), code })),
@@ -244,8 +263,21 @@ class Session implements AsyncDisposable {
     });
   }
 
+  /** Looks at everything, and keeps what is told of it. */
+  async #look(rules: readonly string[]): Promise<Omit<Scanned, "snapshot"> & { snapped: Snapped }> {
+    const { end, cache } = this.#begun();
+    const { snapshot, ...scanned } = await end.scan({ snapshot: cache.snapshot(), side: 0, exclude: rules });
+    const pages = [...pagesOf(snapshot, WIRE_CUT)];
+    cache.save(pages);
+    const ids = new Uint8Array(PAGE_ID_BYTES * pages.length);
+    for (const [i, { id }] of pages.entries()) ids.set(id, PAGE_ID_BYTES * i);
+    // Their bytes are made again when they are asked for: mostly none are.
+    const snapped = this.#snapped = { snapshot, ids, pages: pages.map(({ from, to }) => ({ from, to })) };
+    return { ...scanned, snapped };
+  }
+
   async #sendIds(): Promise<void> {
-    const { ids } = this.#scanned();
+    const { ids } = this.#later ?? await this.#scanned();
     const most = MAX_PAGE_IDS * PAGE_ID_BYTES;
     for (let at = 0;; at += most) {
       const last = at + most >= ids.length;
@@ -256,7 +288,7 @@ class Session implements AsyncDisposable {
 
   async #sendPages({ pages: asked, bases }: SyncMessageOf<"ask_pages">): Promise<void> {
     const { channel, settings } = this.#options;
-    const { snapshot, pages } = this.#scanned();
+    const { snapshot, pages } = await this.#scanned();
     const { cache } = this.#begun();
     if (bases.length !== PAGE_ID_BYTES * asked.length / 4) throw unexpected("ask_pages");
     for (const [i, index] of u32s(asked).entries()) {
@@ -283,6 +315,8 @@ class Session implements AsyncDisposable {
     if (files.length > count || new Set(files.map(({ slot }) => slot)).size < count) {
       throw unexpected("files");
     }
+    // What is sent, or serves as older version, is what the scan saw.
+    if (this.#later !== undefined) await this.#scanned();
     if (way === "pull") {
       const outgoing = await Outgoing.open(run.end, files, settings);
       await this.#ready(outgoing.failed, new Set());
@@ -340,7 +374,8 @@ class Session implements AsyncDisposable {
       await run.finish();
     }
     this.#left = new Set(run.locks.keys);
-    this.#run = this.#incoming = this.#snapped = undefined;
+    this.#run = this.#incoming = undefined;
+    this.#snapped = this.#later = undefined;
     await run[Symbol.asyncDispose]();
     await this.#options.channel.send({ type: "ended" });
   }
@@ -400,7 +435,12 @@ class Session implements AsyncDisposable {
     return run;
   }
 
-  #scanned(): Snapped {
+  async #scanned(): Promise<Snapped> {
+    const later = this.#later;
+    this.#later = undefined;
+    if (later !== undefined && !sameBytes((await this.#look(later.rules)).snapped.ids, later.ids)) {
+      throw new WormholeError("SOURCE_CHANGED", "Cannot go on: what was known of the folder was damaged");
+    }
     if (this.#snapped === undefined) throw unexpected("a request");
     return this.#snapped;
   }

@@ -113,6 +113,9 @@ async function begin(
         options.onWarning?.(`Cannot empty the trash of "${place}": ${state}`);
       });
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(held.dispose()),
+    [Symbol.asyncDispose]: async () => {
+      using _held = held;
+      await end.leave();
+    },
   };
 }
