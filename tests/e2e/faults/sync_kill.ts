@@ -11,6 +11,9 @@ export const SYNC_KILLS_PER_RUN = 4;
 /** Quiet runs after which both folders must be the same. */
 const MAX_RUNS = 4;
 
+/** Exit code of a run that did not reach the other machine, or lost it. */
+const OFFLINE = 4;
+
 /** See {@linkcode Scenario.about}. */
 export const SYNC_KILL: Scenario = {
   name: "sync-kill",
@@ -105,12 +108,23 @@ export class People {
     return this.written.size - this.touched.size;
   }
 
-  /** Synchronizes until nothing changes any more; `ends`: the two as the command calls them. */
-  async comeToRest(person: Person, ends: readonly string[]): Promise<void> {
+  /**
+   * Synchronizes until nothing changes any more; `ends`: the two as the command calls them. `onOffline` is told the code of a run that did
+   * not reach the other machine; without it that is a failure.
+   */
+  async comeToRest(
+    person: Person,
+    ends: readonly string[],
+    { onOffline }: { onOffline?: (code: string) => void } = {},
+  ): Promise<void> {
     for (let run = 0; run < MAX_RUNS; run++) {
       const args = ["sync", "--json", "--max-delete", "100%", ...ends];
       await using running = start(args, { person });
       const { code, events, stderr } = await running.ending();
+      if (code === OFFLINE && onOffline !== undefined) {
+        onOffline(events.at(-1)!.code);
+        continue;
+      }
       assertTrue(code === 0 || code === 9, `ended with ${code}: ${stderr}`);
       const { alpha, beta } = events.find(({ event }) => event === "synced")!;
       if (alpha.changes + beta.changes === 0) return;

@@ -47,7 +47,9 @@ export const SYNC_PEER_KILL: Scenario = {
       if (server) serving = await machines.serve();
       if (dice.once(2)) { for (let i = 0; i < 6; i++) await people.act(); }
     }
-    await people.comeToRest(ann, [here, `ben:${there}`]);
+    await people.comeToRest(ann, [here, `ben:${there}`], {
+      onOffline: (code) => tally.add(`runs that ended with ${code}`),
+    });
     const [a, b] = [await contentsOf(here), await contentsOf(there)];
     assertEquals([...a].sort(), [...b].sort());
     tally.add("versions kept", people.assertKept(a));
