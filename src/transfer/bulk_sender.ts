@@ -32,8 +32,13 @@ export interface LinkStatus {
 export type BulkSenderEvent =
   /** Result of `start`. */
   | { readonly type: "started" }
-  /** The receiver has made a further link. */
-  | { readonly type: "linked"; readonly link: number; readonly kind: TransportKind }
+  /** The receiver has made a further link; `isRelayed`: over a hub. */
+  | {
+    readonly type: "linked";
+    readonly link: number;
+    readonly kind: TransportKind;
+    readonly isRelayed?: boolean;
+  }
   /** A further link has ended, or broke the rules. */
   | { readonly type: "link_gone"; readonly link: number }
   /** Result of `streams`; `failed` when it could not be done. */
@@ -119,14 +124,14 @@ export class BulkSender {
         this.#links.get(0)!.changing = undefined;
         return this.#options.act({ type: "take_link" });
       case "linked":
-        return this.#linked(event.link, event.kind);
+        return this.#linked(event);
       case "link_gone":
         return this.#drop(event.link, { tell: true });
       case "streams_set":
         return this.#set(event.link, event.failed ?? false);
       case "links":
         this.#looking = false;
-        return this.#steer(event.links);
+        return this.#acknowledged ? this.#steer(event.links) : this.#openBeside(event.links);
     }
   }
 
@@ -173,7 +178,11 @@ export class BulkSender {
     if (streams.length > 0) this.#options.act({ type: "acknowledge", streams });
     if (time < (this.#acknowledged?.time ?? 0)) throw unexpected(message.type);
     this.#acknowledged = { time, links };
-    // One look at a time: a receiver that talks fast makes us work no more.
+    this.#look();
+  }
+
+  /** One look at a time: a receiver that talks fast makes us work no more. */
+  #look(): void {
     if (this.#looking) return;
     this.#looking = true;
     this.#options.act({ type: "look_at_links" });
@@ -187,11 +196,24 @@ export class BulkSender {
     this.#options.act({ type: "stop_opening", link: number });
   }
 
-  #linked(number: number, kind: TransportKind): void {
+  #linked({ link: number, kind, isRelayed = false }: BulkSenderEvent & { type: "linked" }): void {
     this.#usedNumbers.add(number);
     this.#links.set(number, this.#newLink(kind, 0));
     this.#options.act({ type: "watch_link", link: number });
     this.#options.act({ type: "take_link" });
+    if (isRelayed && this.#acknowledged === undefined) this.#look();
+  }
+
+  /**
+   * Over a relay the first frames are long on their way, and nothing is measured before they have come. What its hub joins carries
+   * meanwhile.
+   */
+  #openBeside(status: readonly LinkStatus[]): void {
+    if (!status.every(({ isRelayed }) => isRelayed)) return;
+    for (const [number, { kind, streams }] of this.#links) {
+      if (number === 0 || kind !== "tcp" || streams > 0) continue;
+      this.#change(new Map([[0, this.#links.get(0)!.streams], [number, this.#options.start]]));
+    }
   }
 
   #set(number: number, failed: boolean): void {

@@ -152,3 +152,31 @@ Deno.test("BulkSender refuses what a receiver cannot know", () => {
   bulk.heard(writeAcknowledgement({ time: 10, streams: [], links: [] }));
   assertThrows(() => bulk.heard(writeAcknowledgement({ time: 9, streams: [], links: [] })), "PROTOCOL");
 });
+
+Deno.test("BulkSender opens streams on what a hub joins before anything has arrived over its relay", () => {
+  const relayed = [{ ...FAR, isRelayed: true }, { ...FAR, link: 1, isRelayed: true }];
+  const { bulk, take } = started("quic");
+  bulk.on({ type: "linked", link: 1, kind: "tcp", isRelayed: true });
+  assertTrue(take().some(({ type }) => type === "look_at_links"));
+  bulk.on({ type: "links", links: relayed });
+  assertEquals(take(), [
+    { type: "bulk_streams", link: 1, count: 2 },
+    { type: "streams", link: 1, streams: 2, opens: 2 },
+  ]);
+  bulk.on({ type: "streams_set", link: 1 });
+  // From then on it is measured as ever, and the relay is left.
+  bulk.heard(writeAcknowledgement({ time: 100, streams: [], links: [1e6, 1e6] }));
+  take();
+  bulk.on({ type: "links", links: relayed });
+  assertEquals(take(), [{ type: "streams", link: 0, streams: 0, opens: 0 }]);
+
+  const direct = started("quic");
+  direct.bulk.on({ type: "linked", link: 1, kind: "tcp" });
+  assertTrue(!direct.take().some(({ type }) => type === "look_at_links"));
+  // A direct path was found meanwhile.
+  const found = started("quic");
+  found.bulk.on({ type: "linked", link: 1, kind: "tcp", isRelayed: true });
+  found.take();
+  found.bulk.on({ type: "links", links: [FAR, relayed[1]!] });
+  assertEquals(found.take(), []);
+});

@@ -28,7 +28,9 @@ export class TransferLinks implements AsyncDisposable {
   }
 
   /** Waits for the next further link, and gives its number; undefined when no more will come. */
-  async next(signal: AbortSignal): Promise<{ link: number; kind: TransportKind } | undefined> {
+  async next(
+    signal: AbortSignal,
+  ): Promise<{ link: number; kind: TransportKind; isRelayed: boolean } | undefined> {
     for (;;) {
       const further = await this.#links.get(0)!.nextLink?.({ signal });
       if (further === undefined) return undefined;
@@ -36,7 +38,10 @@ export class TransferLinks implements AsyncDisposable {
         await further.link.close();
         throw signal.reason;
       }
-      if (this.#take(further)) return { link: further.number, kind: further.link.kind };
+      if (this.#take(further)) {
+        const { kind, remote } = further.link;
+        return { link: further.number, kind, isRelayed: remote.startsWith("relay ") };
+      }
       await further.link.close("PROTOCOL").catch(() => {}); // It is of no use, however it ends.
     }
   }

@@ -149,7 +149,7 @@ Deno.test("a transfer over joined connections goes on when the hub is killed and
   const file = await sandbox.file("from/slow", content);
   await using offered = await offer(sandbox, [file], {
     meeting: { hub: `ws://127.0.0.1:${port}` },
-    send: [...BY_RELAY.send, "--compress", "always", "--compression-level", "8", "--streams", "1"],
+    send: [...BY_RELAY.send, "--compress", "always", "--compression-level", "10"],
   });
   const into = await sandbox.folder("into");
   await using receiving = accept(offered, into, { recv: BY_RELAY.recv });
