@@ -22,6 +22,8 @@ export interface MeetOptions {
   readonly settings: SessionSettings;
   readonly ways: Pick<KnownWays, "hub" | "peer" | "mailboxPort" | "onWarning">;
   readonly onEvent?: (event: SessionEvent) => void;
+  /** How long a machine that was found may take to connect, in ms; as always when left out. */
+  readonly connectTimeoutMs?: number;
   /** Runs the search, for as long as it may take. */
   readonly within: (
     search: (signal: AbortSignal) => Promise<PeerConnection>,
@@ -31,7 +33,7 @@ export interface MeetOptions {
 /** Meets a known machine as `how` says, and keeps where it was. @throws {WormholeError} what `how` and `within` throw. */
 export async function meetForSync(
   how: typeof hostKnown | typeof joinKnown,
-  { known, machine, settings, ways, onEvent, within }: MeetOptions,
+  { known, machine, settings, ways, onEvent, connectTimeoutMs, within }: MeetOptions,
 ): Promise<PeerConnection> {
   let met: MetPeer | undefined;
   const options = knownOptions(known, machine, ways);
@@ -41,6 +43,7 @@ export async function meetForSync(
       ...options,
       known: { ...known, secret: syncSecret(machine.crypto, known.secret) },
       ...onEvent && { onEvent },
+      ...connectTimeoutMs !== undefined && { connectTimeoutMs },
       onMet: (peer) => void (met = peer),
       signal,
     })

@@ -41,6 +41,12 @@ export interface ServeSyncOptions extends SyncSessionSettings {
 /** How often the list of known machines is looked at, in ms: a right is given while this runs. */
 const LOOK_MS = 1000;
 
+/**
+ * How long a machine that was found may take to connect, in ms: one that was ended just then comes again, and is only found after
+ * that. Less than the 20 s for which `wormhole sync` looks, and more than a relay takes.
+ */
+const CONNECT_MS = 10_000;
+
 /** Pauses after a failure to wait for a machine, in ms: each is twice the one before. */
 const FIRST_PAUSE_MS = 1000, MAX_PAUSE_MS = 60_000;
 
@@ -161,6 +167,7 @@ async function host(peer: Peer, signal: AbortSignal, { options, machine }: Conte
       mailboxPort: port,
       ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
     },
+    connectTimeoutMs: CONNECT_MS,
     within: (search) => search(signal),
   });
 }
