@@ -82,6 +82,7 @@ Deno.test("sync --watch tells on a socket where it stands and what happens; sync
   assertEquals(all.code, 0, all.stderr);
   const known = all.events.filter(({ event }) => event === "sync_status");
   assertEquals(known.map(({ pid, state }) => [pid, typeof state]), [[other.pid, "string"]]);
+  assertEquals(all.events.length, known.length, "what a killed one left is nobody's business");
   for (const one of [other, watching]) {
     one.signal("SIGTERM");
     assertEquals((await one.ending()).code, 143);

@@ -16,12 +16,15 @@ export async function run(context: Context<SyncStatusArgs>): Promise<void> {
   for (const name of names.filter((name) => name.endsWith(".sock")).sort()) {
     const path = join(folder, name);
     const options = { clock, signal, timeoutMs: PATIENCE_MS, lines: 1 };
+    let isLeft = false;
     const [line] = await Array.fromAsync(firstLines(path, options)).catch(async (error) => {
-      // A process that was killed left it.
-      if (error instanceof Deno.errors.ConnectionRefused) await Deno.remove(path).catch(() => {});
+      // A process that was killed left it, or has just ended.
+      isLeft = error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound;
+      if (isLeft) await Deno.remove(path).catch(() => {});
       return [];
     });
     signal.throwIfAborted();
+    if (isLeft) continue;
     const status = line === undefined ? undefined : parsed(line);
     if (status === undefined) {
       output.emit({ event: "warning", message: `Cannot ask "${path}": it does not answer` });
