@@ -59,6 +59,12 @@ const TELL_EVERY_MS = 500;
 /** How long all streams may be over with something outstanding: more of them may be announced and not yet heard of. */
 const DRY_MS = 5000;
 
+/**
+ * Streams that may be there at a time, as a multiple of those agreed on: a sender that moves to another link, and back when that is cut,
+ * has three times as many until we have heard of the ends of those that it left.
+ */
+const OPEN_SHARES = 4;
+
 /** The bulk streams of one transfer, at the receiver. */
 export class BulkReceiver {
   readonly #options: BulkReceiverOptions;
@@ -171,7 +177,7 @@ export class BulkReceiver {
   #announcedMore({ link = 0, count }: MessageOf<"bulk_streams">): void {
     if (!this.#known.has(link)) throw unexpected("bulk_streams");
     if (
-      this.#announced - this.#ended + count > 2 * this.#options.streams ||
+      this.#announced - this.#ended + count > OPEN_SHARES * this.#options.streams ||
       this.#announced + count > MAX_STREAM_NUMBERS
     ) {
       throw new WormholeError(

@@ -165,7 +165,7 @@ Deno.test("Getter refuses what an honest sender does not send", () => {
     [
       "more streams than were agreed on",
       receiving(),
-      [{ type: "bulk_streams", count: 15 }],
+      [{ type: "bulk_streams", count: 31 }],
       "LIMIT_EXCEEDED",
     ],
     ["a stream that was never opened is gone", receiving(), [{ type: "bulk_gone", stream: 2 }], "PROTOCOL"],
