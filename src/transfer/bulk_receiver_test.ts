@@ -106,7 +106,7 @@ Deno.test("BulkReceiver goes on without a further link, and takes nothing on it 
 
 Deno.test("BulkReceiver bounds the streams of a sender", () => {
   const { bulk, take } = opened();
-  bulk.heard({ type: "bulk_streams", count: 6 });
+  bulk.heard({ type: "bulk_streams", count: 14 });
   assertThrows(() => bulk.heard({ type: "bulk_streams", count: 1 }), "LIMIT_EXCEEDED");
   bulk.news([[0, 1, "ended"]], QUIET);
   bulk.heard({ type: "bulk_streams", count: 1 });
