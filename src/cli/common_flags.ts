@@ -31,6 +31,13 @@ export const HUB_FLAG = option(hubUrl, {
   config: "signalServer",
 });
 
+/** The flag that names where a known machine is. */
+export const PEER_FLAG = option(hostAndPort, {
+  group: "Connection",
+  help: "Go straight to the other machine at this address.",
+  conflicts: ["hub"],
+});
+
 /** The flag that picks how bytes travel. */
 export const TRANSPORT_FLAG = option(oneOf(["auto", "tcp", "quic", "relay"], "KIND"), {
   group: "Connection",

@@ -85,15 +85,12 @@ export class LockLink implements AsyncDisposable {
   async #opened(): Promise<SyncSession> {
     if (this.#session !== undefined && !this.#session.signal.aborted) return this.#session;
     await this.#drop();
-    const { args, config, settings, clock } = this.#context;
+    const { args } = this.#context;
     return this.#session = await SyncSession.connect({
       ...sessionSettings(this.#context),
       name: this.#name,
-      folders: settings.folders,
-      hub: config.signalServer,
       ...args.peer !== undefined && { peer: args.peer },
       timeoutMs: args.timeout,
-      clock,
       signal: this.#stop.signal,
     });
   }

@@ -1,5 +1,5 @@
-import { duration, hostAndPort, path, text } from "../../config/values.ts";
-import { HUB_FLAG, TRANSPORT_FLAG } from "../common_flags.ts";
+import { duration, path, text } from "../../config/values.ts";
+import { HUB_FLAG, PEER_FLAG, TRANSPORT_FLAG } from "../common_flags.ts";
 import { command, maybe, one, option, toggle } from "../definition.ts";
 
 const HOW = "How";
@@ -13,11 +13,7 @@ const TTL = option(duration(1000, 86_400_000), {
 /** How the machine of NAME:PATH is reached. */
 const FAR_FLAGS = {
   hub: HUB_FLAG,
-  peer: option(hostAndPort, {
-    group: "Connection",
-    help: "Go straight to the other machine at this address.",
-    conflicts: ["hub"],
-  }),
+  peer: PEER_FLAG,
   transport: TRANSPORT_FLAG,
   timeout: option(duration(1000, 7 * 86_400_000), {
     group: "Connection",

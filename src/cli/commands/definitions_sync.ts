@@ -1,15 +1,7 @@
-import {
-  duration,
-  hostAndPort,
-  oneOf,
-  path,
-  text,
-  type ValueType,
-  wholeNumber,
-} from "../../config/values.ts";
+import { duration, oneOf, path, text, type ValueType, wholeNumber } from "../../config/values.ts";
 import type { MaxDelete } from "../../sync/brakes.ts";
 import { MODES, PERMISSIONS, PREFERENCES } from "../../sync/policy.ts";
-import { HUB_FLAG, RECONNECT_FLAG, TRANSPORT_FLAG } from "../common_flags.ts";
+import { HUB_FLAG, PEER_FLAG, RECONNECT_FLAG, TRANSPORT_FLAG } from "../common_flags.ts";
 import { any, command, list, one, option, toggle } from "../definition.ts";
 
 const WHAT = "What is synchronized";
@@ -134,11 +126,7 @@ export const SYNC = command({
       help: "Go on where it would stop because much would be deleted.",
     }),
     hub: HUB_FLAG,
-    peer: option(hostAndPort, {
-      group: "Connection",
-      help: "Go straight to the other machine at this address.",
-      conflicts: ["hub"],
-    }),
+    peer: PEER_FLAG,
     transport: TRANSPORT_FLAG,
     timeout: option(duration(1000, 7 * 86_400_000), {
       group: "Connection",

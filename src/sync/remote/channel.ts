@@ -132,7 +132,7 @@ export class SyncChannel implements AsyncDisposable {
    */
   async expect<T extends SyncMessageType>(
     type: T,
-    { refusal = notSynchronized }: { refusal?: (code: ErrorCode) => WormholeError } = {},
+    { refusal = (code) => notSynchronized(code) }: { refusal?: (code: ErrorCode) => WormholeError } = {},
   ): Promise<SyncMessageOf<T>> {
     const message = await this.next();
     if (message.type === type) return message as SyncMessageOf<T>;
@@ -237,8 +237,9 @@ export function unexpected(type: string): WormholeError {
   return new WormholeError("PROTOCOL", `Cannot go on: the other side sent "${type}" out of turn`);
 }
 
-function notSynchronized(code: ErrorCode): WormholeError {
-  return new WormholeError(code, `Cannot synchronize with the other side: ${stateOf(code)}`);
+/** Gives the error of a refusal; `state`: what it means where it is not what it mostly does. */
+export function notSynchronized(code: ErrorCode, state: string = stateOf(code)): WormholeError {
+  return new WormholeError(code, `Cannot synchronize with the other side: ${state}`);
 }
 
 function closingCode(error: unknown): ErrorCode {

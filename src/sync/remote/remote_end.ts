@@ -17,7 +17,7 @@ import { PAGE_ID_BYTES, rowsOf, snapshotOf } from "../pages.ts";
 import type { Abilities } from "../policy.ts";
 import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
 import { overDataLink } from "./data_link.ts";
-import { type SyncChannel, unexpected } from "./channel.ts";
+import { notSynchronized, type SyncChannel, unexpected } from "./channel.ts";
 import { checkSnapshot } from "./checks.ts";
 import { type FarLock, farLock } from "./far_locks.ts";
 import { failuresOf, filesMessages, u32Column, u32s } from "./columns.ts";
@@ -69,11 +69,7 @@ export class RemoteEnd implements GivingEnd {
 
   async ignored(): Promise<string[]> {
     const { rules, locks = [], more = 0 } = await this.#ask({ type: "ask_ignored" }, "ignored", {
-      refusal: (code) =>
-        new WormholeError(
-          code,
-          `Cannot synchronize with the other side: ${LOCK_STATES[code] ?? stateOf(code)}`,
-        ),
+      refusal: (code) => notSynchronized(code, LOCK_STATES[code]),
     });
     for (const told of locks) {
       const lock = farLock(told);
