@@ -4,6 +4,7 @@
  */
 import { type BlockList, isIP } from "node:net";
 import { WormholeError } from "../base/errors.ts";
+import { bareHost, hostPort } from "../base/host_port.ts";
 import { type Environment, processEnvironment } from "./paths.ts";
 import { contains, NEAR, subnets } from "./subnets.ts";
 
@@ -66,7 +67,7 @@ export class Proxies {
    * @throws {WormholeError} INVALID_ARGUMENT when the variable that counts names no proxy that can be used.
    */
   for(scheme: ProxiedScheme, { host, port }: { host: string; port: number }): Proxy | undefined {
-    const bare = host.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "").toLowerCase();
+    const bare = bareHost(host).replace(/\.$/, "").toLowerCase();
     if (isNear(bare) || this.#exceptions.has(bare, port)) return undefined;
     const { wss, all } = this.#found;
     const found = scheme === "tcp" ? all ?? wss : this.#found[scheme] ?? all;
@@ -106,8 +107,8 @@ export function processProxies(): Proxies {
 }
 
 /** Gives `host:port` of a proxy, which is all that anybody is shown of it. */
-export function proxyPlace({ host, port }: Proxy): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+export function proxyPlace(proxy: Proxy): string {
+  return hostPort(proxy);
 }
 
 /** Tells whether `host` is a name or an address of this machine, or an address of a private network. */
@@ -143,7 +144,7 @@ function parseProxy(text: string): Proxy | string {
   }
   const fallback = DEFAULT_PORTS[url.protocol];
   if (fallback === undefined) return "it must begin with http://, socks5:// or socks5h://";
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  const host = bareHost(url.hostname);
   if (host === "") return "the host is missing";
   if (url.port === "0") return "it has no port";
   let user: string, password: string;

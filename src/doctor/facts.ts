@@ -1,4 +1,5 @@
 /** What the probes of `wormhole doctor --network` found out. */
+import { hostOf } from "../base/host_port.ts";
 import { isIPv6 } from "node:net";
 import { subnets } from "../config/subnets.ts";
 
@@ -132,9 +133,4 @@ export function familyOf({ seen }: View): 4 | 6 {
 /** Tells whether something could not be found out. */
 export function isUnknown(fact: unknown): fact is Unknown {
   return typeof fact === "object" && fact !== null && "unknown" in fact;
-}
-
-/** The host of `host:port` or `[v6]:port`. */
-export function hostOf(address: string): string {
-  return address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 }

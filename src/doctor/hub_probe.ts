@@ -1,4 +1,5 @@
 import { isWormholeError } from "../base/errors.ts";
+import { bareHost } from "../base/host_port.ts";
 import { processProxies, proxyPlace } from "../config/proxies.ts";
 import { openProxied, proxyState } from "../native/proxy.ts";
 import { plainReason } from "../pairing/mailbox_client.ts";
@@ -67,7 +68,7 @@ export async function probeHub(
 
 /** Addresses are told at the relay's host. */
 function discovery({ url, otherDiscoveryPort, pins }: RelayOffer, port: number): DiscoveryFacts {
-  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+  const host = bareHost(new URL(url).hostname);
   return { host, port, pins, ...otherDiscoveryPort !== undefined && { otherPort: otherDiscoveryPort } };
 }
 

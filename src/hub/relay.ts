@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { isIP } from "node:net";
 import { isWormholeError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { hostPort } from "../base/host_port.ts";
 import type { TlsIdentity } from "../mailbox/door.ts";
 import { headEnd, type HttpAnswer, type HttpRequest } from "../mailbox/http_request.ts";
 import type { Carrier } from "../mailbox/serve.ts";
@@ -252,19 +253,13 @@ function addresses({ hostname, port }: { hostname: string | undefined; port: num
   if (hostname === undefined) return [`[::]:${port}`, `0.0.0.0:${port}`];
   const host = hostname === "localhost" ? "127.0.0.1" : hostname;
   if (isIP(host) === 0) return [];
-  return [host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`];
+  return [hostPort({ host, port })];
 }
 
 /** Gives both ends of a connection, `ip:port` each. */
 function ends(conn: Deno.Conn): { local: string; remote: string } {
-  return {
-    local: hostPort(conn.localAddr as Deno.NetAddr),
-    remote: hostPort(conn.remoteAddr as Deno.NetAddr),
-  };
-}
-
-function hostPort({ hostname, port }: Deno.NetAddr): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  const at = ({ hostname: host, port }: Deno.NetAddr) => hostPort({ host, port });
+  return { local: at(conn.localAddr as Deno.NetAddr), remote: at(conn.remoteAddr as Deno.NetAddr) };
 }
 
 /** Gives the SHA-256 of the first certificate in a chain, in hex; undefined where there is none. */

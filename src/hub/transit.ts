@@ -1,3 +1,4 @@
+import { bareHost } from "../base/host_port.ts";
 import {
   closeRelay,
   drainRelay,
@@ -102,6 +103,6 @@ export class TransitRelay implements AsyncDisposable {
 /** Reads `host:port`; the host is only told where somebody has said that clients can use it. */
 function placeOf(place: string, announce: string | undefined): TransitPlace {
   const [, host, port] = /^(.*):(\d+)$/.exec(place)!;
-  const hostname = host!.replace(/^\[(.*)\]$/, "$1");
+  const hostname = bareHost(host!);
   return { port: Number(port), ...announce !== undefined && { hostname } };
 }

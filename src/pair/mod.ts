@@ -4,6 +4,7 @@
  */
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { hostOf } from "../base/host_port.ts";
 import type { Folders } from "../config/paths.ts";
 import { parseCode } from "../pairing/mod.ts";
 import type { Peer } from "../peers/mod.ts";
@@ -131,7 +132,7 @@ async function meet(
     ...common,
     meet: () =>
       findRendezvous({ ...place, code, ...hub !== "" && { hub }, ...peer !== undefined && { peer } }),
-    ...peer !== undefined && { peerHost: peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1") },
+    ...peer !== undefined && { peerHost: hostOf(peer) },
   });
 }
 

@@ -1,4 +1,5 @@
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
+import { bareHost } from "../base/host_port.ts";
 import { processProxies, type Proxies } from "../config/proxies.ts";
 import { openProxied, type ProxiedClient, proxyState } from "../native/proxy.ts";
 import { parseRelayOffer, type RelayOffer } from "./relay_offer.ts";
@@ -145,7 +146,7 @@ export class MailboxClient implements Mailbox, AsyncDisposable {
       client.#motd = welcome.motd ?? "";
       client.#relay = parseRelayOffer(welcome.relay, url);
       client.#ours = welcome.ours;
-      const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+      const host = bareHost(url.hostname);
       client.#transit = welcome.transit && { host: welcome.transit.host ?? host, port: welcome.transit.port };
       client.#send({ type: "bind", appid: options.appId, side: client.side });
       return client;

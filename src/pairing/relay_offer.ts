@@ -1,4 +1,5 @@
 /** What a hub says of its relay in its `welcome`. wire/spec/mailbox.md §7. */
+import { bareHost } from "../base/host_port.ts";
 
 /** A relay that a hub lets its clients use. */
 export interface RelayOffer {
@@ -61,7 +62,7 @@ export function parseRelayOffer(value: unknown, hub: URL): RelayOffer | undefine
 }
 
 function hubPlace({ hostname, port }: URL): { host: string; port: number } {
-  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: port === "" ? 80 : Number(port) };
+  return { host: bareHost(hostname), port: port === "" ? 80 : Number(port) };
 }
 
 /** The relay is at the hub's own host: on the hub's own port, or on another one. */

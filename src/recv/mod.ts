@@ -4,6 +4,7 @@
  */
 import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
+import { hostOf } from "../base/host_port.ts";
 import type { Folders } from "../config/paths.ts";
 import { parseCode } from "../pairing/mod.ts";
 import type { Peer } from "../peers/mod.ts";
@@ -254,9 +255,4 @@ function common(options: RecvOptions, machine: Machine) {
     ...machineOptions(options, machine),
     ...onEvent && { onEvent: (event: SessionEvent) => onEvent.call(options, event) },
   };
-}
-
-/** The host of `host:port` or `[v6]:port`. */
-function hostOf(address: string): string {
-  return address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 }

@@ -1,4 +1,5 @@
 /** What a session begins with: two machines that have learned each other's keys and addresses, by whatever way. */
+import { hostOf } from "../base/host_port.ts";
 import { isIP } from "node:net";
 import type { RelayOffer } from "../pairing/relay_offer.ts";
 import { isLoopback } from "../transport/hints.ts";
@@ -35,7 +36,7 @@ export interface MetPeer {
 
 /** Gives what is to be told of the other machine once it has proved its key over a link from or to `remote`. */
 export function metPeer({ peer, pairSecret }: Introduced, remote: string): MetPeer {
-  const seen = remote.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  const seen = hostOf(remote);
   return {
     key: peer.key,
     // Of use only between two people's programs on one machine.

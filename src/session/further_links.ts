@@ -5,10 +5,11 @@
  */
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { hostOf, hostPort } from "../base/host_port.ts";
 import { isLan } from "../transport/chooser.ts";
 import type { Link } from "../transport/connection.ts";
 import { dialFirst } from "../transport/dial.ts";
-import { type Hint, hostPort, isLoopback } from "../transport/hints.ts";
+import { type Hint, isLoopback } from "../transport/hints.ts";
 import { authenticated, type NextLink } from "./authenticated.ts";
 import { withDeadline } from "./deadline.ts";
 import type { Door } from "./door.ts";
@@ -111,7 +112,7 @@ async function isRelayed(link: Link): Promise<boolean> {
 
 /** On one machine nothing needs a second transport, and on a LAN TCP needs none. */
 async function couldMatter(first: Link): Promise<boolean> {
-  if (isLoopback(first.remote.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1"))) return false;
+  if (isLoopback(hostOf(first.remote))) return false;
   const { rttMs } = await first.stats();
   return !(first.kind === "tcp" && rttMs > 0 && isLan(rttMs));
 }

@@ -4,13 +4,13 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { isWormholeError, type WormholeError } from "../base/errors.ts";
+import { hostPort } from "../base/host_port.ts";
 import { type Direction, epochsAt, knownEntry, knownPlace, knownPort } from "../pairing/known_place.ts";
 import type { PairingCrypto } from "../pairing/crypto.ts";
 import { parseHubUrl, parsePeerAddress } from "../pairing/hub_url.ts";
 import type { LanDiscovery, LanSender } from "../pairing/lan.ts";
 import type { LocalRegistry } from "../pairing/local_registry.ts";
 import type { Mailbox } from "../pairing/mailbox_client.ts";
-import { hostPort } from "../transport/hints.ts";
 import { visit } from "./known_visit.ts";
 
 /** Pauses before a place is tried again, in ms: each is twice the one before. */

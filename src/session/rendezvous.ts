@@ -3,6 +3,7 @@
  * are told about; on the receiver, whichever of these the nameplate leads to. Spec: `src/wire/spec/pairing.md` §5.
  */
 import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { hostPort } from "../base/host_port.ts";
 import type { MailboxLimits } from "../mailbox/limits.ts";
 import { type Code, makePassword } from "../pairing/code.ts";
 import { connectFirst } from "../pairing/connect_first.ts";
@@ -271,9 +272,7 @@ async function lookAround(
 ): Promise<MailboxClient | undefined> {
   const sender = await findOnLan(lan, { nameplate: code.nameplate, signal, ms });
   if (sender === undefined) return undefined;
-  const urls = sender.addresses.map((host) =>
-    parsePeerAddress(`${host.includes(":") ? `[${host}]` : host}:${sender.port}`)
-  );
+  const urls = sender.addresses.map((host) => parsePeerAddress(hostPort({ host, port: sender.port })));
   return await connectFirst(urls, { appId, signal });
 }
 

@@ -6,6 +6,7 @@ import { isIP } from "node:net";
 import { sameSecret } from "../base/bytes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
+import { hostOf } from "../base/host_port.ts";
 import { processProxies } from "../config/proxies.ts";
 import type { Link, PeerConnection, Renewal } from "../transport/connection.ts";
 import type { PairingCrypto } from "../pairing/crypto.ts";
@@ -126,7 +127,7 @@ abstract class Renewing implements Renewal {
    */
   #hints(own: readonly string[]): DialTarget[] {
     const { hints, relay, remote } = this.options;
-    const host = remote.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+    const host = hostOf(remote);
     const at = (hosts: readonly string[]): Hint[] =>
       hosts.flatMap((host) => hints.map((hint) => ({ ...hint, host })));
     const all = [...at(this.#found), ...orderHints(hints, own), ...at(isIP(host) === 0 ? [] : [host])];

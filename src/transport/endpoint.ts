@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { WormholeError } from "../base/errors.ts";
+import { hostPort } from "../base/host_port.ts";
 import { processProxies, type Proxy } from "../config/proxies.ts";
 import {
   accept,
@@ -25,7 +26,6 @@ import {
   type DialTransport,
   type Hint,
   hintText,
-  hostPort,
   isLoopback,
   localHints,
   type RelayHint,

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { WormholeError } from "../base/errors.ts";
+import { hostPort } from "../base/host_port.ts";
 import { type Proxies, type Proxy, proxyPlace } from "../config/proxies.ts";
 
 /** Transports that an address can be dialled with. */
@@ -77,11 +78,6 @@ export function hintList(hints: readonly Hint[], relay: RelayHint | undefined): 
   const { key, proof, joins } = relay;
   const hint = { transport: WIRE_RELAY, relay: relay.relay, key, proof, ...joins && { joins } };
   return [...list.slice(0, MAX_HINTS - 1), hint];
-}
-
-/** Gives `host:port` as addresses are written, with brackets around IPv6. */
-export function hostPort({ host, port }: { host: string; port: number }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** Gives a hint as people read it, such as `quic 192.0.2.1:4433`. */
