@@ -27,6 +27,13 @@ with open(root, 'wb') as file:
     for _ in range(2048 // part): file.write(os.urandom(1 << 20))
 `,
   },
+  huge: {
+    title: "one file of 8 GiB",
+    script: `
+with open(root, 'wb') as file:
+    for _ in range(8192 // part): file.write(os.urandom(1 << 20))
+`,
+  },
   disk: {
     title: "one file of 1 GiB",
     script: `
