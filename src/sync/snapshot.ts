@@ -138,6 +138,17 @@ export class Snapshot {
     return aEnd - at - (bEnd - bt);
   }
 
+  /** As {@linkcode Snapshot.compareNames}, with a name by itself. */
+  compareName(row: number, name: Uint8Array): number {
+    const { names, nameStarts } = this.columns;
+    const from = nameStarts[row]!, length = nameStarts[row + 1]! - from;
+    for (let at = 0; at < length && at < name.length; at++) {
+      const difference = names[from + at]! - name[at]!;
+      if (difference !== 0) return difference;
+    }
+    return length - name.length;
+  }
+
   /** Gives the row at `path` ("a/b"), -1 when there is none. */
   find(path: string): number {
     let from = 0, to = this.count, row = -1;
@@ -161,6 +172,13 @@ export class Snapshot {
       yield { row, path };
     }
   }
+}
+
+/** Rows of a snapshot from `from` on, and one of its ends. */
+export interface StampsOf {
+  readonly snapshot: Snapshot;
+  readonly end: number;
+  readonly from: number;
 }
 
 /** Collects rows in order. */
@@ -225,6 +243,40 @@ export class SnapshotBuilder {
     for (let end = 0; end < stamps.length; end++) this.#stamps[end]!.set(stamps[end]!, STAMP_BYTES * row);
     this.#settled[row] = settled;
     return row;
+  }
+
+  /** Adds the rows from `from` to before `to` of another snapshot. `ends`: whose stamps each end gets, and what they prove. */
+  addRows(
+    { columns }: Snapshot,
+    { from, to, ends }: { readonly from: number; readonly to: number; readonly ends: readonly StampsOf[] },
+  ): void {
+    const row = this.#count, rows = to - from;
+    this.#count += rows;
+    while (this.#count > this.#capacity) this.#grow();
+    const namesFrom = columns.nameStarts[from]!, namesTo = columns.nameStarts[to]!;
+    const shift = this.#nameBytes - namesFrom;
+    this.#nameBytes += namesTo - namesFrom;
+    if (this.#nameBytes > this.#names.length) {
+      this.#names = resized(this.#names, Math.max(this.#names.length * 2, this.#nameBytes));
+    }
+    this.#names.set(columns.names.subarray(namesFrom, namesTo), shift + namesFrom);
+    for (let i = 1; i <= rows; i++) this.#nameStarts[row + i] = columns.nameStarts[from + i]! + shift;
+    this.#kinds.set(columns.kinds.subarray(from, to), row);
+    this.#depths.set(columns.depths.subarray(from, to), row);
+    this.#modes.set(columns.modes.subarray(from, to), row);
+    this.#sizes.set(columns.sizes.subarray(from, to), row);
+    this.#mtimes.set(columns.mtimes.subarray(from, to), row);
+    this.#contents.set(
+      columns.contents.subarray(CONTENT_BYTES * from, CONTENT_BYTES * to),
+      CONTENT_BYTES * row,
+    );
+    for (const [end, { snapshot: { columns: its }, end: itsEnd, from: at }] of ends.entries()) {
+      const stamps = its.stamps[itsEnd]!.subarray(STAMP_BYTES * at, STAMP_BYTES * (at + rows));
+      this.#stamps[end]!.set(stamps, STAMP_BYTES * row);
+      for (let i = 0; i < rows; i++) {
+        this.#settled[row + i]! |= (its.settled[at + i]! >> itsEnd & 1) << end;
+      }
+    }
   }
 
   /** Gives the snapshot; nothing may be added afterwards. */

@@ -14,10 +14,11 @@ import type { PeerConnection } from "../../transport/mod.ts";
 import { CHUNK_BYTES } from "../../wire/mod.ts";
 import type { Failure, Staged } from "../end.ts";
 import type { LocalEnd } from "../local_end.ts";
+import { PathFinder } from "../path_finder.ts";
 import { ARRIVED } from "../places.ts";
 import { FILE, STAMP_BYTES } from "../snapshot.ts";
 import { u16s } from "./columns.ts";
-import { LINKS, rowsOf } from "./outgoing.ts";
+import { LINKS } from "./outgoing.ts";
 import type { TransferSettings } from "./settings.ts";
 
 /** Files hashed by one call. */
@@ -155,8 +156,9 @@ export class Incoming {
     const { scanned, root } = this.#end;
     const large = files.filter(({ size }) => size >= MIN_OLDER_BYTES);
     if (scanned === undefined || large.length === 0) return older;
-    const rows = rowsOf(scanned, large);
-    const there = large.filter(({ path }) => scanned.kind(rows.get(path) ?? -1) === FILE);
+    const finder = new PathFinder(scanned);
+    const rows = new Map(large.map(({ path }) => [path, finder.find(path)]));
+    const there = large.filter(({ path }) => scanned.kind(rows.get(path)!) === FILE);
     for (let at = 0; at < there.length; at += MAX_STAMPS) {
       const some = there.slice(at, at + MAX_STAMPS);
       const stamps = await fileStamps(

@@ -13,8 +13,9 @@ import { parseName } from "../../tree/mod.ts";
 import { ENTRY_KINDS } from "../../wire/mod.ts";
 import type { Failure, Staged } from "../end.ts";
 import type { LocalEnd } from "../local_end.ts";
+import { PathFinder } from "../path_finder.ts";
 import { STAGING } from "../places.ts";
-import { FILE, type Snapshot, STAMP_BYTES, SYMLINK } from "../snapshot.ts";
+import { FILE, STAMP_BYTES, SYMLINK } from "../snapshot.ts";
 import { u32Column } from "./columns.ts";
 import type { TransferSettings } from "./settings.ts";
 
@@ -52,10 +53,10 @@ export class Outgoing {
       await outgoing.#trust(files);
       return outgoing;
     }
-    const rows = rowsOf(end.scanned, files);
+    const finder = new PathFinder(end.scanned);
     const regular: { file: Staged; stamp: Uint8Array }[] = [], links: Staged[] = [];
     for (const file of files) {
-      const row = rows.get(file.path) ?? -1;
+      const row = finder.find(file.path);
       const kind = file.isSymlink ? SYMLINK : FILE;
       if (row < 0 || end.scanned!.kind(row) !== kind || !sameBytes(end.scanned!.content(row), file.content)) {
         outgoing.failed.set(file.slot, changed(file.path));
@@ -167,18 +168,6 @@ export class Outgoing {
       if (!sameBytes(stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1)), stamp)) throw changedNow();
     }
   }
-}
-
-/** Gives the rows of the files' paths, in one pass: a path at a time would look at all its siblings. */
-export function rowsOf(snapshot: Snapshot | undefined, files: readonly Staged[]): Map<string, number> {
-  const rows = new Map<string, number>();
-  if (snapshot === undefined) return rows;
-  const wanted = new Set(files.map(({ path }) => path));
-  for (const { row, path } of snapshot.paths()) {
-    if (wanted.has(path)) rows.set(path, row);
-    if (rows.size === wanted.size) break;
-  }
-  return rows;
 }
 
 function* rootsOf(
