@@ -29,6 +29,18 @@ export function agreedSnapshot(tried: Tried): Snapshot {
   // Whether the entry at each depth of the path at hand is a folder that was added.
   const open: boolean[] = [];
   for (let index = 0; index < plan.agreed.count; index++) {
+    const same = filesInRow(tried, index);
+    if (same > 1) {
+      const { alpha: from, beta } = plan.agreed.at(index);
+      const depth = tried.alpha.depth(from);
+      open.length = Math.min(open.length, depth);
+      if (depth === 0 || open[depth - 1] === true) {
+        const ends = [{ snapshot: tried.alpha, end: 0, from }, { snapshot: tried.beta, end: 0, from: beta }];
+        builder.addRows(tried.alpha, { from, to: from + same, ends });
+      }
+      index += same - 1;
+      continue;
+    }
     const row = plan.agreed.at(index);
     const entry = isDone(tried, row.first) && isDone(tried, row.second)
       ? row.gone ? undefined : entryOf(tried, row)
@@ -44,6 +56,17 @@ export function agreedSnapshot(tried: Tried): Snapshot {
     if (entry !== undefined && hasParent && entry.kind !== OPAQUE) builder.add(entry);
   }
   return builder.finish();
+}
+
+/** Gives how many rows from `index` on are files of one folder that both have, nothing being done with them. */
+function filesInRow({ plan: { agreed }, alpha }: Tried, index: number): number {
+  const most = agreed.run(index);
+  if (most < 2) return most;
+  const first = agreed.at(index).alpha;
+  const { kinds, depths } = alpha.columns;
+  let rows = 0;
+  while (rows < most && kinds[first + rows] === FILE && depths[first + rows] === depths[first]) rows++;
+  return rows;
 }
 
 /** Gives the change and what became of it; `reference` is (index << 1 | side). */

@@ -98,6 +98,23 @@ export class AgreedRows {
     this.#columns[at + 5] = row.gone ? -2 : row.mode ?? -1;
   }
 
+  /**
+   * Gives how many rows from `index` on both ends have already, one after the other in either's snapshot; 0 where more is to be
+   * said of that one.
+   */
+  run(index: number): number {
+    const columns = this.#columns, width = AgreedRows.width;
+    const first = index * width, alpha = columns[first + 1]!, beta = columns[first + 2]!;
+    if (alpha < 0 || beta < 0) return 0;
+    let rows = 0;
+    for (let at = first; index + rows < this.#count; rows++, at += width) {
+      const isNext = columns[at + 1] === alpha + rows && columns[at + 2] === beta + rows;
+      // Nothing has to be done first, and permissions are alpha's.
+      if (!isNext || (columns[at + 3]! & columns[at + 4]! & columns[at + 5]!) !== -1) break;
+    }
+    return rows;
+  }
+
   /** Gives a row. */
   at(index: number): AgreedRow {
     const at = index * AgreedRows.width;

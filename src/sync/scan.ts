@@ -102,9 +102,15 @@ class Walking {
   readonly #depths = new Map<number, number>();
   /** For each depth, where in the ancestor the names of the directory at hand are. */
   readonly #cursors: ({ at: number; end: number } | undefined)[];
+  /** Of the ancestor, in bytes. */
+  readonly #mtimes: Uint8Array;
+  /** Rows of the ancestor that are as they were, and not added yet. */
+  #same = { from: 0, to: 0 };
 
   constructor(known: Known) {
     this.#known = known;
+    const { buffer, byteOffset, byteLength } = known.snapshot.columns.mtimes;
+    this.#mtimes = new Uint8Array(buffer, byteOffset, byteLength);
     this.#builder = new SnapshotBuilder({ ends: 1, capacity: Math.max(known.snapshot.count + 64, 1024) });
     this.#cursors = [{ at: 0, end: known.snapshot.count }];
   }
@@ -118,24 +124,29 @@ class Walking {
     const { count, first, kinds, names, targets } = columns;
     const [parents, lengths] = [viewOf(columns.parents), viewOf(columns.name_lengths)];
     const [modes, sizes, mtimes] = [viewOf(columns.modes), viewOf(columns.sizes), viewOf(columns.mtimes)];
-    for (let i = 0, nameAt = 0, targetAt = 0; i < count; i++) {
-      const name = names.subarray(nameAt, nameAt += lengths.getUint16(2 * i, true));
+    for (let i = 0, nameAt = 0, targetAt = 0, above = NO_PARENT, depth = 0; i < count; i++) {
       const kind = kinds[i]!;
-      const size = Number(sizes.getBigUint64(8 * i, true));
-      const target = kind === SYMLINK ? targets.subarray(targetAt, targetAt += size) : undefined;
+      const nameFrom = nameAt;
+      nameAt += lengths.getUint16(2 * i, true);
       const parent = parents.getUint32(4 * i, true);
       if (parent === NO_PARENT) {
         this.#depths.set(first + i, 0);
         continue;
       }
-      const depth = this.#depths.get(parent)!;
+      if (parent !== above) depth = this.#depths.get(above = parent)!;
+      const mode = modes.getUint32(4 * i, true) & 0o777;
+      const at = { names, from: nameFrom, to: nameAt, mtimes: columns.mtimes, stamps, i };
+      if (kind === FILE && this.#isAsBefore(depth, mode, at)) continue;
+      const name = names.subarray(nameFrom, nameAt);
+      const size = Number(sizes.getBigUint64(8 * i, true));
+      const target = kind === SYMLINK ? targets.subarray(targetAt, targetAt += size) : undefined;
       if (kind === DIRECTORY) this.#depths.set(first + i, depth + 1);
       if (depth === 0 && isOwn(name)) continue;
       this.#add({
         kind: kind === LEFT_OUT ? OPAQUE : kind,
         depth,
         name,
-        mode: modes.getUint32(4 * i, true) & 0o777,
+        mode,
         size: kind === DIRECTORY ? 0 : size,
         mtime: mtimes.getBigInt64(8 * i, true),
         stamp: stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1)),
@@ -145,12 +156,55 @@ class Walking {
   }
 
   finish(root: string): { snapshot: Snapshot; problems: Problem[]; unknown: number[]; isEmpty: boolean } {
+    this.#addSame();
     const snapshot = this.#builder.finish();
     const problems = this.#problems.map(({ path, ...problem }) => ({
       ...problem,
       path: path.startsWith(`${root}/`) ? path.slice(root.length + 1) : path,
     }));
     return { snapshot, problems, unknown: this.#unknown, isEmpty: snapshot.count === 0 };
+  }
+
+  /** Tells whether a file is the next one of the ancestor, and exactly as it was; takes note of it then. */
+  #isAsBefore(
+    depth: number,
+    mode: number,
+    { names, from, to, mtimes, stamps, i }: {
+      names: Uint8Array;
+      from: number;
+      to: number;
+      mtimes: Uint8Array;
+      stamps: Uint8Array;
+      i: number;
+    },
+  ): boolean {
+    const { snapshot, side } = this.#known;
+    const cursor = this.#cursors[depth];
+    if (cursor === undefined || cursor.at >= cursor.end) return false;
+    const row = cursor.at;
+    const { kinds, modes, nameStarts, names: known, stamps: knownStamps } = snapshot.columns;
+    const nameAt = nameStarts[row]!;
+    if (
+      kinds[row] !== FILE || modes[row] !== mode || !snapshot.isSettled(row, side) ||
+      nameStarts[row + 1]! - nameAt !== to - from || !sameRange(known, nameAt, names, from, to - from) ||
+      !sameRange(knownStamps[side]!, STAMP_BYTES * row, stamps, STAMP_BYTES * i, STAMP_BYTES) ||
+      // The ancestor has one of either end, and a time alone is no change.
+      !sameRange(this.#mtimes, 8 * row, mtimes, 8 * i, 8)
+    ) return false;
+    cursor.at = row + 1;
+    if (this.#same.to !== row) {
+      this.#addSame();
+      this.#same.from = row;
+    }
+    this.#same.to = row + 1;
+    return true;
+  }
+
+  #addSame(): void {
+    const { from, to } = this.#same;
+    const { snapshot, side } = this.#known;
+    if (to > from) this.#builder.addRows(snapshot, { from, to, ends: [{ snapshot, end: side, from }] });
+    this.#same = { from: 0, to: 0 };
   }
 
   #add(
@@ -165,6 +219,7 @@ class Walking {
       target: Uint8Array | undefined;
     },
   ): void {
+    this.#addSame();
     const { snapshot, side } = this.#known;
     const known = this.#find(depth, name);
     if (kind === DIRECTORY) {
@@ -323,6 +378,11 @@ function isOwn(name: Uint8Array): boolean {
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+function sameRange(a: Uint8Array, aFrom: number, b: Uint8Array, bFrom: number, length: number): boolean {
+  for (let at = 0; at < length; at++) if (a[aFrom + at] !== b[bFrom + at]) return false;
+  return true;
 }
 
 function same(a: Uint8Array, b: Uint8Array): boolean {

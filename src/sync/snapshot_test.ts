@@ -47,6 +47,31 @@ Deno.test("pages of an ancestor give it back, and a change rewrites few of them"
   assertEquals(fresh.length, 1);
 });
 
+Deno.test("SnapshotBuilder.addRows() adds what add() does row by row", () => {
+  const [one, other] = [many(500), flipped(many(500, { changed: 77 }))];
+  const [whole, rows] = [new SnapshotBuilder({ ends: 2 }), new SnapshotBuilder({ ends: 2 })];
+  // The second end is that of rows further on in another snapshot.
+  for (const [from, to] of [[3, 4], [4, 4], [70, 80], [100, 450]] as const) {
+    const ends = [{ snapshot: one, end: 1, from }, { snapshot: other, end: 0, from: from + 5 }];
+    whole.addRows(one, { from, to, ends });
+    for (let row = from; row < to; row++) {
+      rows.add({
+        kind: one.kind(row),
+        depth: one.depth(row),
+        name: one.nameBytes(row),
+        mode: one.mode(row),
+        size: one.size(row),
+        mtime: one.mtime(row),
+        content: one.content(row),
+        stamps: [one.stamp(row, 1), other.stamp(row + 5, 0)],
+        settled: (one.isSettled(row, 1) ? 1 : 0) | (other.isSettled(row + 5, 0) ? 2 : 0),
+      });
+    }
+  }
+  assertEquals(whole.count, 361);
+  assertEquals(whole.finish().columns, rows.finish().columns);
+});
+
 Deno.test("flipped() gives the other end's stamps first", () => {
   const one = many(5), other = flipped(one);
   assertEquals(other.stamp(3, 0), one.stamp(3, 1));

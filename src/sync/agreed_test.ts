@@ -1,0 +1,36 @@
+import { assertEquals } from "../base/testing.ts";
+import { agreedSnapshot } from "./agreed.ts";
+import type { Done } from "./end.ts";
+import { ALPHA, BETA } from "./plan.ts";
+import { reconcile } from "./reconcile.ts";
+import { DIRECTORY } from "./snapshot.ts";
+import { POLICY, snapshotOf } from "./testing.ts";
+
+Deno.test("agreedSnapshot() takes stamps of either end and permissions of alpha, however many files are the same", () => {
+  const ancestor = snapshotOf("a=1 b=1 c=1 d/x=1 d/y=1 d/z=2 e/f=1 g=1 h=1 i=1", { ends: 2 });
+  const alpha = snapshotOf("a=1!600 b=1 c=1 d/x=1 d/y=7 d/z=2 e/f=1 g=1 h=1 i=1 k=1 l=1@5");
+  const beta = snapshotOf("a=1!640 b=1 c=1 d/x=1 d/y=1 d/z=2 e/f=1 g=1 h=1 k=1 l=1@6");
+  beta.columns.stamps[0]!.fill(9);
+  alpha.columns.settled[alpha.find("c")] = 0;
+  beta.columns.settled[beta.find("g")] = 0;
+  const plan = reconcile({ ancestor, alpha, beta, policy: { ...POLICY, permissions: "executable" } });
+  const placed = new Uint8Array(40).fill(8);
+  const done = (side: 0 | 1): Done[] =>
+    plan.changes[side].map((change): Done => change.do === "put" ? { stamp: placed } : {});
+  const agreed = agreedSnapshot({ plan, ancestor, alpha, beta, done: [done(ALPHA), done(BETA)], now: 0 });
+  const paths = [...agreed.paths()];
+  // Beta has deleted "i", which it then is at alpha too.
+  assertEquals(paths.map(({ path }) => path).join(" "), "a b c d d/x d/y d/z e e/f g h k l");
+  for (const { row, path } of paths) {
+    const [a, b] = [alpha.find(path), beta.find(path)];
+    const isPlaced = path === "d/y";
+    assertEquals(agreed.mode(row), alpha.mode(a), path);
+    assertEquals(agreed.mtime(row), alpha.mtime(a), path);
+    assertEquals(agreed.content(row), alpha.content(a), path);
+    if (agreed.kind(row) === DIRECTORY) continue;
+    assertEquals(agreed.stamp(row, ALPHA), alpha.stamp(a), path);
+    assertEquals(agreed.stamp(row, BETA), isPlaced ? placed : beta.stamp(b), path);
+    assertEquals(agreed.isSettled(row, ALPHA), path !== "c", path);
+    assertEquals(agreed.isSettled(row, BETA), path !== "g" && !isPlaced, path);
+  }
+});
