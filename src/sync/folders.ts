@@ -160,6 +160,11 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
       })
     ),
   );
+  await using _looked = {
+    async [Symbol.asyncDispose]() {
+      for (const end of ends) if (end instanceof LocalEnd) await end.leave();
+    },
+  };
   const bases = `${path.replace(/\.db$/, "")}.merge`;
   using kept = options.merge === undefined || dryRun
     ? undefined
@@ -204,7 +209,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
     now,
     ...signal && { signal },
   });
-  if (entries === undefined && done.isQuiet && !dryRun) quiet?.remember(done.entries);
+  if (entries === undefined && done.isQuiet && !dryRun) await quiet?.remember(done.entries);
   const tell = (event: SyncEvent) => options.onEvent?.(event);
   const locked = tellLocked(locks, tell) +
     (far === undefined ? 0 : tellLockedThere(far.end, options.there!.side, tell));

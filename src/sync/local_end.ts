@@ -49,8 +49,8 @@ export class LocalEnd implements End {
   readonly #trash: string;
   #round = 0;
   #scanned: Snapshot | undefined;
-  /** A walk that was summed up and not taken yet, with its rules. */
-  #ahead: { readonly walk: Walk; readonly rules: string } | undefined;
+  /** A walk that is summed up and not taken yet, with its rules. */
+  #ahead: { readonly walk: Promise<Walk>; readonly rules: string } | undefined;
   /** Where what came from another machine is, by slot, relative to the root. */
   readonly #arrived = new Map<number, string>();
 
@@ -93,16 +93,19 @@ export class LocalEnd implements End {
 
   async mark(exclude: readonly string[]): Promise<Uint8Array | undefined> {
     await this.leave();
-    const walk = await openWalk(this.root, exclude, this.#options);
-    this.#ahead = { walk, rules: exclude.join("\n") };
     const { signal } = this.#options;
-    return await walk.sum({ keepBytes: MAX_AHEAD_BYTES, ...signal && { signal } });
+    const walk = openWalk(this.root, exclude, this.#options);
+    const sum = walk.then((each) => each.sum({ keepBytes: MAX_AHEAD_BYTES, ...signal && { signal } }));
+    // Nobody else may use it until it has been walked through.
+    const summed = sum.then(() => walk, () => walk);
+    summed.catch(() => {}); // Whoever asked for the mark is told.
+    this.#ahead = { walk: summed, rules: exclude.join("\n") };
+    return await sum;
   }
 
   /** Forgets what was looked at ahead of a scan that does not follow. */
   async leave(): Promise<void> {
-    const walk = this.#ahead?.walk;
-    this.#ahead = undefined;
+    const walk = await this.#taken();
     await walk?.[Symbol.asyncDispose]();
   }
 
@@ -110,11 +113,18 @@ export class LocalEnd implements End {
     this.#round++;
     this.#arrived.clear();
     if (this.#ahead?.rules !== (known.exclude ?? []).join("\n")) await this.leave();
-    const ahead = this.#ahead?.walk;
-    this.#ahead = undefined;
+    const ahead = await this.#taken();
     const scanned = await scanFolder(this.root, known, { ...this.#options, ...ahead && { ahead } });
     this.#scanned = scanned.snapshot;
     return scanned;
+  }
+
+  /** Gives the walk that was begun ahead, which is nobody's else then. */
+  async #taken(): Promise<Walk | undefined> {
+    const walk = this.#ahead?.walk;
+    this.#ahead = undefined;
+    // What could not be begun failed for whoever asked for the mark, and a scan tries once more.
+    return await walk?.catch(() => undefined);
   }
 
   async space(): Promise<number> {

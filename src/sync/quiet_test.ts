@@ -1,4 +1,5 @@
-import { assertEquals } from "../base/testing.ts";
+import { WormholeError } from "../base/errors.ts";
+import { assertEquals, assertRejects } from "../base/testing.ts";
 import { farPair } from "../../tests/compliance/sync_remote.ts";
 import { Sandbox } from "../../tests/e2e/sandbox.ts";
 import { NativeQueue } from "../native/queue.ts";
@@ -10,6 +11,7 @@ import { Quiet } from "./quiet.ts";
 import { Snapshot } from "./snapshot.ts";
 import { SyncState } from "./state.ts";
 import { synchronize } from "./synchronize.ts";
+import { snapshotOf } from "./testing.ts";
 
 /** What is written now is older than two seconds, so that its stamp is proof. */
 const now = () => Date.now() + 10_000;
@@ -69,7 +71,7 @@ class Pair implements AsyncDisposable {
       save: (agreed) => this.#state.save(agreed, identities),
       now,
     });
-    if (isQuiet) quiet.remember(both);
+    if (isQuiet) await quiet.remember(both);
     return `${changes.join(" and ")} changes, ${conflicts} conflicts`;
   }
 
@@ -103,6 +105,45 @@ const CHANGES: readonly [what: string, done: string, change: (pair: Pair) => Pro
     ({ sandbox }) => sandbox.file("local/.wormholeignore", "z\n"),
   ],
 ];
+
+Deno.test("Quiet waits for no end once another one is seen to have changed", async () => {
+  await using sandbox = await Sandbox.create();
+  using state = SyncState.open(sandbox.path("state.db"), { flipped: true });
+  const identities = ["one", "two"] as const;
+  state.save(snapshotOf("a=1", { ends: 2 }), [...identities]);
+  const marks = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)] as const;
+  const end = (mark: Promise<Uint8Array | undefined>): End => ({
+    abilities: () => Promise.resolve(ALL_ABILITIES),
+    ignored: () => Promise.resolve([]),
+    mark: () => mark,
+    scan: () => Promise.reject(new Error("nobody scans")),
+    space: () => Promise.reject(new Error("nobody asks for room")),
+    stage: () => Promise.reject(new Error("nobody stages")),
+    change: () => Promise.reject(new Error("nobody changes")),
+    flush: () => Promise.reject(new Error("nobody flushes")),
+  });
+  const quiet = (...given: readonly Promise<Uint8Array | undefined>[]) =>
+    new Quiet({
+      state,
+      identities: [...identities],
+      ends: [end(given[0]!), end(given[1]!)],
+      policy: { mode: "two-way-safe", prefer: "alpha", permissions: "all" },
+    });
+  const never = new Promise<Uint8Array>(() => {});
+  const [a, b] = marks.map((mark) => Promise.resolve(mark));
+  const other = Promise.resolve(new Uint8Array(32).fill(3));
+  // Nothing is known yet, so nobody is waited for.
+  assertEquals(await quiet(never, never).entries(), undefined);
+  const first = quiet(a!, b!);
+  assertEquals(await first.entries(), undefined);
+  await first.remember(7);
+  assertEquals(await quiet(a!, b!).entries(), 7);
+  for (const changed of [[other, never], [never, other], [Promise.resolve(undefined), never], [b!, a!]]) {
+    assertEquals(await quiet(...changed).entries(), undefined);
+  }
+  await assertRejects(() => quiet(a!, Promise.reject(new WormholeError("IO", "gone"))).entries(), "IO");
+  assertEquals(await quiet(a!, b!).entries(), 7);
+});
 
 for (const [name, open] of [["two folders here", Pair.near], ["a folder there", Pair.far]] as const) {
   Deno.test(`Quiet of ${name} spares looking just until something changes`, async () => {

@@ -5,7 +5,7 @@
  * It can always be done without: whatever is damaged, missing or not understood counts as nothing known, and of what is not
  * known nothing is ever deleted.
  */
-import { sameBytes } from "../base/bytes.ts";
+import { concat, sameBytes } from "../base/bytes.ts";
 import { isWormholeError } from "../base/errors.ts";
 import { hashBuffer } from "../native/hash.ts";
 import { Database } from "../store/database.ts";
@@ -26,6 +26,15 @@ export interface SyncStateOptions {
   readonly flipped: boolean;
   onWarning?(sentence: string): void;
 }
+
+/** What stands for a run that found nothing to do, 32 bytes, and for what each end had then. */
+export interface QuietKey {
+  readonly key: Uint8Array;
+  readonly marks: readonly [Uint8Array, Uint8Array];
+}
+
+/** Bytes of a mark, and of a key. */
+const MARK_BYTES = 32;
 
 /** See the top of this file. */
 export class SyncState implements Disposable {
@@ -93,20 +102,30 @@ export class SyncState implements Disposable {
 
   /** Gives how many entries a run had that found nothing to do, if `key` stands for just that. */
   quiet(key: Uint8Array): number | undefined {
+    const fact = this.#quiet();
+    return fact !== undefined && sameBytes(fact.subarray(0, MARK_BYTES), key)
+      ? new DataView(fact.buffer, fact.byteOffset).getUint32(3 * MARK_BYTES, true)
+      : undefined;
+  }
+
+  /** Marks of alpha and beta in the last such run. */
+  get quietMarks(): readonly [Uint8Array, Uint8Array] | undefined {
+    const fact = this.#quiet();
+    if (fact === undefined) return undefined;
+    const [one, other] = [1, 2].map((at) => fact.subarray(MARK_BYTES * at, MARK_BYTES * (at + 1)));
+    return this.#options.flipped ? [other!, one!] : [one!, other!];
+  }
+
+  #quiet(): Uint8Array | undefined {
     const fact = this.#fact("quiet");
-    if (
-      fact === undefined || fact.length !== key.length + 4 || !sameBytes(fact.subarray(0, key.length), key)
-    ) {
-      return undefined;
-    }
-    return new DataView(fact.buffer, fact.byteOffset).getUint32(key.length, true);
+    return fact?.length === 3 * MARK_BYTES + 4 ? fact : undefined;
   }
 
   /** Remembers {@linkcode SyncState.quiet}, of the last such run only. */
-  keepQuiet(key: Uint8Array, entries: number): void {
-    const fact = new Uint8Array(key.length + 4);
-    fact.set(key);
-    new DataView(fact.buffer).setUint32(key.length, entries, true);
+  keepQuiet({ key, marks: [alpha, beta] }: QuietKey, entries: number): void {
+    const marks = this.#options.flipped ? [beta, alpha] : [alpha, beta];
+    const fact = concat(key, ...marks, new Uint8Array(4));
+    new DataView(fact.buffer).setUint32(3 * MARK_BYTES, entries, true);
     this.#put("quiet", fact);
   }
 

@@ -56,8 +56,10 @@ export class RemoteEnd implements GivingEnd {
   readonly #incoming = new Map<LocalEnd, Incoming>();
   readonly #locked = new Map<string, LockedThere>();
   #moreLocked = 0;
-  /** What the other side has answered to the question of a scan that follows. */
-  #ahead: { readonly rules: string; readonly scanned: SyncMessageOf<"scanned"> } | undefined;
+  /** What the other side answers to the question of a scan that follows. */
+  #ahead: { readonly rules: string; readonly scanned: Promise<SyncMessageOf<"scanned">> } | undefined;
+  /** What its root wants to be left alone, as it said last. */
+  #ignored: readonly string[] = [];
 
   constructor(options: RemoteEndOptions) {
     this.#options = options;
@@ -68,6 +70,8 @@ export class RemoteEnd implements GivingEnd {
   }
 
   async ignored(): Promise<string[]> {
+    // The scan that is under way goes by what was said before it.
+    if (this.#ahead !== undefined) return [...this.#ignored];
     const { rules, locks = [], more = 0 } = await this.#ask({ type: "ask_ignored" }, "ignored", {
       refusal: (code) => notSynchronized(code, LOCK_STATES[code]),
     });
@@ -76,7 +80,8 @@ export class RemoteEnd implements GivingEnd {
       this.#locked.set(lock.path, { ...lock, expiresMs: this.#options.now() + (lock.leftMs ?? 0) });
     }
     this.#moreLocked = Math.max(this.#moreLocked, more);
-    return rules === "" ? [] : rules.split("\n");
+    this.#ignored = rules === "" ? [] : rules.split("\n");
+    return [...this.#ignored];
   }
 
   /** What the other machine has told to be locked so far, by path below the root, and how many locks it did not tell of. */
@@ -86,8 +91,9 @@ export class RemoteEnd implements GivingEnd {
 
   async mark(exclude: readonly string[]): Promise<Uint8Array | undefined> {
     const rules = this.#rules(exclude);
-    const scanned = await this.#ask({ type: "scan", exclude: rules }, "scanned");
-    this.#ahead = { rules, scanned };
+    const asked = this.#ask({ type: "scan", exclude: rules }, "scanned");
+    this.#ahead = { rules, scanned: asked };
+    const scanned = await asked;
     return scanned.problems.length + scanned.more === 0 ? scanned.digest : undefined;
   }
 
@@ -98,10 +104,13 @@ export class RemoteEnd implements GivingEnd {
   async scan({ exclude = [] }: Known): Promise<Scanned> {
     for (const incoming of this.#incoming.values()) incoming.begin();
     const rules = this.#rules(exclude);
-    const scanned = this.#ahead?.rules === rules
-      ? this.#ahead.scanned
-      : await this.#ask({ type: "scan", exclude: rules }, "scanned");
+    const ahead = this.#ahead;
     this.#ahead = undefined;
+    // One question at a time.
+    const told = await ahead?.scanned;
+    const scanned = told !== undefined && ahead?.rules === rules
+      ? told
+      : await this.#ask({ type: "scan", exclude: rules }, "scanned");
     const snapshot = await this.#snapshot(scanned);
     const problems = scanned.problems.map(({ path, code }): Problem => {
       const shown = new TextDecoder().decode(path);
