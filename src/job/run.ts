@@ -2,6 +2,7 @@
 import type { Clock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
+import { FileLock } from "../native/file_lock.ts";
 import { JobLog, type JobRecord } from "./log.ts";
 
 /** Events of a run that are kept, and their characters: a first run may tell of millions of changes. */
@@ -25,26 +26,26 @@ export async function beginRun(
   { dir, clock }: { dir: string; clock: Clock },
 ): Promise<RunningJob> {
   await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
-  const lock = await Deno.open(lockPath(dir, name), { read: true, write: true, create: true, mode: 0o600 });
+  const lock = await locked(name, { dir, clock });
+  if (lock === undefined) {
+    throw new WormholeError("BUSY", `Cannot run the job "${name}": it is running already`);
+  }
   try {
-    if (!await locked(lock, clock)) {
-      throw new WormholeError("BUSY", `Cannot run the job "${name}": it is running already`);
-    }
     const log = new JobLog(dir, name);
-    const before = await new Response(await readAll(lock)).text();
-    if (before !== "") await log.add({ ...NOTHING, name, started_at: before.trim(), code: "INTERRUPTED" });
+    const before = await startOf(dir, name);
+    if (before !== "") await log.add({ ...NOTHING, name, started_at: before, code: "INTERRUPTED" });
     const started = { at: new Date(clock.now()).toISOString(), ms: clock.monotonic() };
-    await rewrite(lock, started.at);
+    await Deno.writeTextFile(startPath(dir, name), started.at, { mode: 0o600 });
     return {
       async end(end, report) {
         const duration_ms = Math.round(clock.monotonic() - started.ms);
         await log.add({ ...NOTHING, name, started_at: started.at, duration_ms, ...end, ...report.record() });
-        await rewrite(lock, "");
+        await Deno.writeTextFile(startPath(dir, name), "");
       },
-      [Symbol.dispose]: () => lock.close(),
+      [Symbol.dispose]: () => lock[Symbol.dispose](),
     };
   } catch (error) {
-    lock.close();
+    lock[Symbol.dispose]();
     throw error;
   }
 }
@@ -52,25 +53,29 @@ export async function beginRun(
 /** Between two tries to lock, in ms, and how many there are. */
 const LOCK_STEP_MS = 20, LOCK_TRIES = 10;
 
-/** Locks a file unless a run has it: whoever only asks whether one has lets go of it at once. */
-async function locked(lock: Deno.FsFile, clock: Clock): Promise<boolean> {
-  for (let tries = 1; !lock.tryLockSync(true); tries++) {
+/** Locks a job unless a run has it: whoever only asks whether one has lets go of it at once. */
+async function locked(
+  name: string,
+  { dir, clock }: { dir: string; clock: Clock },
+): Promise<FileLock | undefined> {
+  for (let tries = 1;; tries++) {
+    const lock = FileLock.try(lockPath(dir, name));
     // A run writes down when it began.
-    if (tries === LOCK_TRIES || (await readAll(lock)).length > 0) return false;
+    if (lock !== undefined || tries === LOCK_TRIES || await startOf(dir, name) !== "") return lock;
     await clock.sleep(LOCK_STEP_MS);
   }
-  return true;
 }
 
 /** Tells whether a job runs just now, wherever it was started. */
 export async function isRunning(name: string, dir: string): Promise<boolean> {
   try {
-    using lock = await Deno.open(lockPath(dir, name), { read: true, write: true });
-    return !lock.tryLockSync(true);
+    await Deno.lstat(lockPath(dir, name));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
+  using lock = FileLock.try(lockPath(dir, name));
+  return lock === undefined;
 }
 
 const NOTHING = {
@@ -115,15 +120,21 @@ function lockPath(dir: string, name: string): string {
   return join(dir, `${name}.lock`);
 }
 
-async function readAll(file: Deno.FsFile): Promise<Uint8Array<ArrayBuffer>> {
-  // A time, and no more, whatever somebody wrote there.
-  const bytes = new Uint8Array(64);
-  await file.seek(0, Deno.SeekMode.Start);
-  return bytes.slice(0, await file.read(bytes) ?? 0);
+function startPath(dir: string, name: string): string {
+  return join(dir, `${name}.started`);
 }
 
-async function rewrite(file: Deno.FsFile, text: string): Promise<void> {
-  await file.truncate(0);
-  await file.seek(0, Deno.SeekMode.Start);
-  await file.write(new TextEncoder().encode(text));
+/** When a run began that has not ended; empty when there is none. */
+async function startOf(dir: string, name: string): Promise<string> {
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(startPath(dir, name));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+  using opened = file;
+  // A time, and no more, whatever somebody wrote there.
+  const bytes = new Uint8Array(64);
+  return new TextDecoder().decode(bytes.subarray(0, await opened.read(bytes) ?? 0)).trim();
 }

@@ -1,4 +1,5 @@
 import { SimulatedClock } from "../base/clock.ts";
+import { FileLock } from "../native/file_lock.ts";
 import { JobLog, type JobRecord } from "./log.ts";
 import { beginRun, isRunning, JobReport } from "./run.ts";
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
@@ -45,12 +46,12 @@ Deno.test("beginRun() begins though somebody looks just then whether it runs", (
   withDir(async (dir) => {
     const clock = new SimulatedClock();
     (await beginRun("notes", { dir, clock }))[Symbol.dispose]();
-    const looking = await Deno.open(`${dir}/notes.lock`, { read: true, write: true });
-    await looking.truncate();
-    assertTrue(looking.tryLockSync(true));
+    await Deno.remove(`${dir}/notes.started`);
+    const looking = FileLock.try(`${dir}/notes.lock`);
+    assertTrue(looking !== undefined);
     const beginning = beginRun("notes", { dir, clock });
     while (clock.pending === 0) await new Promise((resolve) => setTimeout(resolve, 0));
-    looking.close();
+    looking[Symbol.dispose]();
     await clock.advance(20);
     using run = await beginning;
     assertEquals(await isRunning("notes", dir), true);

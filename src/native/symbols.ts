@@ -22,6 +22,10 @@ export const SYMBOLS = {
   wh_hash_finish: { parameters: ["u32", "buffer", "buffer"], result: "i64" },
   wh_hash_close: { parameters: ["u32"], result: "void" },
 
+  // export/file_lock.rs
+  wh_lock_try: { parameters: ["buffer", "usize", "u32", "buffer"], result: "i64" },
+  wh_lock_close: { parameters: ["u32"], result: "void" },
+
   // export/pairing.rs
   wh_pairing_start: {
     parameters: ["buffer", "usize", "buffer", "usize", "buffer", "buffer"],

@@ -1,6 +1,7 @@
 /** The file below a `Database`: opening it, bringing it up to date, and replacing it when it is damaged. */
 import { DatabaseSync } from "node:sqlite";
-import { WormholeError } from "../base/errors.ts";
+import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { FileLock } from "../native/file_lock.ts";
 
 /** How a database is made and what becomes of a damaged one. */
 export interface DatabaseOptions {
@@ -193,18 +194,19 @@ export function setAside(path: string, why: "damaged" | "newer"): void {
 
 /** Locks `<path>.lock` against other processes; where that is impossible there is no lock. */
 function lockBeside(path: string, { exclusive }: { exclusive: boolean }): Disposable {
-  let file: Deno.FsFile | undefined;
+  let lock: FileLock | undefined;
   if (path !== ":memory:") {
     try {
-      file = Deno.openSync(`${path}.lock`, { read: true, write: true, create: true, mode: 0o600 });
       const end = performance.now() + BUSY_MS;
       // Held for the milliseconds of an opening; whoever stops in the middle of one must not stop the others.
-      while (!file.tryLockSync(exclusive) && performance.now() < end) Atomics.wait(PAUSE, 0, 0, LOCK_STEP_MS);
+      while ((lock = FileLock.try(`${path}.lock`, { exclusive })) === undefined && performance.now() < end) {
+        Atomics.wait(PAUSE, 0, 0, LOCK_STEP_MS);
+      }
     } catch (error) {
-      if (!(error instanceof Error)) throw error;
+      if (!isWormholeError(error)) throw error;
     }
   }
-  return { [Symbol.dispose]: () => file?.close() };
+  return { [Symbol.dispose]: () => lock?.[Symbol.dispose]() };
 }
 
 const PAUSE = new Int32Array(new SharedArrayBuffer(4));

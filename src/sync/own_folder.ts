@@ -1,6 +1,7 @@
 /** Sync's own folder below a root: whose root it is, a lock, what the file system can do, old trash. */
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
+import { FileLock } from "../native/file_lock.ts";
 import { OWN_FOLDER, STAGING, TRASH, trashTime } from "./places.ts";
 import type { Abilities } from "./policy.ts";
 
@@ -32,20 +33,17 @@ export async function openOwnFolder(root: string): Promise<OwnFolder> {
     if (!await isOwnFolder(root)) {
       throw new WormholeError("NOT_DIRECTORY", `${verb}: the "${OWN_FOLDER}" in it is no folder`);
     }
-    const lock = await Deno.open(join(own, "lock"), { read: true, write: true, create: true, mode: 0o600 });
-    if (!lock.tryLockSync(true)) {
-      lock.close();
-      throw new WormholeError("BUSY", `${verb}: another run is at work on it`);
-    }
+    const lock = FileLock.try(join(own, "lock"));
+    if (lock === undefined) throw new WormholeError("BUSY", `${verb}: another run is at work on it`);
     try {
       await Deno.remove(join(root, STAGING), { recursive: true }).catch(ignoreMissing);
       for (const folder of [STAGING, TRASH]) {
         await Deno.mkdir(join(root, folder), { recursive: true, mode: 0o700 });
       }
       const { identity, isNew } = await identityOf(own);
-      return { identity, isNew, [Symbol.dispose]: () => lock.close() };
+      return { identity, isNew, [Symbol.dispose]: () => lock[Symbol.dispose]() };
     } catch (error) {
-      lock.close();
+      lock[Symbol.dispose]();
       throw error;
     }
   } catch (error) {

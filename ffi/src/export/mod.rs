@@ -13,6 +13,7 @@ pub mod compat;
 #[cfg(target_os = "linux")]
 pub mod copy;
 mod engine;
+pub mod file_lock;
 pub mod files;
 pub mod hash;
 pub mod leftover;
