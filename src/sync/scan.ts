@@ -274,8 +274,7 @@ async function hashUnknown(
   const wanted = new Set(unknown);
   const small: Row[] = [], large: Row[] = [];
   const { index } = options;
-  for (const { row, path } of snapshot.paths()) {
-    if (!wanted.has(row)) continue;
+  for (const { row, path } of snapshot.paths(wanted)) {
     const stamp = snapshot.stamp(row).slice() as Uint8Array<ArrayBuffer>;
     if (index !== undefined && snapshot.size(row) >= INDEX_BYTES) {
       const ids = index.find(stamp, CHUNK_BYTES)?.ids;

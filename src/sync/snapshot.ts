@@ -162,14 +162,17 @@ export class Snapshot {
     return row;
   }
 
-  /** Gives every row with its path. */
-  *paths(): Generator<{ row: number; path: string }> {
-    const above: string[] = [];
+  /** Gives every row with its path, or only some of them; no names but those on their paths are made strings. */
+  *paths(wanted?: ReadonlySet<number>): Generator<{ row: number; path: string }> {
+    // Of the path at hand: the row at each depth, and the path down to it, once somebody has asked.
+    const rows: number[] = [], made: (string | undefined)[] = [];
+    const pathTo = (depth: number): string =>
+      made[depth] ??= depth === 0 ? this.name(rows[0]!) : `${pathTo(depth - 1)}/${this.name(rows[depth]!)}`;
     for (let row = 0; row < this.count; row++) {
       const depth = this.columns.depths[row]!;
-      const path = depth === 0 ? this.name(row) : `${above[depth - 1]}/${this.name(row)}`;
-      above[depth] = path;
-      yield { row, path };
+      rows[depth] = row;
+      made[depth] = undefined;
+      if (wanted === undefined || wanted.has(row)) yield { row, path: pathTo(depth) };
     }
   }
 }

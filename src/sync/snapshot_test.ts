@@ -28,6 +28,8 @@ Deno.test("Snapshot.find() finds what paths() gives", () => {
   const paths = [...snapshot.paths()];
   assertEquals(paths.map(({ path }) => path), ["a", "d", "d/b", "d/e", "d/e/c", "f"]);
   for (const { row, path } of paths) assertEquals(snapshot.find(path), row);
+  const some = new Set([0, 3, 4].map((at) => paths[at]!.row));
+  assertEquals([...snapshot.paths(some)], [0, 3, 4].map((at) => paths[at]!));
   assertEquals([snapshot.find("b"), snapshot.find("d/c"), snapshot.find("a/b")], [-1, -1, -1]);
 });
 

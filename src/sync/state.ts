@@ -11,14 +11,18 @@ import { hashBuffer } from "../native/hash.ts";
 import { Database } from "../store/database.ts";
 import { setAside } from "../store/database_file.ts";
 import { rowSum } from "../store/row_sum.ts";
-import { flipped, PAGE_ID_BYTES, pagesOf, snapshotOf } from "./pages.ts";
+import { type Paged, paged, pagedAs, pagesToKeep, PageStore, PATCHED_PAGES } from "./page_store.ts";
+import { flipped, snapshotOf } from "./pages.ts";
 import type { Abilities } from "./policy.ts";
 import { Snapshot } from "./snapshot.ts";
 
-const MIGRATIONS = [`
+const MIGRATIONS = [
+  `
   CREATE TABLE pages (id BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-`];
+`,
+  PATCHED_PAGES,
+];
 
 /** Options of {@linkcode SyncState.open}. */
 export interface SyncStateOptions {
@@ -39,11 +43,15 @@ const MARK_BYTES = 32;
 /** See the top of this file. */
 export class SyncState implements Disposable {
   readonly #database: Database;
+  readonly #pages: PageStore;
   readonly #options: SyncStateOptions;
   readonly #path: string;
+  /** What is written there, as it was read or written last. */
+  #last: Paged | undefined;
 
   private constructor(database: Database, path: string, options: SyncStateOptions) {
     this.#database = database;
+    this.#pages = new PageStore(database);
     this.#path = path;
     this.#options = options;
   }
@@ -79,16 +87,10 @@ export class SyncState implements Disposable {
     if (known === undefined || ids === undefined) return undefined;
     const written = this.#options.flipped ? [roots[1], roots[0]] : roots;
     if (new TextDecoder().decode(known) !== written.join(" ")) return undefined;
-    const pages: Uint8Array[] = [];
-    for (let at = 0; at < ids.length; at += PAGE_ID_BYTES) {
-      const id = ids.slice(at, at + PAGE_ID_BYTES);
-      const bytes = this.#database.get<{ bytes: Uint8Array }>("SELECT bytes FROM pages WHERE id = ?", id)
-        ?.bytes;
-      if (bytes === undefined || !sameBytes(hashBuffer(bytes), id)) return this.#damaged();
-      pages.push(bytes);
-    }
-    const snapshot = snapshotOf(pages);
+    const pages = this.#pages.pages(ids);
+    const snapshot = pages && snapshotOf(pages);
     if (snapshot === undefined) return this.#damaged();
+    this.#last = pagedAs(snapshot, ids, pages!);
     return this.#options.flipped ? flipped(snapshot) : snapshot;
   }
 
@@ -138,30 +140,20 @@ export class SyncState implements Disposable {
   save(agreed: Snapshot, roots: readonly [string, string]): void {
     const snapshot = this.#options.flipped ? flipped(agreed) : agreed;
     const written = this.#options.flipped ? [roots[1], roots[0]] : roots;
-    const pages = [...pagesOf(snapshot)];
-    const ids = new Uint8Array(PAGE_ID_BYTES * pages.length);
-    for (const [i, { id }] of pages.entries()) ids.set(id, PAGE_ID_BYTES * i);
+    const now = paged(snapshot);
     this.#database.barrier(() => {
-      const wanted = new Set(pages.map(({ id }) => id.toHex()));
-      const there = this.#database.all<{ id: Uint8Array<ArrayBuffer> }>("SELECT id FROM pages");
-      for (const { id } of there) {
-        // A page that is there under its name is not written again, unless it is damaged.
-        if (!wanted.delete(id.toHex())) this.#database.run("DELETE FROM pages WHERE id = ?", id);
-      }
-      for (const { id, bytes } of pages) {
-        if (wanted.has(id.toHex())) {
-          this.#database.run("INSERT OR REPLACE INTO pages VALUES (?, ?)", id, bytes);
-        }
-      }
+      this.#pages.keep(pagesToKeep(now, this.#last));
       this.#put("roots", new TextEncoder().encode(written.join(" ")));
-      this.#put("ancestor", ids);
+      this.#put("ancestor", now.ids);
     });
+    this.#last = now;
   }
 
   /** Forgets what both had in common. */
   forget(): void {
+    this.#last = undefined;
     this.#database.transaction(() => {
-      this.#database.run("DELETE FROM pages");
+      this.#pages.clear();
       this.#database.run("DELETE FROM facts");
     });
   }

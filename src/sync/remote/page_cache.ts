@@ -9,13 +9,25 @@ import { hashBuffer } from "../../native/hash.ts";
 import { Database } from "../../store/database.ts";
 import { setAside } from "../../store/database_file.ts";
 import { rowSum } from "../../store/row_sum.ts";
-import { type Page, PAGE_ID_BYTES, snapshotOf } from "../pages.ts";
+import {
+  type NewPage,
+  type Paged,
+  paged,
+  pagedAs,
+  pagesToKeep,
+  PageStore,
+  PATCHED_PAGES,
+} from "../page_store.ts";
+import { PAGE_ID_BYTES, snapshotOf, WIRE_CUT } from "../pages.ts";
 import { Snapshot } from "../snapshot.ts";
 
-const MIGRATIONS = [`
+const MIGRATIONS = [
+  `
   CREATE TABLE pages (id BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE lists (name TEXT PRIMARY KEY, ids BLOB NOT NULL, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-`];
+`,
+  PATCHED_PAGES,
+];
 
 /** Names of the lists: of the last snapshot, and of the one before. */
 const LAST = "last", BEFORE = "before";
@@ -26,9 +38,13 @@ const MARK = "mark";
 /** See the top of this file. */
 export class PageCache implements Disposable {
   readonly #database: Database;
+  readonly #pages: PageStore;
+  /** The last snapshot, if it was read and no other one was written since. */
+  #last: Paged | undefined;
 
   private constructor(database: Database) {
     this.#database = database;
+    this.#pages = new PageStore(database);
   }
 
   /** Opens or makes the file at `path`. @throws {WormholeError} when the disk does not let it. */
@@ -59,21 +75,16 @@ export class PageCache implements Disposable {
 
   /** Gives a page by its id; undefined when it is not there or not what it was. */
   page(id: Uint8Array<ArrayBuffer>): Uint8Array | undefined {
-    const bytes = this.#database.get<{ bytes: Uint8Array }>("SELECT bytes FROM pages WHERE id = ?", id)
-      ?.bytes;
-    return bytes !== undefined && sameBytes(hashBuffer(bytes), id) ? bytes : undefined;
+    return this.#pages.page(id);
   }
 
   /** Gives the last snapshot, with stamps for one end; an empty one when it is not all there. */
   snapshot(): Snapshot {
     const ids = this.ids();
-    const pages: Uint8Array[] = [];
-    for (let at = 0; at < ids.length; at += PAGE_ID_BYTES) {
-      const page = this.page(ids.slice(at, at + PAGE_ID_BYTES));
-      if (page === undefined) return Snapshot.empty(1);
-      pages.push(page);
-    }
-    return snapshotOf(pages, 1) ?? Snapshot.empty(1);
+    const pages = this.#pages.pages(ids);
+    const snapshot = pages && snapshotOf(pages, 1);
+    this.#last = snapshot && pagedAs(snapshot, ids, pages!);
+    return snapshot ?? Snapshot.empty(1);
   }
 
   /** Gives what was said by {@linkcode PageCache.keepMark}, if `mark` still stands for the last snapshot. */
@@ -105,26 +116,24 @@ export class PageCache implements Disposable {
     return concat(mark, hashBuffer(this.ids()));
   }
 
+  /** Remembers another snapshot, and the last one beside it; gives what its pages are. */
+  saveSnapshot(snapshot: Snapshot): Paged {
+    const now = paged(snapshot, WIRE_CUT);
+    this.save(now.ids, pagesToKeep(now, this.#last));
+    this.#last = undefined;
+    return now;
+  }
+
   /** Remembers the pages of another snapshot, and those of the last one beside them. */
-  save(pages: readonly Pick<Page, "id" | "bytes">[]): void {
-    const ids = new Uint8Array(PAGE_ID_BYTES * pages.length);
-    for (const [i, { id }] of pages.entries()) ids.set(id, PAGE_ID_BYTES * i);
+  save(ids: Uint8Array<ArrayBuffer>, pages: readonly NewPage[]): void {
     const before = this.ids();
     if (sameBytes(ids, before)) return;
     this.#database.transaction(() => {
-      const wanted = new Map(pages.map((page) => [page.id.toHex(), page]));
       const old = new Set<string>();
       for (let at = 0; at < before.length; at += PAGE_ID_BYTES) {
         old.add(before.subarray(at, at + PAGE_ID_BYTES).toHex());
       }
-      const there = this.#database.all<{ id: Uint8Array<ArrayBuffer> }>("SELECT id FROM pages");
-      for (const { id } of there) {
-        const isWanted = wanted.delete(id.toHex());
-        if (!isWanted && !old.has(id.toHex())) this.#database.run("DELETE FROM pages WHERE id = ?", id);
-      }
-      for (const { id, bytes } of wanted.values()) {
-        this.#database.run("INSERT OR REPLACE INTO pages VALUES (?, ?)", id, bytes);
-      }
+      this.#pages.keep(pages, old);
       for (const [name, list] of [[LAST, ids], [BEFORE, before]] as const) {
         this.#database.run("INSERT OR REPLACE INTO lists VALUES (?, ?, ?)", name, list, rowSum(name, list));
       }

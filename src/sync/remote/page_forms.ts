@@ -2,7 +2,6 @@
 import { compress, decompress } from "../../native/codec.ts";
 import type { NativeQueue } from "../../native/queue.ts";
 import type { SyncMessageOf } from "../../wire/mod.ts";
-import { PAGE_ID_BYTES } from "../pages.ts";
 import { unexpected } from "./channel.ts";
 
 /** Gives the message of a page; `base`: an older one that the other side has. */
@@ -30,32 +29,6 @@ export async function pageOf(
   if (form === "zstd") return whole;
   if (base === undefined || base.length !== size) throw unexpected("page");
   return difference(whole, base);
-}
-
-/**
- * Gives for each of `ids` that is not among `old` the id of the page of `old` that has its place, none where there is no such.
- * Both are lists of ids in order; pages that are in both tell which places correspond.
- */
-export function basesFor(ids: Uint8Array, old: Uint8Array): (Uint8Array<ArrayBuffer> | undefined)[] {
-  const count = ids.length / PAGE_ID_BYTES, oldCount = old.length / PAGE_ID_BYTES;
-  const at = (list: Uint8Array, page: number) =>
-    list.slice(PAGE_ID_BYTES * page, PAGE_ID_BYTES * (page + 1)) as Uint8Array<ArrayBuffer>;
-  const places = new Map<string, number>();
-  for (let page = 0; page < oldCount; page++) places.set(at(old, page).toHex(), page);
-  const kept = new Set<number>();
-  const matches = Array.from({ length: count }, (_, page) => {
-    const place = places.get(at(ids, page).toHex());
-    if (place !== undefined) kept.add(place);
-    return place;
-  });
-  let next = 0;
-  return matches.map((place) => {
-    if (place !== undefined) {
-      next = place + 1;
-      return undefined;
-    }
-    return next < oldCount && !kept.has(next) ? at(old, next++) : undefined;
-  });
 }
 
 function difference(one: Uint8Array, other: Uint8Array): Uint8Array {

@@ -1,7 +1,8 @@
 import { assertEquals, assertRejects, assertTrue } from "../../base/testing.ts";
 import { NativeQueue } from "../../native/queue.ts";
 import { noise } from "../../../tests/e2e/trees.ts";
-import { basesFor, pageMessage, pageOf } from "./page_forms.ts";
+import { basesFor } from "../pages.ts";
+import { pageMessage, pageOf } from "./page_forms.ts";
 
 const ids = (...names: number[]) => Uint8Array.from(names.flatMap((name) => Array(32).fill(name)));
 

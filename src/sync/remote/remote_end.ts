@@ -13,7 +13,9 @@ import {
 } from "../../wire/mod.ts";
 import type { Done, End, Failure, GivingEnd, Known, Problem, Scanned, Staged, Step } from "../end.ts";
 import { LocalEnd } from "../local_end.ts";
-import { PAGE_ID_BYTES, rowsOf, snapshotOf } from "../pages.ts";
+import { differences } from "../page_patch.ts";
+import type { NewPage } from "../page_store.ts";
+import { basesFor, PAGE_ID_BYTES, rowsOf, snapshotOf } from "../pages.ts";
 import type { Abilities } from "../policy.ts";
 import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
 import { overDataLink } from "./data_link.ts";
@@ -24,7 +26,7 @@ import { failuresOf, filesMessages, u32Column, u32s } from "./columns.ts";
 import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { PageCache } from "./page_cache.ts";
-import { basesFor, pageOf } from "./page_forms.ts";
+import { pageOf } from "./page_forms.ts";
 import type { NextDataLink, TransferSettings } from "./settings.ts";
 import { stateOf } from "./states.ts";
 
@@ -256,24 +258,45 @@ export class RemoteEnd implements GivingEnd {
       const page = cache.page(idAt(ids, at));
       parts.push(page && take(page));
     }
+    const likes = new Map<number, NewPage["like"]>();
     const missing = [...parts.keys()].filter((at) => parts[at] === undefined);
     const bases = missing.length === 0 ? [] : basesFor(ids, old);
     for (let at = 0; at < missing.length; at += MAX_ASKED_PAGES) {
       const some = missing.slice(at, at + MAX_ASKED_PAGES);
       const named = concat(...some.map((index) => bases[index] ?? NO_PAGE));
       await channel.send({ type: "ask_pages", pages: u32Column(some), bases: named });
+      const coming: Promise<void>[] = [];
       for (const index of some) {
-        const base = bases[index] && cache.page(bases[index]);
-        const page = await pageOf(settings.queue, await channel.expect("page"), base);
-        if (!sameBytes(hashBuffer(page), idAt(ids, index))) throw unexpected("page");
-        parts[index] = take(page);
+        const message = await channel.expect("page").catch(async (error) => {
+          await Promise.all(coming); // What was wrong with an earlier one comes first.
+          throw error;
+        });
+        const taken = (async () => {
+          const base = bases[index] && cache.page(bases[index]);
+          const page = await pageOf(settings.queue, message, base);
+          if (!sameBytes(hashBuffer(page), idAt(ids, index))) throw unexpected("page");
+          parts[index] = take(page);
+          const places = base && differences(page, base);
+          if (places !== undefined) likes.set(index, { id: bases[index]!, places: () => places });
+        })();
+        taken.catch(() => {}); // Whoever waits for it is told.
+        coming.push(taken);
+        // Others come while one is made whole.
+        if (coming.length === PAGES_AT_ONCE) await coming.shift();
       }
+      await Promise.all(coming);
     }
     const whole = parts as Uint8Array[];
     const snapshot = snapshotOf(whole, 1);
     if (snapshot === undefined || snapshot.count !== entries) throw unexpected("page");
     checkSnapshot(snapshot);
-    cache.save(whole.map((bytes, at) => ({ id: idAt(ids, at), bytes: bytes as Uint8Array<ArrayBuffer> })));
+    cache.save(
+      ids as Uint8Array<ArrayBuffer>,
+      whole.map((bytes, at) => {
+        const like = likes.get(at);
+        return { id: idAt(ids, at), bytes: () => bytes as Uint8Array<ArrayBuffer>, ...like && { like } };
+      }),
+    );
     return snapshot;
   }
 
@@ -296,6 +319,9 @@ export class RemoteEnd implements GivingEnd {
 const LOCK_STATES: Partial<Record<ErrorCode, string>> = {
   BUSY: "somebody has locked that folder, or one above it, there",
 };
+
+/** Pages that are made whole at a time: each waits for another thread to decompress it. */
+const PAGES_AT_ONCE = 16;
 
 /** Stands for no page. */
 const NO_PAGE = new Uint8Array(PAGE_ID_BYTES);

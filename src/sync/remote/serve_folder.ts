@@ -27,8 +27,9 @@ import {
   type Step,
 } from "../end.ts";
 import { diskFailure, type OwnFolder } from "../own_folder.ts";
-import { encodePage, type Page, PAGE_ID_BYTES, pagesOf, WIRE_CUT } from "../pages.ts";
-import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
+import type { Paged } from "../page_store.ts";
+import { encodePage, PAGE_ID_BYTES } from "../pages.ts";
+import { STAMP_BYTES } from "../snapshot.ts";
 import { FolderWatch } from "../watch.ts";
 import type { LocalEnd } from "../local_end.ts";
 import type { LocksBelow } from "../locks_below.ts";
@@ -91,19 +92,13 @@ export async function serveFolder(options: ServeOptions): Promise<void> {
   for (;;) await session.answer(await options.channel.next());
 }
 
-interface Snapped {
-  readonly snapshot: Snapshot;
-  readonly ids: Uint8Array;
-  readonly pages: readonly Pick<Page, "from" | "to">[];
-}
-
 class Session implements AsyncDisposable {
   readonly #options: ServeOptions;
   /** The folder that was looked at last, and what the other machine calls it. */
   #looked: { readonly path: string; readonly served: Served } | undefined;
   #run: ServedRun | undefined;
   #incoming: Incoming | undefined;
-  #snapped: Snapped | undefined;
+  #snapped: Paged | undefined;
   /** Rules of a scan whose outcome was known and told without it. */
   #later: { readonly rules: readonly string[]; readonly ids: Uint8Array } | undefined;
   /** Stays once it was asked for, so that no change between a run's look and the next question is missed. */
@@ -264,15 +259,11 @@ class Session implements AsyncDisposable {
   }
 
   /** Looks at everything, and keeps what is told of it. */
-  async #look(rules: readonly string[]): Promise<Omit<Scanned, "snapshot"> & { snapped: Snapped }> {
+  async #look(rules: readonly string[]): Promise<Omit<Scanned, "snapshot"> & { snapped: Paged }> {
     const { end, cache } = this.#begun();
     const { snapshot, ...scanned } = await end.scan({ snapshot: cache.snapshot(), side: 0, exclude: rules });
-    const pages = [...pagesOf(snapshot, WIRE_CUT)];
-    cache.save(pages);
-    const ids = new Uint8Array(PAGE_ID_BYTES * pages.length);
-    for (const [i, { id }] of pages.entries()) ids.set(id, PAGE_ID_BYTES * i);
     // Their bytes are made again when they are asked for: mostly none are.
-    const snapped = this.#snapped = { snapshot, ids, pages: pages.map(({ from, to }) => ({ from, to })) };
+    const snapped = this.#snapped = cache.saveSnapshot(snapshot);
     return { ...scanned, snapped };
   }
 
@@ -288,17 +279,24 @@ class Session implements AsyncDisposable {
 
   async #sendPages({ pages: asked, bases }: SyncMessageOf<"ask_pages">): Promise<void> {
     const { channel, settings } = this.#options;
-    const { snapshot, pages } = await this.#scanned();
+    const { snapshot, starts } = await this.#scanned();
     const { cache } = this.#begun();
     if (bases.length !== PAGE_ID_BYTES * asked.length / 4) throw unexpected("ask_pages");
+    // Others are made while one is sent.
+    const coming: Promise<SyncMessageOf<"page">>[] = [];
+    const next = async () => await channel.send(await coming.shift()!);
     for (const [i, index] of u32s(asked).entries()) {
-      const page = pages[index];
-      if (page === undefined) throw unexpected("ask_pages");
+      const [from, to] = [starts[index], starts[index + 1]];
+      if (from === undefined || to === undefined) throw unexpected("ask_pages");
       const base = cache.page(
         bases.slice(PAGE_ID_BYTES * i, PAGE_ID_BYTES * (i + 1)) as Uint8Array<ArrayBuffer>,
       );
-      await channel.send(await pageMessage(settings.queue, encodePage(snapshot, page.from, page.to), base));
+      const message = pageMessage(settings.queue, encodePage(snapshot, from, to), base);
+      message.catch(() => {}); // Whoever sends it is told.
+      coming.push(message);
+      if (coming.length === PAGES_AT_ONCE) await next();
     }
+    while (coming.length > 0) await next();
   }
 
   async #stage({ way, files: count }: SyncMessageOf<"stage">): Promise<void> {
@@ -435,7 +433,7 @@ class Session implements AsyncDisposable {
     return run;
   }
 
-  async #scanned(): Promise<Snapped> {
+  async #scanned(): Promise<Paged> {
     const later = this.#later;
     this.#later = undefined;
     if (later !== undefined && !sameBytes((await this.#look(later.rules)).snapped.ids, later.ids)) {
@@ -445,6 +443,9 @@ class Session implements AsyncDisposable {
     return this.#snapped;
   }
 }
+
+/** Pages that are made at a time: each waits for another thread to compress it. */
+const PAGES_AT_ONCE = 16;
 
 /** Longest time between two words of a watch, in ms: who asked looks at everything now and then by itself. */
 const WATCH_MS = 24 * 60 * 60 * 1000;
