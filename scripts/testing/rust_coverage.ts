@@ -2,9 +2,9 @@
  * Says how many lines of `ffi/src/` the Rust tests, and the unit tests that load the library
  * themselves, execute: `deno run -A scripts/testing/rust_coverage.ts`.
  *
- * Needs the tool `cov`, which reads rustc's counters without LLVM's own tools, of the same LLVM version, at hand:
- * `cargo install llvm_profparser --version 0.14.0 --features cli --locked`. Builds in `build/coverage`, the first
- * time every crate.
+ * Needs the tools `cov` and `profparser`, which read rustc's counters without LLVM's own tools, of the same LLVM
+ * version, at hand: `cargo install llvm_profparser --version 0.14.0 --features cli --locked`. Builds in
+ * `build/coverage`, the first time every crate.
  */
 import { fromFileUrl, join } from "../../src/base/paths.ts";
 import { coverageLines, type Lines } from "./counts.ts";
@@ -40,7 +40,7 @@ async function main(): Promise<void> {
     WORMHOLE_LIBRARY: library,
   });
   const shown = [...executables(tests), library].map((path) => `--object=${path}`);
-  for await (const { name } of Deno.readDir(profiles)) shown.push(`--instr-profile=${join(profiles, name)}`);
+  for (const path of await wholeProfiles(profiles)) shown.push(`--instr-profile=${path}`);
   report(coverageLines(await output("cov", ["show", ...shown])));
 }
 
@@ -50,6 +50,25 @@ async function findLibrary(): Promise<string> {
     if (/^(?:lib)?wormhole_ffi\.(?:so|dylib|dll)$/.test(name)) return join(folder, name);
   }
   throw new Error(`Cannot measure: there is no library in "${folder}"`);
+}
+
+/** Gives the paths of the profiles in `folder` but for those that a killed process left unfinished; says how many. */
+export async function wholeProfiles(folder: string): Promise<string[]> {
+  const whole: string[] = [];
+  let unfinished = 0;
+  for await (const { name } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    // It takes an empty one for a profile without a function.
+    if ((await Deno.stat(path)).size > 0 && await succeeds("profparser", ["show", "--input", path])) {
+      whole.push(path);
+    } else unfinished++;
+  }
+  if (unfinished > 0) {
+    console.log(
+      `Left out ${unfinished} of ${whole.length + unfinished} profiles: their processes were killed`,
+    );
+  }
+  return whole;
 }
 
 /** Gives the test programs that cargo names in its messages, one JSON object a line. */
@@ -79,11 +98,20 @@ async function run(command: string, args: string[], env: Record<string, string>)
   if (!success) throw new Error(`Cannot measure: ${command} failed as shown above`);
 }
 
+async function succeeds(command: string, args: string[]): Promise<boolean> {
+  return (await ended(command, { args, stdout: "null", stderr: "null" })).success;
+}
+
 async function output(command: string, args: string[], env: Record<string, string> = {}): Promise<string> {
-  const { success, stdout } = await new Deno.Command(command, { args, env, stderr: "inherit" }).output()
-    .catch((cause) => {
-      throw new Error(`Cannot run ${command}: is it installed? See the top of this script`, { cause });
-    });
+  const { success, stdout } = await ended(command, { args, env, stdout: "piped", stderr: "inherit" });
   if (!success) throw new Error(`Cannot measure: ${command} failed as shown above`);
   return new TextDecoder().decode(stdout);
+}
+
+async function ended(command: string, options: Deno.CommandOptions): Promise<Deno.CommandOutput> {
+  try {
+    return await new Deno.Command(command, options).output();
+  } catch (cause) {
+    throw new Error(`Cannot run ${command}: is it installed? See the top of this script`, { cause });
+  }
 }
