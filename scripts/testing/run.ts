@@ -1,8 +1,10 @@
 /** Runs the test suites that the arguments name, all by default; see `scripts/test`. */
 import type { Counts } from "./counts.ts";
+import { removeUnfinished } from "./profiles.ts";
 import { type Suite, SUITES } from "./suites.ts";
 
-const COVERAGE_FOLDER = "coverage";
+/** Where every process of a run with --coverage, the commands that tests start too, leaves what it executed. */
+const COVERAGE_FOLDER = `${Deno.cwd()}/coverage`;
 
 /** glibc gives large buffers back when they are freed, so that tests that bound memory see leaks, not fragments. */
 const MALLOC = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "65536", MALLOC_TRIM_THRESHOLD_: "131072" };
@@ -18,6 +20,7 @@ if (suites.length === 0 || rest.length > 0) {
   Deno.exit(2);
 }
 
+if (coverage) await Deno.remove(COVERAGE_FOLDER, { recursive: true }).catch(() => {});
 const total: Counts = { passed: 0, failed: 0 };
 const complaints: string[] = [];
 for (const suite of suites) {
@@ -34,10 +37,12 @@ Deno.exit(total.failed === 0 ? 0 : 1);
 
 /** Runs one suite; what ends badly without a failed test (a type error, no test at all) counts as one. */
 async function runSuite(suite: Suite): Promise<Counts> {
-  const folder = coverage && suite.name === "unit" ? COVERAGE_FOLDER : undefined;
-  if (folder) await Deno.remove(folder, { recursive: true }).catch(() => {});
-  const [command, ...args] = suite.command(filter, { coverage: folder });
-  const { code, output } = await runShown(command!, args);
+  const [command, ...args] = suite.command(filter, { coverage: coverage ? COVERAGE_FOLDER : undefined });
+  const { code, output } = await runShown(
+    command!,
+    args,
+    coverage ? { DENO_COVERAGE_DIR: COVERAGE_FOLDER } : {},
+  );
   const counts = suite.counts(output);
   if (counts.failed === 0 && code !== 0) {
     complaints.push(`${suite.name}: ended with exit code ${code}, see above`);
@@ -50,10 +55,14 @@ async function runSuite(suite: Suite): Promise<Counts> {
 }
 
 /** Runs a command and gives what it wrote to stdout, which is also shown as it comes. */
-async function runShown(command: string, args: string[]): Promise<{ code: number; output: string }> {
+async function runShown(
+  command: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number; output: string }> {
   const options = {
     args,
-    env: { ...MALLOC, ...JOBS },
+    env: { ...MALLOC, ...JOBS, ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",
@@ -69,10 +78,12 @@ async function runShown(command: string, args: string[]): Promise<{ code: number
   return { code, output };
 }
 
-/** Shows how much of `src/` the unit tests reached and writes `coverage/lcov.info`. */
+/** Shows how much of `src/` the tests and the commands that they started reached, and writes `coverage/lcov.info`. */
 async function reportCoverage(): Promise<void> {
   const lcov = `${COVERAGE_FOLDER}/lcov.info`;
   const only = ["--include=/src/", "--exclude=_test\\.ts$|/testing\\.ts$"];
+  const unfinished = await removeUnfinished(COVERAGE_FOLDER);
+  if (unfinished > 0) console.log(`Left out ${unfinished} profiles: their processes were killed`);
   await runShown(Deno.execPath(), ["coverage", ...only, COVERAGE_FOLDER]);
   await runShown(Deno.execPath(), ["coverage", ...only, "--lcov", `--output=${lcov}`, COVERAGE_FOLDER]);
   console.log("Of ffi/src/ tells: deno run -A scripts/testing/rust_coverage.ts");

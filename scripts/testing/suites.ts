@@ -28,8 +28,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "unit",
     command: (filter, { coverage }) => [
-      ...denoTest(filter),
-      ...(coverage === undefined ? [] : [`--coverage=${coverage}`, "--coverage-raw-data-only"]),
+      ...denoTest(filter, coverage),
       "src",
       "scripts",
       "bench",
@@ -38,7 +37,11 @@ export const SUITES: readonly Suite[] = [
     counts: denoCounts,
   },
   // These wait more than they compute, each in folders, ports and namespaces of its own.
-  { name: "e2e", command: (filter) => [...denoTest(filter), "--parallel", "tests/e2e"], counts: denoCounts },
+  {
+    name: "e2e",
+    command: (filter, { coverage }) => [...denoTest(filter, coverage), "--parallel", "tests/e2e"],
+    counts: denoCounts,
+  },
 ];
 
 /** Named one by one, since Deno heeds `--ignore` in the first of several folders only (2.6 and 2.9). */
@@ -47,8 +50,8 @@ function testFolders(): string[] {
   return entries.filter((entry) => entry.isDirectory).map(({ name }) => `tests/${name}`).sort();
 }
 
-/** Gives the command of `deno test` without its folders. */
-export function denoTest(filter: string | undefined): string[] {
+/** Gives the command of `deno test` without its folders; what it executes is noted in `coverage`. */
+export function denoTest(filter: string | undefined, coverage?: string): string[] {
   return [
     Deno.execPath(),
     "test",
@@ -56,6 +59,7 @@ export function denoTest(filter: string | undefined): string[] {
     "--no-prompt",
     "--permit-no-files",
     "--preload=scripts/testing/preload.ts",
+    ...(coverage === undefined ? [] : [`--coverage=${coverage}`, "--coverage-raw-data-only"]),
     ...(filter === undefined ? [] : [`--filter=${filter}`]),
   ];
 }

@@ -33,6 +33,9 @@ export interface StartOptions {
 /** Longest that any test waits for one thing, so that a hang is a failure with a name. */
 export const PATIENCE_MS = 60_000;
 
+/** Longest that a command which is not needed any more has to write its coverage. */
+const COVERAGE_PATIENCE_MS = 5_000;
+
 /** Gives the command line that starts Wormhole: `$WORMHOLE_COMMAND`, split at spaces, or this checkout's main.ts. */
 export function wormholeCommand(): string[] {
   const given = Deno.env.get("WORMHOLE_COMMAND");
@@ -124,14 +127,22 @@ export class Running implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#ended) {
-      try {
-        this.#child.kill("SIGKILL");
-      } catch {
-        // it ended by itself just now
-      }
+    // Only what ends by itself says what it executed.
+    if (Deno.env.has("DENO_COVERAGE_DIR")) {
+      this.#kill("SIGTERM");
+      await this.ending(COVERAGE_PATIENCE_MS).catch(() => {});
     }
+    this.#kill("SIGKILL");
     await this.#ending;
+  }
+
+  #kill(signal: Deno.Signal): void {
+    if (this.#ended) return;
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // it ended by itself just now
+    }
   }
 
   async #follow(): Promise<Ending> {

@@ -95,12 +95,12 @@ export async function succeeds(command: string, args: string[]): Promise<boolean
   }
 }
 
-/** What the commands need of this process's environment: the download cache and the library. */
+/** What the commands need of this process's environment: the download cache, the library, where coverage goes. */
 function passedOn(): Record<string, string> {
   const kept: Record<string, string> = { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
   const home = Deno.env.get("HOME") ?? "/";
   kept.DENO_DIR = Deno.env.get("DENO_DIR") ?? `${Deno.env.get("XDG_CACHE_HOME") ?? `${home}/.cache`}/deno`;
-  for (const name of ["WORMHOLE_LIBRARY", "DENO_TLS_CA_STORE", "WORMHOLE_DEBUG_IO"]) {
+  for (const name of ["WORMHOLE_LIBRARY", "DENO_TLS_CA_STORE", "WORMHOLE_DEBUG_IO", "DENO_COVERAGE_DIR"]) {
     const value = Deno.env.get(name);
     if (value !== undefined) kept[name] = value;
   }
