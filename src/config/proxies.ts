@@ -46,9 +46,14 @@ const LOOPBACK = subnets("127.0.0.0/8", "::1/128", "0.0.0.0/32", "::/128");
 export class Proxies {
   readonly #found: Readonly<Record<"ws" | "wss" | "all", Found | undefined>>;
   readonly #exceptions: Exceptions;
+  readonly #own: () => readonly string[];
 
-  /** Reads the environment; what is wrong in it only matters to connections that would use it. */
-  constructor(env: Environment) {
+  /**
+   * Reads the environment; what is wrong in it only matters to connections that would use it. `own` gives the
+   * addresses that this machine has at present, some of which may be public.
+   */
+  constructor(env: Environment, own: () => readonly string[] = () => []) {
+    this.#own = own;
     const found = (name: string) => readProxy(env, name);
     this.#found = {
       // A web server hands its callers' `Proxy:` header to programs as HTTP_PROXY (CVE-2016-5385).
@@ -62,16 +67,16 @@ export class Proxies {
   /**
    * Gives the proxy for a connection to `host` (name or IP literal); undefined: it goes directly.
    *
-   * Loopback and private addresses never go to a proxy, and of other machines' addresses only public ones.
+   * This machine's and private addresses never go to a proxy: of other machines' addresses only public ones.
    *
    * @throws {WormholeError} INVALID_ARGUMENT when the variable that counts names no proxy that can be used.
    */
   for(scheme: ProxiedScheme, { host, port }: { host: string; port: number }): Proxy | undefined {
     const bare = bareHost(host).replace(/\.$/, "").toLowerCase();
-    if (isNear(bare) || this.#exceptions.has(bare, port)) return undefined;
     const { wss, all } = this.#found;
     const found = scheme === "tcp" ? all ?? wss : this.#found[scheme] ?? all;
-    if (found === undefined) return undefined;
+    if (found === undefined || isNear(bare) || this.#exceptions.has(bare, port)) return undefined;
+    if (isIP(bare) !== 0 && this.#own().includes(bare)) return undefined;
     if (found.proxy !== undefined) return found.proxy;
     throw new WormholeError("INVALID_ARGUMENT", `Cannot use the proxy in ${found.variable}: ${found.state}`);
   }
@@ -99,7 +104,7 @@ let ofProcess: Proxies | undefined;
  */
 export function processProxies(): Proxies {
   if (ofProcess !== undefined) return ofProcess;
-  ofProcess = new Proxies(processEnvironment);
+  ofProcess = new Proxies(processEnvironment, ownAddresses);
   for (const name of Object.values(VARIABLES)) {
     for (const spelling of [name, name.toUpperCase()]) Deno.env.delete(spelling);
   }
@@ -111,7 +116,11 @@ export function proxyPlace(proxy: Proxy): string {
   return hostPort(proxy);
 }
 
-/** Tells whether `host` is a name or an address of this machine, or an address of a private network. */
+function ownAddresses(): string[] {
+  return Deno.networkInterfaces().map(({ address }) => address);
+}
+
+/** Tells whether `host` is a name or an address that every machine has, or an address of a private network. */
 function isNear(host: string): boolean {
   if (host === "localhost" || host.endsWith(".localhost")) return true;
   return contains(LOOPBACK, host) || contains(NEAR, host);

@@ -89,6 +89,15 @@ Deno.test("Proxies.for() leaves out what is near and what NO_PROXY names", () =>
   }
 });
 
+Deno.test("Proxies.for() leaves out the public addresses that this machine has at the moment", () => {
+  const own: string[] = [];
+  const proxies = new Proxies((name) => ({ ALL_PROXY: "http://p:1" })[name], () => own);
+  const used = (host: string) => proxies.for("tcp", { host, port: 443 }) !== undefined;
+  assertEquals([used("203.0.113.7"), used("[2001:db8::7]")], [true, true]);
+  own.push("203.0.113.7", "2001:db8::7");
+  assertEquals([used("203.0.113.7"), used("[2001:DB8::7]"), used("203.0.113.8")], [false, false, true]);
+});
+
 Deno.test("Proxies.forUrl() knows the ports that a URL leaves out", () => {
   const proxies = of({ ALL_PROXY: "http://p:1", NO_PROXY: "a:443,b:80,c:4000" });
   const rows: [string, boolean][] = [
