@@ -92,8 +92,9 @@ for (const hub of [false, true]) {
     assertEquals([receipts.size, done.every(({ receipt_agreed }) => receipt_agreed)], [1, true]);
     const { served, failed, receivers: list } = events.find(({ event }) => event === "receivers")!;
     assertEquals([served, failed, list.length], [3, 0, 3]);
-    const peers = events.filter(({ event }) => event === "peer").map(({ receiver }) => receiver);
-    assertEquals(peers.sort(), [1, 2, 3]);
+    // A link that moves to another path is told again.
+    const peers = new Set(events.filter(({ event }) => event === "peer").map(({ receiver }) => receiver));
+    assertEquals([...peers].sort(), [1, 2, 3]);
   });
 
   Deno.test(`send --receivers any serves whoever has the code, one by one and at once${hub ? ", at a hub" : ""}`, async () => {
