@@ -1,6 +1,6 @@
 /**
  * The house's own lint rules, for `lint.plugins` in `deno.json`: who imports whom, who loads the
- * native library, who prints. Files outside `src/` are not looked at.
+ * native library, who prints, who follows signals. Files outside `src/` are not looked at.
  */
 import { importedRoom, placeOf, refusal } from "./rooms.ts";
 
@@ -12,6 +12,7 @@ const plugin: Deno.lint.Plugin = {
     "import-table": { create: importTable },
     "native-seam": { create: nativeSeam },
     "only-cli-prints": { create: onlyCliPrints },
+    "any-signal": { create: usesAnySignal },
   },
 };
 
@@ -60,6 +61,19 @@ function onlyCliPrints(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
         context.report({ node, message: `Only src/cli prints: console.${property}` });
       } else if ((object === "Deno" || object === "process") && PRINTS.has(property)) {
         context.report({ node, message: `Only src/cli prints and exits: ${object}.${property}` });
+      }
+    },
+  };
+}
+
+/** Reports `AbortSignal.any`, whose listeners Deno before 2.8 may forget. */
+function usesAnySignal(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
+  const place = placeOf(context.filename);
+  if (!place || context.filename.endsWith("/src/base/any_signal.ts")) return {};
+  return {
+    MemberExpression: (node) => {
+      if (names(node).join(".") === "AbortSignal.any") {
+        context.report({ node, message: "Use anySignal() of src/base/any_signal.ts" });
       }
     },
   };

@@ -5,6 +5,18 @@ import { assertEquals } from "../../src/base/testing.ts";
 const HOUSE = fromFileUrl(new URL("../../", import.meta.url));
 
 const CASES: { what: string; file: string; source: string; rules: string[] }[] = [
+  {
+    what: "keeps from signals that may be forgotten",
+    file: "src/copy/a.ts",
+    source: `AbortSignal.any([signal, other]);`,
+    rules: ["any-signal"],
+  },
+  {
+    what: "lets one file use them",
+    file: "src/base/any_signal.ts",
+    source: `AbortSignal.any([signal, other]);`,
+    rules: [],
+  },
   { what: "lets everything import base", file: "src/wire/a.ts", source: `import "../base/a.ts";`, rules: [] },
   { what: "lets a room import itself", file: "src/base/a.ts", source: `import "./b.ts";`, rules: [] },
   {

@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { type FarLocks, SyncSession } from "../sync/remote/mod.ts";
 import type { Context } from "./context.ts";
@@ -60,7 +61,7 @@ export class LockLink implements AsyncDisposable {
   async idle(ms: number): Promise<void> {
     const { clock, signal } = this.#context;
     const lost = this.#session?.signal;
-    const either = lost === undefined ? signal : AbortSignal.any([signal, lost]);
+    const either = anySignal(signal, lost);
     try {
       await clock.sleep(ms, { signal: either });
     } catch (error) {

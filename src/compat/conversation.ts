@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { type Code, formatCode, type Mood, type PairingCrypto } from "../pairing/mod.ts";
 import type { Mailbox, MailboxMessage } from "../pairing/mod.ts";
@@ -111,7 +112,7 @@ class Exchange implements Conversation {
     const { signal, answerTimeoutMs = 30_000 } = this.#options;
     const deadline = AbortSignal.timeout(answerTimeoutMs);
     try {
-      return await this.#phase(phase, AbortSignal.any([signal, deadline]));
+      return await this.#phase(phase, anySignal(signal, deadline));
     } catch (error) {
       if (signal.aborted || !deadline.aborted) throw error;
       throw new WormholeError("CODE_USED", "Cannot go on with this code: the other side went silent", {

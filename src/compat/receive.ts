@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import {
@@ -80,7 +81,7 @@ export async function receiveCompat(options: ReceiveCompatOptions): Promise<Tran
     // Only waiting for the sender is timed.
     onPeer: () => timer.dispose(),
     ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },
-    signal: AbortSignal.any([signal, late.signal]),
+    signal: anySignal(signal, late.signal),
   }, (conversation) => {
     const relays = relaysOf(options.relays, mailbox);
     return new Receiving(options, { queue, conversation, relays }).run();

@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { basename } from "../base/paths.ts";
@@ -110,7 +111,7 @@ export async function sendCompat(options: SendCompatOptions): Promise<TransferOu
     role: "sender",
     onPeer: () => timer.dispose(),
     ...confirm && { confirm: (verifier: string) => confirm.call(options, verifier) },
-    signal: AbortSignal.any([signal, late.signal]),
+    signal: anySignal(signal, late.signal),
   }, (conversation) => {
     const relays = relaysOf(options.relays, mailbox);
     const sending = new Sending(options, { queue, conversation, relays });

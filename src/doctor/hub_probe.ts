@@ -1,3 +1,5 @@
+import { anySignal } from "../base/any_signal.ts";
+import { systemClock } from "../base/clock.ts";
 import { isWormholeError } from "../base/errors.ts";
 import { bareHost } from "../base/host_port.ts";
 import { processProxies, proxyPlace } from "../config/proxies.ts";
@@ -27,7 +29,9 @@ export async function probeHub(
   url: URL,
   { timeoutMs, name = url.host, signal, now = Date.now }: ProbeHubOptions,
 ): Promise<HubFacts | Unknown> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const late = new AbortController();
+  using _timer = systemClock.timer(timeoutMs, () => late.abort());
+  const limit = anySignal(signal, late.signal);
   const begun = performance.now();
   try {
     const proxy = processProxies().forUrl(url);
@@ -54,8 +58,8 @@ export async function probeHub(
     };
   } catch (error) {
     signal.throwIfAborted();
-    const late = limit.aborted || isWormholeError(error, "TIMEOUT");
-    const state = late
+    const isLate = limit.aborted || isWormholeError(error, "TIMEOUT");
+    const state = isLate
       ? `does not answer within ${timeoutMs / 1000} s`
       : isWormholeError(error, "CONNECT_FAILED")
       ? `cannot be reached ${proxyState(error)}`

@@ -1,4 +1,5 @@
 /** The probes of `wormhole doctor --network`: all at once, each with its own deadline, none of which fails the others. */
+import { anySignal } from "../base/any_signal.ts";
 import type { LoadedConfig } from "../config/config.ts";
 import { processProxies } from "../config/proxies.ts";
 import { announce, browse, nextNeighbour, stopBrowsing, withdraw } from "../native/mdns.ts";
@@ -92,7 +93,7 @@ async function unlessLate<T>(
   { signal, ms }: { signal: AbortSignal; ms: number },
 ): Promise<T | Unknown> {
   const late = AbortSignal.timeout(ms);
-  const limit = AbortSignal.any([signal, late]);
+  const limit = anySignal(signal, late);
   const { promise: ended, reject } = Promise.withResolvers<never>();
   const end = () => reject(limit.reason);
   limit.addEventListener("abort", end, { once: true });

@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { processProxies } from "../config/proxies.ts";
 import { openProxied, proxyState } from "../native/proxy.ts";
@@ -37,7 +38,7 @@ export async function hubStatus(url: URL, { signal }: { signal?: AbortSignal } =
     const response = await fetch(health, {
       ...proxied && { client: proxied.client },
       redirect: "error",
-      signal: signal ? AbortSignal.any([signal, late]) : late,
+      signal: anySignal(signal, late),
     });
     text = await bounded(response);
   } catch (cause) {

@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { MailboxClient } from "./mailbox_client.ts";
 
 /** Options of {@linkcode connectFirst}. */
@@ -20,7 +21,7 @@ export async function connectFirst(
   const [only] = urls;
   if (urls.length === 1) return await MailboxClient.connect(only!, { appId, signal, timeoutMs });
   const others = new AbortController();
-  const either = signal ? AbortSignal.any([signal, others.signal]) : others.signal;
+  const either = anySignal(signal, others.signal);
   const attempts = urls.map((url) => MailboxClient.connect(url, { appId, signal: either, timeoutMs }));
   try {
     const winner = await Promise.any(attempts);

@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { WormholeError } from "../base/errors.ts";
 
 /** One who may guess now. Disposed of without {@linkcode Guess.right} it was wrong. */
@@ -37,7 +38,7 @@ export class GuessGate {
    * @throws {WormholeError} CODE_WRONG when the code is used up; the signal's reason.
    */
   async enter({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<Guess> {
-    const either = signal ? AbortSignal.any([signal, this.dead]) : this.dead;
+    const either = anySignal(signal, this.dead);
     for (;;) {
       either.throwIfAborted();
       if (this.#wrong + this.#open < this.limit) return this.#guess();

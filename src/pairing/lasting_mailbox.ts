@@ -2,6 +2,7 @@
  * A mailbox whose connection comes back by itself: the same nameplate under the same side, which nobody else knows. The server
  * gives every message again and the client passes each on once; wire/spec/mailbox.md §5.1.
  */
+import { anySignal } from "../base/any_signal.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import type { RelayOffer } from "./relay_offer.ts";
@@ -111,7 +112,7 @@ export class LastingMailbox implements Mailbox, AsyncDisposable {
   /** Runs `wait` while the server is asked now and then whether it is there. */
   async #attended<T>(wait: (signal: AbortSignal) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     const over = new AbortController();
-    const limit = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
+    const limit = anySignal(signal, over.signal);
     const client = this.#client;
     const ask = async () => {
       for (;;) {

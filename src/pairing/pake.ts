@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { type Code, formatCode } from "./code.ts";
 import type { PairingCrypto } from "./crypto.ts";
@@ -148,7 +149,7 @@ class Exchange {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), answerTimeoutMs);
     try {
-      return await this.#phase(phase, signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal);
+      return await this.#phase(phase, anySignal(signal, deadline.signal));
     } catch (error) {
       if (signal?.aborted || !deadline.signal.aborted) throw error;
       throw new WormholeError(

@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { type Clock, systemClock, type Timer } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { acrossLinks, type ReconnectEvent } from "../session/mod.ts";
@@ -95,7 +96,7 @@ export async function receiveOverLinks(options: ReceiveOverLinksOptions): Promis
       },
       ...options.onReconnect && { onEvent: (event: ReconnectEvent) => options.onReconnect!(event) },
       clock,
-      signal: signal ? AbortSignal.any([signal, enough.signal]) : enough.signal,
+      signal: anySignal(signal, enough.signal),
     });
   } catch (error) {
     // What is in place is in place, whoever knows of it.

@@ -3,6 +3,7 @@
  * a connection, a transfer and a reading of its own, so that each can be slow, fail or go on by itself; the system's cache
  * keeps that from reading the disk again and again.
  */
+import { anySignal } from "../base/any_signal.ts";
 import { systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import { formatCode, GuessGate, parseCode } from "../pairing/mod.ts";
@@ -126,10 +127,10 @@ async function sendToAny(options: SendManyOptions, tools: Tools): Promise<CrowdR
   return await serveComers<Meeting>({
     next: (about) => place.next(about),
     close: () => place.end(),
-    until: AbortSignal.any([signal, guesses.dead, timeUp.signal]),
+    until: anySignal(signal, guesses.dead, timeUp.signal),
     atOnce: MAX_RECEIVERS,
     serve: (meeting, visit) =>
-      serveOne({ ...options, signal: AbortSignal.any([signal, visit.signal]), timeoutMs: undefined }, {
+      serveOne({ ...options, signal: anySignal(signal, visit.signal), timeoutMs: undefined }, {
         ...tools,
         guesses,
         receivers: EXPECTED_AT_ONCE,

@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 
 /** Options of {@linkcode withDeadline}. */
@@ -17,7 +18,7 @@ export async function withDeadline<T>(
   const deadline = new AbortController();
   using _timer = clock.timer(ms, () => deadline.abort());
   try {
-    return await run(signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal);
+    return await run(anySignal(signal, deadline.signal));
   } catch (error) {
     if (signal?.aborted || !deadline.signal.aborted) throw error;
     throw late(error);

@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { WormholeError } from "../base/errors.ts";
 import type { LanDiscovery, LanSender } from "../pairing/lan.ts";
 
@@ -25,7 +26,7 @@ export async function findOnLan(
 ): Promise<LanSender | undefined> {
   signal?.throwIfAborted();
   const done = new AbortController();
-  const either = signal ? AbortSignal.any([signal, done.signal]) : done.signal;
+  const either = anySignal(signal, done.signal);
   let timer = setTimeout(() => done.abort(), ms);
   let found: LanSender | undefined;
   try {

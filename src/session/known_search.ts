@@ -2,6 +2,7 @@
  * How two machines that know each other find each other: both are at every place that either may come to, at once and for as
  * long as it takes. wire/spec/known_peers.md §3.
  */
+import { anySignal } from "../base/any_signal.ts";
 import type { Clock } from "../base/clock.ts";
 import { isWormholeError, type WormholeError } from "../base/errors.ts";
 import { hostPort } from "../base/host_port.ts";
@@ -218,7 +219,7 @@ export class KnownSearch implements AsyncDisposable {
         for (const epoch of epochs) {
           if (running.has(epoch)) continue;
           const stop = new AbortController();
-          const either = AbortSignal.any([signal, stop.signal]);
+          const either = anySignal(signal, stop.signal);
           const done = work(epoch, either).catch((error) => void (either.aborted || onFailure(error)));
           running.set(epoch, { stop, done });
         }

@@ -2,6 +2,7 @@
  * Sessions of two machines that know each other: no code and nothing to compare. Their secret lets them find each other and
  * tell each other where they are; the keys that both kept make the connection. wire/spec/known_peers.md.
  */
+import { anySignal } from "../base/any_signal.ts";
 import { sameBytes } from "../base/bytes.ts";
 import { systemClock } from "../base/clock.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
@@ -54,7 +55,7 @@ async function acquaint(
   const { known, identity, ways, crypto: tools, clock = systemClock, onEvent } = options;
   const direction = { secret: known.secret, sender: role === "sender" ? identity.publicKey : known.key };
   const over = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, over.signal]) : over.signal;
+  const signal = anySignal(options.signal, over.signal);
   const met = Promise.withResolvers<Introduced>();
   met.promise.catch(() => {}); // Met below, after what is open is there to be disposed of.
   await using stack = new AsyncDisposableStack();

@@ -2,6 +2,7 @@
  * Goes on over a new link when the one in use dies: drives {@linkcode ReconnectPlan} for whoever uses links one after
  * the other. It decides nothing about what is done over them.
  */
+import { anySignal } from "../base/any_signal.ts";
 import { type Clock, systemClock, type Timer } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
 import type { PeerConnection, Renewal } from "../transport/connection.ts";
@@ -214,7 +215,7 @@ class Wait {
 
   async #dial(attempt: AbortSignal): Promise<void> {
     const { renewal, clock } = this.#options;
-    const ended = AbortSignal.any([this.#over.signal, attempt]);
+    const ended = anySignal(this.#over.signal, attempt);
     let link: PeerConnection;
     try {
       link = await withDeadline((signal) => renewal.dial({ signal }), {

@@ -2,6 +2,7 @@
  * Where two sides meet: on the sender, a mailbox at a hub or one of its own that this machine and this network
  * are told about; on the receiver, whichever of these the nameplate leads to. Spec: `src/wire/spec/pairing.md` §5.
  */
+import { anySignal } from "../base/any_signal.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { hostPort } from "../base/host_port.ts";
 import type { MailboxLimits } from "../mailbox/limits.ts";
@@ -227,7 +228,7 @@ async function reserve(
 async function findElsewhere(options: FindRendezvousOptions): Promise<FoundRendezvous> {
   const { code, appId, hub, lan, onLooking, lookMs = LOOK_MS } = options;
   const others = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, others.signal]) : others.signal;
+  const signal = anySignal(options.signal, others.signal);
   const routes = new Map<Route, Promise<Arrival>>();
   const start = (via: Route, client: Promise<MailboxClient | undefined>) =>
     routes.set(via, client.then((client) => ({ via, client }), (error) => ({ via, error })));

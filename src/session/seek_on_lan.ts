@@ -2,6 +2,7 @@
  * How two machines whose addresses have both changed find each other again on their network: each says there that it is
  * this session's, by a hash that nobody else can tell from noise, and listens for the other. wire/spec/handshake.md §3.
  */
+import { anySignal } from "../base/any_signal.ts";
 import type { Clock } from "../base/clock.ts";
 import { isWormholeError } from "../base/errors.ts";
 import type { PairingCrypto } from "../pairing/crypto.ts";
@@ -43,7 +44,7 @@ export async function seekOnLan(options: SeekOnLanOptions): Promise<void> {
       await seeking;
       if ([...addresses].every(isLoopback)) continue;
       stop = new AbortController();
-      const here = { ...options, signal: AbortSignal.any([signal, stop.signal]) };
+      const here = { ...options, signal: anySignal(signal, stop.signal) };
       seeking = Promise.all([announced(here), heard(here)].map((each) => each.catch(onlyHere(here.signal))));
     }
   } finally {

@@ -3,6 +3,7 @@
  * first control frame of the link that won and closes the others; the listening side takes the link on which
  * that frame arrives. No answer is needed: a dial only succeeds once the listening side has accepted its key.
  */
+import { anySignal } from "../base/any_signal.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import type { Link } from "../transport/connection.ts";
 import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
@@ -43,7 +44,7 @@ export async function acceptSelected(
   { peerKey, signal }: { peerKey: Uint8Array; signal?: AbortSignal },
 ): Promise<Link> {
   const stop = new AbortController();
-  const ends = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const ends = anySignal(signal, stop.signal);
   const waiting = new Set<Link>();
   const selected = Promise.withResolvers<Link>();
   const judge = async (link: Link) => {

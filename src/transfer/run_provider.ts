@@ -1,3 +1,4 @@
+import { anySignal } from "../base/any_signal.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type ErrorCode, isWormholeError, WormholeError } from "../base/errors.ts";
 import { type CodecChoice, COMPRESSION_RULES, type CompressionMode } from "../content/mod.ts";
@@ -241,7 +242,7 @@ class Work implements AsyncDisposable {
     this.#opening.set(link, stop);
     try {
       const connection = this.#links.get(link);
-      if (opens > 0) await connection.bulk(opens, { signal: AbortSignal.any([signal, stop.signal]) });
+      if (opens > 0) await connection.bulk(opens, { signal: anySignal(signal, stop.signal) });
       await engine.streams({ connection: connection.native, streams }, { signal });
       return { type: "streams_set", link };
     } catch (error) {

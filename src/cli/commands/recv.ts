@@ -1,3 +1,4 @@
+import { anySignal } from "../../base/any_signal.ts";
 import { WormholeError } from "../../base/errors.ts";
 import { join } from "../../base/paths.ts";
 import { completeWord } from "../../pairing/mod.ts";
@@ -185,7 +186,7 @@ export async function decide(
   }
   output.pause();
   try {
-    const signal = AbortSignal.any([context.signal, gone]);
+    const signal = anySignal(context.signal, gone);
     const taken = offer.roots.find(({ exists }) => exists);
     if (taken !== undefined && policy === undefined) {
       const answer = await askExisting(taken.name, { terminal, signal });

@@ -1,3 +1,4 @@
+import { anySignal } from "../../base/any_signal.ts";
 import type { PeerConnection } from "../../transport/mod.ts";
 import type { SyncChannel } from "./channel.ts";
 import type { NextDataLink } from "./settings.ts";
@@ -11,7 +12,7 @@ export async function overDataLink(
   },
   run: (connection: PeerConnection, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const either = signal ? AbortSignal.any([channel.signal, signal]) : channel.signal;
+  const either = anySignal(channel.signal, signal);
   const connection = await nextLink({ signal: either });
   try {
     await run(connection, either);

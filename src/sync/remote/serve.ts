@@ -2,6 +2,7 @@
  * `wormhole sync serve`: waits for every machine that has the right to synchronize a folder here, for ever, and serves each that
  * comes. It never prints; the command does.
  */
+import { anySignal } from "../../base/any_signal.ts";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { isWormholeError, WormholeError } from "../../base/errors.ts";
 import { LockBook } from "../../locks/mod.ts";
@@ -81,7 +82,7 @@ export async function serveSync(options: ServeSyncOptions): Promise<never> {
         const stop = new AbortController();
         options.onEvent({ type: "waiting", name: peer.name, folders: sharedFolders(peer.rights) });
         const visits = new Set<Visit>();
-        const done = waitFor(peer, { visits, signal: AbortSignal.any([signal, stop.signal]) }, context);
+        const done = waitFor(peer, { visits, signal: anySignal(signal, stop.signal) }, context);
         waiting.set(key, { stop, done, visits });
       }
       await clock.sleep(LOOK_MS, { signal });
