@@ -12,6 +12,9 @@ const MAX_BEHIND_BYTES = 1024 * 1024;
 /** How long readers get at the end for what they have not read yet, in ms. */
 const LAST_MS = 500;
 
+/** Rest after the system could not give a connection, in ms: it has run out of something that others must give back. */
+const PAUSE_MS = 100;
+
 /** Longest path of a socket on Linux, in bytes (unix(7): 108 with a zero). */
 const MAX_PATH_BYTES = 107;
 
@@ -38,7 +41,7 @@ export class EventSocket implements AsyncDisposable {
   readonly #inode: number | null;
   readonly #readers = new Set<Reader>();
   readonly #accepting: Promise<void>;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   private constructor(options: EventSocketOptions, listener: Deno.UnixListener, inode: number | null) {
     this.path = options.path;
@@ -102,8 +105,8 @@ export class EventSocket implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
     this.#listener.close();
     await this.#accepting;
     for (const { queue } of this.#readers) queue.end();
@@ -118,13 +121,16 @@ export class EventSocket implements AsyncDisposable {
   }
 
   async #accept(): Promise<void> {
-    try {
-      for await (const connection of this.#listener) {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        const connection = await this.#listener.accept();
         if (this.#readers.size >= MAX_READERS) connection.close();
         else this.#greet(connection);
+      } catch {
+        // Out of file descriptors, or somebody who left again; the listener itself is sound. Or it was closed.
+        await this.#options.clock.sleep(PAUSE_MS, { signal }).catch(() => {});
       }
-    } catch {
-      // It was closed.
     }
   }
 

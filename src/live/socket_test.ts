@@ -66,6 +66,43 @@ Deno.test("EventSocket tells each reader where things stand, then what happens, 
     assertEquals((await Array.fromAsync(Deno.readDir(dir))).length, 0);
   }));
 
+/** Opens a socket at its first argument where there are few file descriptors, takes all, and gives them back after a line. */
+const EXHAUSTED = `
+  const { EventSocket } = await import(${JSON.stringify(import.meta.resolve("./socket.ts"))});
+  const { systemClock: clock } = await import(${JSON.stringify(import.meta.resolve("../base/clock.ts"))});
+  const socket = await EventSocket.open({ path: Deno.args[0], clock, greeting: () => ["hello\\n"] });
+  const taken = [];
+  try {
+    for (;;) taken.push(Deno.openSync("/dev/null"));
+  } catch {
+    console.log("all taken");
+  }
+  await Deno.stdin.read(new Uint8Array(1));
+  for (const file of taken) file.close();
+  await Deno.stdin.read(new Uint8Array(1));
+  await socket[Symbol.asyncDispose]();`;
+
+Deno.test("EventSocket goes on when there were no file descriptors for a while", () =>
+  withDir(async (dir) => {
+    const path = `${dir}/events`;
+    const words = [Deno.execPath(), "eval", "--no-check", EXHAUSTED, path];
+    await using child = new Deno.Command("sh", {
+      args: ["-c", 'ulimit -n 64; exec "$@"', "sh", ...words],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const [said, stdin] = [child.stdout.getReader(), child.stdin.getWriter()];
+    assertEquals(new TextDecoder().decode((await said.read()).value), "all taken\n");
+    // It cannot be taken in now.
+    using first = await Deno.connect({ transport: "unix", path });
+    await stdin.write(new Uint8Array(1));
+    const greeting = new Uint8Array(6);
+    assertEquals([await first.read(greeting), new TextDecoder().decode(greeting)], [6, "hello\n"]);
+    await stdin.write(new Uint8Array(1));
+    assertEquals((await child.status).success, true);
+    await Promise.all([stdin.close(), said.cancel()]);
+  }));
+
 Deno.test("EventSocket drops who does not read, and waits for nobody", () =>
   withDir(async (dir) => {
     const path = `${dir}/events`;
