@@ -8,6 +8,12 @@ const MAX_ERROR_CHARACTERS = 2000;
 /** How long after its end what a command has written is waited for, in ms: somebody whom it started may hold the pipe. */
 const DRAIN_MS = 500;
 
+/** How long a command that was ended from here is waited for, in ms: what has become another user's does not end. */
+const END_MS = 1000;
+
+/** The exit code of what was killed, as shells say it. */
+const KILLED = 128 + 9;
+
 /** Options of {@linkcode runCommand}. */
 export interface CommandOptions {
   readonly cwd?: string;
@@ -36,7 +42,8 @@ export interface CommandEnd {
 }
 
 /**
- * Runs a command, and with it ends everything that it has started.
+ * Runs a command, and with it ends everything that it has started. What this user must not end, such as a command that has become another
+ * user's, is left to itself.
  *
  * @throws {WormholeError} NOT_FOUND when there is no such program, PERMISSION_DENIED when it cannot be run; the signal's reason.
  */
@@ -44,10 +51,18 @@ export async function runCommand(words: readonly string[], options: CommandOptio
   options.signal?.throwIfAborted();
   const child = spawn(words, options);
   let ended: string | undefined;
+  using stack = new DisposableStack();
+  const givenUp = Promise.withResolvers<undefined>();
+  const leave = () => {
+    for (const reader of [output, errors]) void reader.cancel();
+    givenUp.resolve(undefined);
+  };
   const end = (reason: string) => {
-    ended ??= reason;
+    if (ended !== undefined) return;
+    ended = reason;
     kill(child.pid);
     for (const reader of [output, errors]) void reader.cancel();
+    stack.use(options.clock.timer(END_MS, leave));
   };
   const output = new Collector(child.stdout, options.maxOutputBytes, () => end("it wrote too much"));
   const errors = new Collector(child.stderr, Infinity, () => {});
@@ -59,17 +74,24 @@ export async function runCommand(words: readonly string[], options: CommandOptio
   options.signal?.addEventListener("abort", abort, { once: true });
   try {
     const fed = options.stdin === undefined ? undefined : feed(child.stdin, options.stdin);
-    const { code } = await child.status;
-    // What it has started and left behind, which holds its pipes.
-    kill(child.pid);
-    using _drain = options.clock.timer(DRAIN_MS, () => {
-      for (const reader of [output, errors]) void reader.cancel();
-    });
-    const [stdout, stderr] = await Promise.all([output.all, errors.all, fed]);
+    const status = await Promise.race([child.status, givenUp.promise]);
+    if (status === undefined) {
+      child.unref();
+      ended += ", and could not be ended";
+    } else {
+      // What it has started and left behind, which holds its pipes.
+      kill(child.pid);
+    }
+    stack.use(options.clock.timer(DRAIN_MS, leave));
+    const [stdout, stderr] = await Promise.all([
+      output.all,
+      errors.all,
+      Promise.race([fed, givenUp.promise]),
+    ]);
     options.signal?.throwIfAborted();
     const said = new TextDecoder().decode(stderr).slice(-MAX_ERROR_CHARACTERS).trim();
     return {
-      code,
+      code: status?.code ?? KILLED,
       stdout,
       stderr: said,
       ...ended !== undefined && { ended },
@@ -106,12 +128,13 @@ function spawn(
   }
 }
 
-/** Ends a group of processes; there may be none any more. */
+/** Ends a group of processes; there may be none any more, or none that this user may end. */
 function kill(pid: number): void {
   try {
     Deno.kill(Deno.build.os === "windows" ? pid : -pid, "SIGKILL");
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound) && !(error instanceof TypeError)) throw error;
+    const { NotFound, PermissionDenied } = Deno.errors;
+    if (![NotFound, PermissionDenied, TypeError].some((one) => error instanceof one)) throw error;
   }
 }
 

@@ -44,6 +44,45 @@ Deno.test("runCommand() tells when it may not have got all that was written", as
   assertEquals((await runCommand(["echo", "x"], OPTIONS)).isCut, undefined);
 });
 
+/** Runs a command from a process that may end nobody else's, as those of other users than root. */
+async function runWithoutRights(words: readonly string[], timeoutMs: number) {
+  const script = `
+    const { runCommand } = await import(${JSON.stringify(import.meta.resolve("./command.ts"))});
+    const { systemClock } = await import(${JSON.stringify(import.meta.resolve("../base/clock.ts"))});
+    const options = { maxOutputBytes: 1000, timeoutMs: ${timeoutMs}, clock: systemClock, stdin: new Uint8Array(1e7) };
+    const { stdout, ...more } = await runCommand(${JSON.stringify(words)}, options);
+    console.log(JSON.stringify({ ...more, pid: Number(new TextDecoder().decode(stdout)) }));
+    Deno.exit(0);`;
+  const program = ["--bounding-set=-kill", "--inh-caps=-kill", Deno.execPath(), "eval", "--no-check", script];
+  const { code, stdout, stderr } = await new Deno.Command("setpriv", { args: program }).output();
+  assertEquals(code, 0, text(stderr));
+  const { pid, ...ended } = JSON.parse(text(stdout));
+  Deno.kill(pid, "SIGKILL");
+  return ended;
+}
+
+Deno.test(
+  "runCommand() does not wait for what it may not end: the command, or somebody whom it has left behind",
+  {
+    ignore: Deno.build.os !== "linux" || Deno.uid() !== 0 || !await has("setpriv"),
+  },
+  async () => {
+    const other = ["setpriv", "--reuid=65534", "--clear-groups", "sh", "-c", "echo $$; exec sleep 60"];
+    const stubborn = await runWithoutRights(other, 200);
+    assertEquals([stubborn.code, stubborn.ended], [137, "it did not end within 0 s, and could not be ended"]);
+    const untilOther = "while [ $(stat -c %u /proc/$!) != 65534 ]; do sleep 0.01; done";
+    const script = `exec 3<&0; "$@" <&3 & ${untilOther}`;
+    const left = await runWithoutRights(["sh", "-c", script, "sh", ...other], 60_000);
+    assertEquals([left.code, left.ended, left.isCut], [0, undefined, true]);
+  },
+);
+
+async function has(program: string): Promise<boolean> {
+  const { success } = await new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" })
+    .output();
+  return success;
+}
+
 Deno.test("runCommand() rejects for a program that is not there, and when it is told to stop", async () => {
   await assertRejects(() => runCommand(["/nowhere/x"], OPTIONS), "NOT_FOUND", "/nowhere/x");
   const controller = new AbortController();
