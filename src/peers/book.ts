@@ -101,11 +101,15 @@ export class PeerBook {
     });
   }
 
-  /** Sets what a peer may do. @throws {WormholeError} NOT_FOUND; as {@linkcode PeerBook.list}. */
-  async allow(name: string, rights: Rights): Promise<Peer> {
+  /**
+   * Sets what a peer may do, given what it may do until now.
+   *
+   * @throws {WormholeError} NOT_FOUND; what `change` throws; as {@linkcode PeerBook.list}.
+   */
+  async allow(name: string, change: (before: Rights) => Rights): Promise<Peer> {
     return await this.#replace((peers) => {
       const before = named(peers, name);
-      return { before, after: { ...before, rights } };
+      return { before, after: { ...before, rights: change(before.rights) } };
     });
   }
 

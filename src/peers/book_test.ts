@@ -41,7 +41,7 @@ Deno.test("PeerBook keeps machines in a private file and gives them back", () =>
       syncReadOnly: ["/photos"],
       syncWriteOnly: ["/backup", "/b"],
     };
-    await book.allow("desk", rights);
+    await book.allow("desk", () => rights);
     assertEquals(await book.find("DESK"), {
       ...kept,
       hosts: ["198.51.100.1"],
@@ -73,12 +73,29 @@ Deno.test("PeerBook gives no two machines one name", () =>
 Deno.test("PeerBook keeps name and rights of a machine that is paired again, and its new secret", () =>
   withBook(async (book) => {
     const before = await book.keep(paired(1, { name: "desk" }));
-    await book.allow("desk", { ...NO_RIGHTS, receive: true });
+    await book.allow("desk", (before) => ({ ...before, receive: true }));
     const again = await book.keep(paired(1, { secret: new Uint8Array(32).fill(9) }));
     assertEquals([again.name, again.rights.receive, again.secret[0]], ["desk", true, 9]);
     assertTrue(!await book.stillKnows(before), "the old secret is of no use any more");
     assertEquals((await book.keep(paired(1, { name: "table" }))).name, "table");
     assertEquals((await book.list()).length, 1);
+  }));
+
+Deno.test("PeerBook.allow() adds to the rights that there are when it writes, not to what was read before", () =>
+  withBook(async (book) => {
+    await book.keep(paired(1, { name: "desk" }));
+    const other = new PeerBook(book.path.replace(/\/[^/]+$/, ""));
+    await Promise.all(
+      Array.from(
+        { length: 12 },
+        (_, i) =>
+          [book, other][i % 2]!.allow(
+            "desk",
+            (before) => withFolders(before, [{ path: `/${i}`, way: "both" }]),
+          ),
+      ),
+    );
+    assertEquals((await book.find("desk")).rights.sync.length, 12);
   }));
 
 Deno.test("PeerBook says what is wrong with a damaged file and leaves it as it is", () =>

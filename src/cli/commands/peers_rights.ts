@@ -20,18 +20,16 @@ export async function run(context: Context<PeersRightsArgs>): Promise<void> {
   ];
   const given = asked.flatMap(([way, paths]) => paths.map((path) => ({ path, way })));
   if (args.inbox !== undefined || args.receive || given.length > 0 || args.none) {
-    const before = args.none ? NO_RIGHTS : peer.rights;
     const added = await Promise.all(given.map(async ({ path, way }) => (
       { path: await folder(path, "to synchronize"), way }
     )));
-    peer = await book.allow(
-      peer.name,
+    const inbox = args.inbox === undefined ? undefined : await folder(args.inbox, "as inbox");
+    peer = await book.allow(peer.name, (before) =>
       withFolders({
-        ...before,
-        ...args.inbox !== undefined && { inbox: await folder(args.inbox, "as inbox") },
+        ...args.none ? NO_RIGHTS : before,
+        ...inbox !== undefined && { inbox },
         ...args.receive && { receive: true },
-      }, added),
-    );
+      }, added));
   }
   output.emit({ event: "known_peer", ...shownPeer(peer) });
 }
