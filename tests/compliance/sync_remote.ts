@@ -5,7 +5,9 @@ import { NativeQueue } from "../../src/native/queue.ts";
 import type { End } from "../../src/sync/end.ts";
 import { LocalEnd } from "../../src/sync/local_end.ts";
 import { openOwnFolder } from "../../src/sync/own_folder.ts";
-import { ALL_ABILITIES } from "../../src/sync/policy.ts";
+import { ALL_ABILITIES, type Policy } from "../../src/sync/policy.ts";
+import { Snapshot } from "../../src/sync/snapshot.ts";
+import { synchronize } from "../../src/sync/synchronize.ts";
 import { SyncChannel } from "../../src/sync/remote/channel.ts";
 import { PageCache } from "../../src/sync/remote/page_cache.ts";
 import { RemoteEnd } from "../../src/sync/remote/remote_end.ts";
@@ -219,6 +221,37 @@ export async function begin(channel: SyncChannel, way?: Way): Promise<void> {
     ...way && { way },
   });
   await channel.expect("begun");
+}
+
+/** What {@linkcode runPair} is to do; what is left out is as in a first run without flags. */
+export interface PairRun {
+  /** Which end is alpha. */
+  readonly first?: "local" | "remote";
+  readonly mode?: Policy["mode"];
+  readonly ancestor?: Snapshot;
+  /** Told what both agree on, also in a run that breaks off after that. */
+  save?(agreed: Snapshot): void;
+}
+
+/** Runs the real machine over both ends once; gives the next ancestor beside what was done. */
+export async function runPair(
+  pair: FarPair,
+  { first = "local", mode = "two-way-safe", ancestor = Snapshot.empty(2), save }: PairRun = {},
+): Promise<{ agreed: Snapshot; outcome: Awaited<ReturnType<typeof synchronize>> }> {
+  let agreed = ancestor;
+  const outcome = await synchronize({
+    ends: asEnds(pair, first).ends,
+    names: ["alpha", "beta"],
+    policy: { mode, prefer: "alpha", permissions: "all", conflictName: (path) => `${path}.copy` },
+    maxDelete: { share: 1 },
+    ancestor,
+    save(next) {
+      agreed = next;
+      save?.(next);
+    },
+    now: Date.now,
+  });
+  return { agreed, outcome };
 }
 
 /** Gives the pair as the compliance suite takes it, the remote end first or second. */

@@ -1,10 +1,15 @@
 /** A link that breaks at any moment: every file is its old or its new version, and the next run brings both together. */
 import { isWormholeError } from "../../base/errors.ts";
 import { assertEquals, assertTrue } from "../../base/testing.ts";
-import { begin, type FarOptions, type FarPair, farPair } from "../../../tests/compliance/sync_remote.ts";
+import {
+  begin,
+  type FarOptions,
+  type FarPair,
+  farPair,
+  runPair,
+} from "../../../tests/compliance/sync_remote.ts";
 import { Sandbox } from "../../../tests/e2e/sandbox.ts";
 import { Snapshot } from "../snapshot.ts";
-import { synchronize } from "../synchronize.ts";
 
 /** More frames than the client sends in the runs below. */
 const MOST_FRAMES = 60;
@@ -14,20 +19,7 @@ for (const link of ["control", "data"] as const) {
     await using sandbox = await Sandbox.create();
     let agreed = Snapshot.empty(2);
     const runIn = async (pair: FarPair) =>
-      void await synchronize({
-        ends: [pair.local, pair.remote],
-        names: ["local", "remote"],
-        policy: {
-          mode: "two-way-safe",
-          prefer: "alpha",
-          permissions: "all",
-          conflictName: (path) => `${path}.copy`,
-        },
-        maxDelete: { share: 1 },
-        ancestor: agreed,
-        save: (next) => void (agreed = next),
-        now: Date.now,
-      });
+      void await runPair(pair, { ancestor: agreed, save: (next) => void (agreed = next) });
     for (const side of ["local", "remote"]) await sandbox.file(`${side}/base`, "0");
     let cuts = 0;
     for (let frames = 0; frames < MOST_FRAMES; frames++) {

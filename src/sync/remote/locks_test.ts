@@ -8,11 +8,9 @@ import { newToken } from "../../locks/mod.ts";
 import { NativeQueue } from "../../native/queue.ts";
 import { memoryPair } from "../../transport/memory.ts";
 import { decodeSyncMessage, encodeSyncMessage, MAX_TOLD_LOCK_BYTES } from "../../wire/mod.ts";
-import { type FarOptions, type FarPair, farPair } from "../../../tests/compliance/sync_remote.ts";
+import { type FarOptions, type FarPair, farPair, runPair } from "../../../tests/compliance/sync_remote.ts";
 import { Sandbox } from "../../../tests/e2e/sandbox.ts";
 import { SyncChannel } from "./channel.ts";
-import { Snapshot } from "../snapshot.ts";
-import { synchronize } from "../synchronize.ts";
 import { FarLocks } from "./far_locks.ts";
 
 const MINUTE_MS = 60_000;
@@ -31,23 +29,6 @@ async function withLocks(
 
 function request(path: string, waits: boolean) {
   return { token: newToken(), path, isShared: false, owner: "ann@far", ttlMs: MINUTE_MS, waits };
-}
-
-async function runOf({ local, remote }: FarPair) {
-  return await synchronize({
-    ends: [local, remote],
-    names: ["alpha", "beta"],
-    policy: {
-      mode: "two-way-safe",
-      prefer: "alpha",
-      permissions: "all",
-      conflictName: (path) => `${path}.copy`,
-    },
-    maxDelete: { share: 1 },
-    ancestor: Snapshot.empty(2),
-    save: () => {},
-    now: Date.now,
-  });
 }
 
 Deno.test("FarLocks takes, renews, lists and gives up a lock at the other machine", () =>
@@ -250,7 +231,7 @@ Deno.test("a run leaves what is locked at the other machine, and hears whose it 
     await locks.ask(wanted(`${roots.remote}/hers`));
     const mine = { path: `${roots.remote}/mine`, isShared: true, owner: "ben@there", ttlMs: MINUTE_MS };
     await book.acquire(mine, { waitMs: 0 });
-    await runOf(pair);
+    await runPair(pair);
     const names = await Array.fromAsync(Deno.readDir(roots.remote), ({ name }) => name);
     assertEquals(names.sort(), [".wormhole-sync", "free"]);
     const told = [...remote.locked.locks].map(([path, { holder, owner }]) => [path, holder, owner]);
@@ -265,7 +246,7 @@ Deno.test("a lock on the other folder itself ends the run, and says why", () =>
     const { roots, book } = pair;
     const whole = { path: roots.remote, isShared: true, owner: "ben", ttlMs: MINUTE_MS };
     await book.acquire(whole, { waitMs: 0 });
-    await assertRejects(() => runOf(pair), "BUSY", "somebody has locked that folder");
+    await assertRejects(() => runPair(pair), "BUSY", "somebody has locked that folder");
   }));
 
 Deno.test("locks that do not fit a message are counted, and their paths are left all the same", () =>
@@ -278,7 +259,7 @@ Deno.test("locks that do not fit a message are counted, and their paths are left
       await book.acquire({ path, isShared: false, owner: "ben", ttlMs: MINUTE_MS }, { waitMs: 0 });
     }
     await sandbox.file(`local/${long}${count}`, "locked there");
-    await runOf(pair);
+    await runPair(pair);
     const { locks, more } = remote.locked;
     assertTrue(more > 0 && locks.size + more === count + 1, `${locks.size} and ${more}`);
     const names = await Array.fromAsync(Deno.readDir(roots.remote), ({ name }) => name);
@@ -293,7 +274,7 @@ Deno.test("whoever watches hears when a lock ends that made a run leave somethin
     const { token } = await book.acquire({ path, isShared: false, owner: "ben", ttlMs: MINUTE_MS }, {
       waitMs: 0,
     });
-    await runOf(pair);
+    await runPair(pair);
     await channel.send({ type: "end", done: true });
     await channel.expect("ended");
     await channel.send({ type: "look", path: encodeName(roots.remote) });

@@ -1,22 +1,8 @@
 /** A right to one way only, against a machine that tries the other one. */
 import { assertEquals, assertRejects, assertTrue } from "../../base/testing.ts";
-import { type FarPair, farPair } from "../../../tests/compliance/sync_remote.ts";
+import { type FarPair, farPair, runPair } from "../../../tests/compliance/sync_remote.ts";
 import type { Staged } from "../end.ts";
-import type { Mode } from "../policy.ts";
 import { Snapshot } from "../snapshot.ts";
-import { synchronize } from "../synchronize.ts";
-
-async function runOf({ local, remote }: FarPair, first: "local" | "remote", mode: Mode) {
-  return await synchronize({
-    ends: first === "local" ? [local, remote] : [remote, local],
-    names: ["alpha", "beta"],
-    policy: { mode, prefer: "alpha", permissions: "all", conflictName: (path) => `${path}.copy` },
-    maxDelete: { share: 1 },
-    ancestor: Snapshot.empty(2),
-    save: () => {},
-    now: Date.now,
-  });
-}
 
 async function fill({ sandbox, roots }: FarPair): Promise<void> {
   await sandbox.file("local/near", "near");
@@ -44,7 +30,7 @@ for (const mode of ["one-way-safe", "one-way-replica"] as const) {
   Deno.test(`a folder that may only be read is copied by ${mode}, and is what it was`, async () => {
     await using pair = await farPair({ right: "pull", way: "pull" });
     await fill(pair);
-    const { changes, problems, postponed } = await runOf(pair, "remote", mode);
+    const { changes, problems, postponed } = (await runPair(pair, { first: "remote", mode })).outcome;
     assertEquals([changes[0], problems, postponed], [0, 0, 0]);
     assertEquals(await treeOf(pair.roots.remote), FAR);
     const near = await treeOf(pair.roots.local);
@@ -55,7 +41,7 @@ for (const mode of ["one-way-safe", "one-way-replica"] as const) {
   Deno.test(`a folder that may only be changed takes what ${mode} brings`, async () => {
     await using pair = await farPair({ right: "push", way: "push" });
     await fill(pair);
-    const { changes, problems, postponed } = await runOf(pair, "local", mode);
+    const { changes, problems, postponed } = (await runPair(pair, { first: "local", mode })).outcome;
     assertEquals([changes[0], problems, postponed], [0, 0, 0]);
     const far = await treeOf(pair.roots.remote);
     assertEquals([far.near, far.both], ["near", "near's"]);

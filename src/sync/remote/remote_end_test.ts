@@ -2,17 +2,16 @@ import { concat } from "../../base/bytes.ts";
 import { systemClock } from "../../base/clock.ts";
 import { encodeName } from "../../base/names.ts";
 import { assertEquals, assertRejects, assertTrue } from "../../base/testing.ts";
-import { type FarPair, farPair } from "../../../tests/compliance/sync_remote.ts";
+import { type FarPair, farPair, runPair } from "../../../tests/compliance/sync_remote.ts";
 import { noise } from "../../../tests/e2e/trees.ts";
 import type { Staged, Step } from "../end.ts";
-import { firstFew, synchronize } from "../synchronize.ts";
+import { firstFew } from "../synchronize.ts";
 import { MAX_STAGED_PATH_BYTES } from "../../wire/mod.ts";
 import { hashBuffer } from "../../native/hash.ts";
 import { NativeQueue } from "../../native/queue.ts";
 import { memoryPair } from "../../transport/memory.ts";
 import { pagesOf } from "../pages.ts";
 import { Snapshot, SnapshotBuilder } from "../snapshot.ts";
-import { conflictName } from "../places.ts";
 import { ALL_ABILITIES } from "../policy.ts";
 import { isFailure } from "../end.ts";
 import { SyncChannel } from "./channel.ts";
@@ -21,26 +20,6 @@ import { RemoteEnd } from "./remote_end.ts";
 import type { TransferSettings } from "./settings.ts";
 
 const MIB = 1024 * 1024;
-
-/** One run of the real machine over both ends; gives the next ancestor. */
-async function run({ local, remote }: FarPair, ancestor: Snapshot, first: "local" | "remote" = "local") {
-  let agreed = ancestor;
-  const outcome = await synchronize({
-    ends: first === "local" ? [local, remote] : [remote, local],
-    names: ["alpha", "beta"],
-    policy: {
-      mode: "two-way-safe",
-      prefer: "alpha",
-      permissions: "all",
-      conflictName: (path) => conflictName(path, { machine: "far", ms: 0 }),
-    },
-    maxDelete: { share: 1 },
-    ancestor,
-    save: (next) => void (agreed = next),
-    now: Date.now,
-  });
-  return { agreed, outcome };
-}
 
 Deno.test("a run over a session carries files, folders, symlinks and permissions both ways, and then nothing", async () => {
   await using pair = await farPair();
@@ -51,7 +30,7 @@ Deno.test("a run over a session carries files, folders, symlinks and permissions
   await Deno.symlink("/nowhere", `${roots.local}/link`);
   await Deno.symlink("one", `${roots.remote}/d/back`);
   await Deno.chmod(`${roots.local}/one`, 0o600);
-  const first = await run(pair, Snapshot.empty(2));
+  const first = await runPair(pair);
   assertEquals([first.outcome.problems, first.outcome.postponed, first.outcome.conflicts], [0, 0, 0]);
   for (const root of [roots.local, roots.remote]) {
     assertEquals(await Deno.readTextFile(`${root}/one`), "1");
@@ -64,7 +43,7 @@ Deno.test("a run over a session carries files, folders, symlinks and permissions
     assertEquals((await Deno.stat(`${root}/one`)).mode! & 0o777, 0o600);
   }
   const before = await pair.bytesSent();
-  const again = await run(pair, first.agreed);
+  const again = await runPair(pair, { ancestor: first.agreed });
   assertEquals(again.outcome.changes, [0, 0]);
   assertTrue(await pair.bytesSent() - before < 1000, "a snapshot that is known does not travel again");
 });
@@ -74,7 +53,7 @@ Deno.test("an edited file of many chunks moves what changed, in either direction
     await using pair = await farPair();
     const big = noise(12 * MIB, 5);
     await pair.sandbox.file(`${from}/big`, big);
-    const { agreed } = await run(pair, Snapshot.empty(2));
+    const { agreed } = await runPair(pair);
     assertEquals(await Deno.readFile(`${pair.roots[to]}/big`), big);
     const first = await pair.bytesSent();
     assertTrue(first > 12 * MIB, `${first} bytes were counted`);
@@ -84,7 +63,7 @@ Deno.test("an edited file of many chunks moves what changed, in either direction
     edited.set(noise(1000, 6), 5 * MIB);
     edited.set(big.subarray(5 * MIB), 5 * MIB + 1000);
     await Deno.writeFile(`${pair.roots[from]}/big`, edited);
-    await run(pair, agreed);
+    await runPair(pair, { ancestor: agreed });
     assertEquals(await Deno.readFile(`${pair.roots[to]}/big`), edited);
     const moved = await pair.bytesSent() - before;
     assertTrue(moved < 5 * MIB, `${from}: ${moved} bytes moved of ${edited.length}`);
@@ -102,7 +81,7 @@ Deno.test("what arrived in a run that was cut off does not travel again", async 
   assertEquals((await local.stage([staged(far, "small", 0)], remote)).size, 0);
   // As after the end of the program: nothing was put.
   const before = await pair.bytesSent();
-  const { outcome } = await run(pair, Snapshot.empty(2));
+  const { outcome } = await runPair(pair);
   assertEquals([outcome.changes, outcome.postponed], [[1, 1], 0]);
   assertEquals(await Deno.readFile(`${roots.remote}/big`), big);
   assertTrue(await pair.bytesSent() - before < MIB);
@@ -134,7 +113,7 @@ Deno.test("what arrived and was damaged on the disk since is not used", async ()
   await remote.stage([staged(near, "a", 0)], local);
   const hex = near.content(0).toHex();
   await Deno.writeTextFile(`${roots.remote}/.wormhole-sync/arrived/${hex}`, "wrong");
-  await run(pair, Snapshot.empty(2));
+  await runPair(pair);
   assertEquals(await Deno.readTextFile(`${roots.remote}/a`), "right");
 });
 
@@ -245,14 +224,14 @@ Deno.test("the own folder of a root within another one stays there and is nobody
   await sandbox.file("local/near/x", "x");
   await sandbox.file("remote/far/.wormhole-sync/trash/y", "old");
   await sandbox.file("remote/far/y", "y");
-  const { agreed, outcome } = await run(pair, Snapshot.empty(2));
+  const { agreed, outcome } = await runPair(pair);
   assertEquals([outcome.problems, outcome.postponed, outcome.changes], [0, 0, [2, 2]]);
   const names = async (path: string) =>
     (await Array.fromAsync(Deno.readDir(path), ({ name }) => name)).sort();
   assertEquals([await names(`${roots.remote}/near`), await names(`${roots.local}/far`)], [["x"], ["y"]]);
   // What is deleted around it leaves it alone.
   await Deno.remove(`${roots.local}/far`, { recursive: true });
-  assertEquals((await run(pair, agreed)).outcome.postponed, 0);
+  assertEquals((await runPair(pair, { ancestor: agreed })).outcome.postponed, 0);
   assertEquals(await names(`${roots.remote}/far`), [".wormhole-sync"]);
   assertEquals(await Deno.readTextFile(`${roots.remote}/far/.wormhole-sync/trash/y`), "old");
 });
@@ -266,7 +245,7 @@ Deno.test("what the disk of the serving side says is told as a refusal and ends 
   await Deno.writeTextFile(inTheWay, "");
   await assertRejects(() => remote.stage([staged(near, "a", 0)], local), "IO");
   await Deno.remove(inTheWay);
-  await run(pair, Snapshot.empty(2));
+  await runPair(pair);
   assertEquals(await Deno.readTextFile(`${roots.remote}/a`), "1");
 });
 
