@@ -4,7 +4,7 @@ import { newToken } from "../locks/mod.ts";
 import type { FarLock, FarLocks } from "../sync/remote/mod.ts";
 import type { Context } from "./context.ts";
 import type { LockEvent } from "./events_lock.ts";
-import { lockEvent, ownerName } from "./commands/locks.ts";
+import { holderName, lockEvent, ownerName } from "./commands/locks.ts";
 import { lockHolder } from "./human_lock.ts";
 import { LockLink, type LockLinkArgs } from "./lock_link.ts";
 import type { LockArgs, LockListArgs, LockReleaseArgs, LockRenewArgs } from "./table.ts";
@@ -138,7 +138,7 @@ function eventOf(
   { name, token, released }: { name: string; token: string | null; released: boolean },
 ): LockEvent {
   const now = clock.now();
-  const machine = machineOf(holder, name);
+  const machine = holderName(holder, name);
   const lock = {
     path: `${name}:${path}`,
     owner,
@@ -150,12 +150,8 @@ function eventOf(
   return lockEvent(lock, { token, released });
 }
 
-function machineOf(holder: FarLock["holder"], name: string): string | null {
-  return { there: name, here: Deno.hostname(), other: null }[holder];
-}
-
 function busy(wanted: string, { path, owner, holder, leftMs }: FarLock, name: string): WormholeError {
-  const who = lockHolder({ owner, machine: machineOf(holder, name) });
+  const who = lockHolder({ owner, machine: holderName(holder, name) });
   const state = leftMs === undefined
     ? `${who} waits for "${path}"`
     : `${who} has locked "${path}" for ${Math.ceil(leftMs / 1000)} s more`;

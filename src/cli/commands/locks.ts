@@ -1,5 +1,6 @@
 /** What the commands about locks have in common. */
 import { type HeldLock, LockBook } from "../../locks/mod.ts";
+import type { FarLock } from "../../sync/remote/mod.ts";
 import type { Context } from "../context.ts";
 import type { LockEvent } from "../events_lock.ts";
 import { peerNames } from "./peers.ts";
@@ -26,6 +27,11 @@ export async function tellLocks(
     const lock = { path, owner, machine: from, isShared, acquiredMs, expiresMs };
     context.output.emit(lockEvent(lock, about));
   }
+}
+
+/** Gives what the machine is called that has a lock: as the machine `there` says, of this one, of itself or of neither. */
+export function holderName(holder: FarLock["holder"], there: string | null): string | null {
+  return { there, here: Deno.hostname(), other: null }[holder];
 }
 
 /** Gives the event of a lock; `machine`: the name of the one whose it is. */

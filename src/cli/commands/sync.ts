@@ -15,6 +15,7 @@ import type { FarLink } from "../far_link.ts";
 import { farFolder } from "../far_path.ts";
 import { counted } from "../format.ts";
 import { askYesNo } from "../prompt.ts";
+import { holderName } from "./locks.ts";
 import { peerNames } from "./peers.ts";
 import { SyncLive } from "../sync_live.ts";
 import type { SyncArgs } from "../table.ts";
@@ -170,7 +171,7 @@ async function runWith(
   for (const { side, path: name, owner, holder, expiresMs } of locked) {
     const machine = typeof holder === "object"
       ? names?.get(holder.key) ?? null
-      : { here: Deno.hostname(), there: there?.name ?? null, other: null }[holder];
+      : holderName(holder, there?.name ?? null);
     const until = new Date(expiresMs).toISOString();
     tell({ event: "sync_locked", side: sideName(side), name, owner, machine, until });
   }
