@@ -16,6 +16,7 @@ import { meetForSync } from "./meet.ts";
 import { OpenFolders } from "./open_folders.ts";
 import { serveFolder } from "./serve_folder.ts";
 import { ServedLocks } from "./serve_locks.ts";
+import { Latest } from "./latest.ts";
 import { findServed } from "./served_folders.ts";
 import { type SyncSessionSettings, transferSettings } from "./session.ts";
 import type { TransferSettings } from "./settings.ts";
@@ -36,6 +37,8 @@ export interface ServeSyncOptions extends SyncSessionSettings {
   readonly port: number;
   /** How long what is displaced stays in the trash, in ms. */
   readonly trashMs: number;
+  /** Sessions that one machine may have at a time; {@linkcode MAX_SESSIONS} when left out. */
+  readonly maxSessions?: number;
   onEvent(event: ServeEvent): void;
 }
 
@@ -48,10 +51,18 @@ const LOOK_MS = 1000;
  */
 const CONNECT_MS = 10_000;
 
+/** Sessions that one machine may have at a time: as many as folders with one kind of right, each of which it may watch. */
+const MAX_SESSIONS = 64;
+
 /** Pauses after a failure to wait for a machine, in ms: each is twice the one before. */
 const FIRST_PAUSE_MS = 1000, MAX_PAUSE_MS = 60_000;
 
-/** Serves until the signal aborts. @throws {WormholeError} what the list of known machines throws; the signal's reason. */
+/**
+ * Serves until the signal aborts. A list of known machines that cannot be read meanwhile ends nothing: what is under way goes on, and
+ * whatever begins is refused until it can be read again.
+ *
+ * @throws {WormholeError} what the list of known machines throws at first; the signal's reason.
+ */
 export async function serveSync(options: ServeSyncOptions): Promise<never> {
   const { clock = systemClock, signal } = options;
   await using stack = new AsyncDisposableStack();
@@ -61,11 +72,21 @@ export async function serveSync(options: ServeSyncOptions): Promise<never> {
   const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
   const index = stack.use(await openIndex(cacheDir, { maxChunks, ...warn && { onWarning: warn } }));
   const book = stack.use(new LockBook(options.folders.stateDir, { clock }));
-  const context: Context = { options, machine, settings, clock, index, book, open: new OpenFolders(clock) };
+  const list = new Latest(() => machine.peers.list(), (sentence) => options.onWarning?.(sentence));
+  const context: Context = {
+    options,
+    machine,
+    settings,
+    clock,
+    index,
+    book,
+    list,
+    open: new OpenFolders(clock),
+  };
   const waiting = new Map<string, { stop: AbortController; done: Promise<void>; visits: Set<Visit> }>();
   try {
     for (;;) {
-      const peers = (await machine.peers.list()).filter(({ rights }) => sharedFolders(rights).length > 0);
+      const peers = (await list.read()).filter(({ rights }) => sharedFolders(rights).length > 0);
       const wanted = new Map(peers.map((peer) => [keyOf(peer), peer]));
       for (const [key, { stop, done }] of waiting) {
         if (wanted.has(key)) continue;
@@ -100,6 +121,7 @@ interface Context {
   readonly clock: Clock;
   readonly index: FileIndex;
   readonly book: LockBook;
+  readonly list: Latest<readonly Peer[]>;
   readonly open: OpenFolders;
 }
 
@@ -123,6 +145,10 @@ function takenBack(): WormholeError {
   return new WormholeError("REFUSED", "Cannot serve any more: the right was taken back");
 }
 
+function tooMany(sessions: number): WormholeError {
+  return new WormholeError("BUSY", `Cannot serve one more session: the machine has ${sessions} here already`);
+}
+
 /** A machine whose secret is another now is waited for anew. */
 function keyOf({ key, secret }: Peer): string {
   return `${key.toHex()} ${secret.toHex()}`;
@@ -136,7 +162,8 @@ interface Guest {
 
 /** Waits for one machine again and again. */
 async function waitFor(peer: Peer, guest: Guest, context: Context): Promise<void> {
-  const { options, clock } = context;
+  const { options, clock, list } = context;
+  const { maxSessions = MAX_SESSIONS } = options;
   const { signal } = guest;
   const sessions = new Set<Promise<void>>();
   let warned = "";
@@ -144,12 +171,16 @@ async function waitFor(peer: Peer, guest: Guest, context: Context): Promise<void
     try {
       const connection = await host(peer, signal, context);
       pause = FIRST_PAUSE_MS;
-      const session = serveOne(peer, connection, guest, context).finally(() => sessions.delete(session));
+      const refusal = sessions.size >= maxSessions ? tooMany(sessions.size) : undefined;
+      const session = serveOne(peer, { connection, refusal }, guest, context).finally(() =>
+        sessions.delete(session)
+      );
       sessions.add(session);
     } catch (error) {
       if (signal.aborted) break;
       if (!isWormholeError(error)) throw error;
-      if (error.message !== warned) options.onWarning?.(warned = error.message);
+      if (error.code === "CONFIG_INVALID") list.failed(error);
+      else if (error.message !== warned) options.onWarning?.(warned = error.message);
       await clock.sleep(pause, { signal }).catch(() => {}); // The end is seen above.
       pause = Math.min(pause * 2, MAX_PAUSE_MS);
     }
@@ -175,7 +206,7 @@ async function host(peer: Peer, signal: AbortSignal, { options, machine }: Conte
 
 async function serveOne(
   peer: Peer,
-  connection: PeerConnection,
+  { connection, refusal }: { connection: PeerConnection; refusal: WormholeError | undefined },
   { visits, signal }: Guest,
   context: Context,
 ): Promise<void> {
@@ -191,6 +222,10 @@ async function serveOne(
   let channel: SyncChannel | undefined;
   try {
     await using session = connection;
+    if (refusal !== undefined) {
+      await session.close(refusal.code);
+      throw refusal;
+    }
     await using opened = channel = await SyncChannel.open(session, { agent: options.agent, clock });
     const end = () => void opened.fail(signal.reason);
     signal.addEventListener("abort", end, { once: true });

@@ -1,6 +1,6 @@
 /** The client's side of a sync session: finds a known machine, and gives a folder of it as an end. */
 import { type Clock, systemClock } from "../../base/clock.ts";
-import { WormholeError } from "../../base/errors.ts";
+import { isWormholeError, WormholeError } from "../../base/errors.ts";
 import { decodeName, encodeName } from "../../base/names.ts";
 import type { Folders } from "../../config/paths.ts";
 import type { Way } from "../../peers/mod.ts";
@@ -21,7 +21,7 @@ import {
 } from "../../transfer/mod.ts";
 import type { PeerConnection } from "../../transport/mod.ts";
 import type { Abilities } from "../policy.ts";
-import { SyncChannel } from "./channel.ts";
+import { notSynchronized, SyncChannel } from "./channel.ts";
 import { FarLocks } from "./far_locks.ts";
 import { meetForSync } from "./meet.ts";
 import type { PageCache } from "./page_cache.ts";
@@ -42,6 +42,9 @@ export interface SyncSessionSettings extends SessionSettings, SendSettings {
   readonly clock?: Clock;
   readonly signal: AbortSignal;
 }
+
+/** What it means when not even a greeting is answered. */
+const TOO_MANY = "this machine has as many sessions there as one may have";
 
 /** Options of {@linkcode SyncSession.connect}. */
 export interface ConnectOptions extends SyncSessionSettings {
@@ -101,8 +104,8 @@ export class SyncSession implements AsyncDisposable {
   /**
    * Finds the machine and greets it.
    *
-   * @throws {WormholeError} NOT_FOUND for a machine that is not known; TIMEOUT when it was not reached in time; CONNECT_FAILED and
-   * its kin; the signal's reason.
+   * @throws {WormholeError} NOT_FOUND for a machine that is not known; TIMEOUT when it was not reached in time; BUSY when it serves
+   * this one too often already; CONNECT_FAILED and its kin; the signal's reason.
    */
   static async connect(options: ConnectOptions): Promise<SyncSession> {
     const { clock = systemClock, onNews, onProgress, agent } = options;
@@ -110,11 +113,14 @@ export class SyncSession implements AsyncDisposable {
     const machine = opened.use(await openMachine(options.folders));
     const connection = opened.use(await reach(options, machine));
     const settings = await transferSettings(options, { machine, stack: opened });
+    const greeting = SyncChannel.open(connection, {
+      agent,
+      clock,
+      ...onNews && { onNews: () => onNews.call(options) },
+    });
     const channel = opened.use(
-      await SyncChannel.open(connection, {
-        agent,
-        clock,
-        ...onNews && { onNews: () => onNews.call(options) },
+      await greeting.catch((error) => {
+        throw isWormholeError(error, "BUSY") ? notSynchronized("BUSY", TOO_MANY) : error;
       }),
     );
     // Whoever waits for an answer of the other side does so no longer.

@@ -17,6 +17,7 @@ const STATES: Partial<Record<ErrorCode, string>> = {
   PROTOCOL: "the other side could not understand this one",
   VERSION_UNSUPPORTED: "the other side speaks another version of the protocol",
   REFUSED: "it gives this machine no right to that folder (there: wormhole peers rights NAME --sync DIR)",
+  CONFIG_INVALID: "its list of known machines cannot be read now (wormhole peers there says why)",
   BUSY: "another run is at work on that folder",
   BRAKED: "that is not the folder that was synchronized before; is its disk mounted?",
   CORRUPT: "the other side received damaged data",
