@@ -162,6 +162,22 @@ const LOCK_ADVICE: Partial<Record<ErrorCode, string>> = {
   BUSY: "Wait for your turn with --wait TIME; wormhole lock list shows who is in the way.",
 };
 
+/** A copy on this machine; what it can meet with. */
+const COPY_ADVICE: Partial<Record<ErrorCode, string>> = {
+  BRAKED: "If that is what you want, say so with --max-delete 100% or --yes; --dry-run shows what would go.",
+  NO_SPACE: "Free some space there, and copy again with --resume; what is complete is not copied again.",
+  READ_ONLY: "Choose a destination on a disk that can be written.",
+  NAME_TOO_LONG: "Use a shorter name, or a destination that is less deep.",
+  SOURCE_CHANGED: "Copy it again when nothing writes to it any more.",
+  CORRUPT: "Copy it again; if it comes back, check the memory and disk of this machine.",
+};
+
+const COMMAND_ADVICE: Record<string, Partial<Record<ErrorCode, string>>> = {
+  sync: SYNC_ADVICE,
+  lock: LOCK_ADVICE,
+  copy: COPY_ADVICE,
+};
+
 /** Number of each signal that ends the program in an orderly way (POSIX). */
 export const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
 
@@ -185,9 +201,8 @@ export function exitCode(error: unknown): number {
 /** Gives one plain sentence that says what to do next; `command` ran, such as `sync serve`. */
 export function advice(error: unknown, command = ""): string {
   const { code } = asFailure(error);
-  const [first] = command.split(" ");
-  const own = first === "sync" ? SYNC_ADVICE : first === "lock" ? LOCK_ADVICE : {};
-  return own[code] ?? OUTCOMES[code].advice;
+  const [first = ""] = command.split(" ");
+  return COMMAND_ADVICE[first]?.[code] ?? OUTCOMES[code].advice;
 }
 
 /** Gives `error` as the failure that is shown: what is no WormholeError is a fault of the program. */

@@ -193,6 +193,29 @@ Deno.test("a text into a pipe is not changed", () => {
   assertEquals(out(), "a\u001b[1mb\n");
 });
 
+/** What a copy on one machine fails with. */
+const COPY_CODES: readonly ErrorCode[] = [
+  ...[
+    "INVALID_ARGUMENT",
+    "UNSUPPORTED",
+    "USAGE",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "NO_SPACE",
+  ],
+  ...[
+    "READ_ONLY",
+    "IS_DIRECTORY",
+    "NOT_DIRECTORY",
+    "IO",
+    "NAME_TOO_LONG",
+    "SOURCE_CHANGED",
+    "TOO_MANY_OPEN_FILES",
+  ],
+  ...["CORRUPT", "PARTIAL", "DESTINATION_EXISTS", "BRAKED"],
+] as ErrorCode[];
+
 Deno.test("exitCode() and advice() know every error", () => {
   for (const code of Object.keys(ERROR_NUMBERS) as ErrorCode[]) {
     const error = new WormholeError(code, "x");
@@ -207,6 +230,11 @@ Deno.test("exitCode() and advice() know every error", () => {
       assertTrue(/^[A-Z].*\.$/.test(next), code);
       assertTrue(!/\bcode\b|\bsend\b|\breceive\b|--output/i.test(next), `${command} ${code}: ${next}`);
     }
+  }
+  // Nor does whoever copies, and there is nothing to forget.
+  for (const code of COPY_CODES) {
+    const next = advice(new WormholeError(code, "x"), "copy");
+    assertTrue(!/\bcode\b|\bsend\b|\breceive\b|--output|--forget|\bsync\b/i.test(next), `${code}: ${next}`);
   }
   const rows: [unknown, number][] = [
     [new Error("bug"), 1],

@@ -108,7 +108,8 @@ export const SYNC = command({
     }),
     maxDelete: option(maxDelete, {
       group: SAFETY,
-      help: "Stop before more files than this would be deleted in one folder; 100% never stops.",
+      help:
+        "Stop before more files than this would be deleted in one folder, from 10 on where it is a share; 100% never stops.",
       fallback: { share: 0.5 },
     }),
     trashDays: option(wholeNumber(0, 36_500, "DAYS"), {
