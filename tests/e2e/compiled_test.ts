@@ -9,6 +9,7 @@ import { fromFileUrl } from "../../src/base/paths.ts";
 import { type Ending, run } from "./command.ts";
 import { assertTransfers } from "./harness.ts";
 import { Sandbox } from "./sandbox.ts";
+import { Machines } from "./sync_machines.ts";
 import { assertSameTree, makeOddities } from "./trees.ts";
 
 /** Aim of the project for the executable's size. */
@@ -100,6 +101,22 @@ Deno.test({
     await wormhole("lock", `${a}/one`);
     assertTrue((await wormhole("lock", "list", "--json")).events.length > 0);
     await wormhole("store", "stats");
+  },
+});
+
+Deno.test({
+  name: "the compiled executable serves a known machine again and again",
+  ignore,
+  async fn() {
+    await using _compiled = await Compiled.create();
+    await using machines = await Machines.create();
+    await machines.allow();
+    await using _serving = await machines.serve();
+    for (const text of ["1", "2, longer", "3, longer still"]) {
+      await Deno.writeTextFile(`${machines.here}/one`, text);
+      await machines.synced();
+      assertEquals(await machines.trees(), Array(2).fill({ one: text }));
+    }
   },
 });
 
