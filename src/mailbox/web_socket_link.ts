@@ -161,12 +161,14 @@ export class WebSocketLink {
     if (this.#unsent === 0) this.#progressMs = this.#options.nowMs();
     this.#queue.push(frame);
     this.#account(frame.length);
-    if (!this.#writing) this.#write();
+    if (this.#writing) return;
+    this.#writing = true;
+    // What one message of a client brings about goes out as one.
+    queueMicrotask(() => this.#write());
   }
 
   async #write(): Promise<void> {
     const { conn, traffic, nowMs } = this.#options;
-    this.#writing = true;
     try {
       while (this.#queue.length > 0 && !this.#ended) {
         const bytes = joined(this.#queue);

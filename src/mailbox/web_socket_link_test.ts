@@ -71,6 +71,15 @@ Deno.test("WebSocketLink holds no more for a client that never reads than it may
   client.close();
 });
 
+Deno.test("WebSocketLink writes what is said at once as one piece", async () => {
+  const { link, client, running } = await linked();
+  for (const text of ["one", "two", "three"]) link.send(text);
+  const buffer = new Uint8Array(100);
+  assertEquals(await client.read(buffer), 3 * 2 + "onetwothree".length);
+  client.close();
+  await running;
+});
+
 Deno.test("WebSocketLink drops who is behind when all together are too far behind, and nobody else", async () => {
   const { link, client, traffic, told, running } = await linked();
   traffic.unsent = 2e7;
