@@ -60,18 +60,18 @@ impl Ahead {
     }
 }
 
+/// Bytes of one entry's parent, mode, size, time and length of its name.
+const NUMBER_BYTES: usize = 4 + 4 + 8 + 8 + 2;
+
 /// Every column with its length before it, so that no two pages give the same bytes.
 fn add(page: &Page, hasher: &mut blake3::Hasher) {
     let columns = &page.columns;
-    let numbers: Vec<u8> = columns
-        .parents
-        .iter()
-        .flat_map(|parent| parent.to_le_bytes())
-        .chain(columns.modes.iter().flat_map(|mode| mode.to_le_bytes()))
-        .chain(columns.sizes.iter().flat_map(|size| size.to_le_bytes()))
-        .chain(columns.mtimes.iter().flat_map(|mtime| mtime.to_le_bytes()))
-        .chain(columns.name_lengths.iter().flat_map(|length| length.to_le_bytes()))
-        .collect();
+    let mut numbers = Vec::with_capacity(columns.count as usize * NUMBER_BYTES);
+    columns.parents.iter().for_each(|parent| numbers.extend_from_slice(&parent.to_le_bytes()));
+    columns.modes.iter().for_each(|mode| numbers.extend_from_slice(&mode.to_le_bytes()));
+    columns.sizes.iter().for_each(|size| numbers.extend_from_slice(&size.to_le_bytes()));
+    columns.mtimes.iter().for_each(|mtime| numbers.extend_from_slice(&mtime.to_le_bytes()));
+    columns.name_lengths.iter().for_each(|length| numbers.extend_from_slice(&length.to_le_bytes()));
     for column in [&columns.kinds, &numbers, &columns.names, &columns.targets, &page.stamps] {
         hasher.update(&(column.len() as u64).to_le_bytes());
         hasher.update(column);

@@ -25,7 +25,53 @@ pub const OWN_IGNORE_FILE: &[&str] = &[".wormholeignore"];
 const MAX_IGNORE_BYTES: u64 = 1 << 20;
 
 /// Compiled rules, for paths relative to the directory that they were given for.
-pub struct Rules(Gitignore);
+pub struct Rules {
+    rules: Gitignore,
+    /// How all that they can say anything about begins; none where that cannot be told. Looking at every path with the
+    /// compiled rules takes as long as half of a look at the file itself.
+    beginnings: Option<Vec<Beginning>>,
+}
+
+/// How what a glob matches begins.
+#[derive(Debug, PartialEq, Eq)]
+enum Beginning {
+    /// The last component of the path.
+    Name(Vec<u8>),
+    /// The whole path.
+    Path(Vec<u8>),
+}
+
+impl Beginning {
+    /// Gives how what `glob` (one line, gitignore syntax) matches begins; none where it may be anything.
+    fn of(glob: &str) -> Option<Beginning> {
+        let glob = glob.strip_prefix('!').unwrap_or(glob).trim_end();
+        let inner = glob.strip_suffix('/').unwrap_or(glob);
+        let is_path = inner.contains('/');
+        let literal = inner.strip_prefix('/').unwrap_or(inner);
+        let end = literal.find(|each: char| !is_literal(each)).unwrap_or(literal.len());
+        let begins = literal.as_bytes()[..end].to_vec();
+        match (begins.is_empty(), is_path) {
+            (true, _) => None,
+            (false, true) => Some(Beginning::Path(begins)),
+            (false, false) => Some(Beginning::Name(begins)),
+        }
+    }
+
+    fn fits(&self, relative: &[u8]) -> bool {
+        match self {
+            Beginning::Path(begins) => relative.starts_with(begins),
+            Beginning::Name(begins) => {
+                let start = relative.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+                relative[start..].starts_with(begins)
+            }
+        }
+    }
+}
+
+/// Stands for itself in every glob; what is not surely so is left to the compiled rules.
+fn is_literal(each: char) -> bool {
+    each.is_alphanumeric() || matches!(each, '.' | '-' | '_' | '/' | '~' | '+' | '=' | ',' | '@' | '%')
+}
 
 /// What rules say about a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +95,9 @@ impl Rules {
             builder.add_line(None, glob).map_err(|error| bad_glob(glob, &error))?;
         }
         let rules = builder.build().map_err(|error| bad_glob(&globs.join(" "), &error))?;
-        Ok(Some(Rules(rules)))
+        let lines = globs.iter().filter(|glob| !glob.trim().is_empty() && !glob.starts_with('#'));
+        let beginnings = lines.map(|glob| Beginning::of(glob)).collect();
+        Ok(Some(Rules { rules, beginnings }))
     }
 
     /// Reads those ignore files of `names` that `listing` shows in `directory`; faults go to `problem`.
@@ -60,8 +108,10 @@ impl Rules {
         path: &Path,
         mut problem: impl FnMut(std::path::PathBuf, Error),
     ) -> Option<Rules> {
+        let mut there = names.iter().filter(|name| listing.contains(name.as_bytes())).peekable();
+        there.peek()?;
         let mut builder = GitignoreBuilder::new("");
-        for name in names.iter().filter(|name| listing.contains(name.as_bytes())) {
+        for name in there {
             match read(directory, name) {
                 Ok(bytes) => add_lines(&mut builder, &bytes, |line, error| {
                     problem(path.join(name), bad_glob(line, &error));
@@ -74,7 +124,7 @@ impl Rules {
         }
         match builder.build() {
             Ok(rules) if rules.is_empty() => None,
-            Ok(rules) => Some(Rules(rules)),
+            Ok(rules) => Some(Rules { rules, beginnings: None }),
             Err(error) => {
                 problem(path.to_path_buf(), bad_glob("an ignore file", &error));
                 None
@@ -84,7 +134,10 @@ impl Rules {
 
     /// Judges `relative`, a path below the directory of the rules.
     pub fn judge(&self, relative: &[u8], is_directory: bool) -> Verdict {
-        match self.0.matched(Path::new(OsStr::from_bytes(relative)), is_directory) {
+        if self.beginnings.as_ref().is_some_and(|all| !all.iter().any(|each| each.fits(relative))) {
+            return Verdict::Silent;
+        }
+        match self.rules.matched(Path::new(OsStr::from_bytes(relative)), is_directory) {
             Match::Ignore(_) => Verdict::LeaveOut,
             Match::Whitelist(_) => Verdict::Keep,
             Match::None => Verdict::Silent,
@@ -115,4 +168,86 @@ fn read(directory: &OwnedFd, name: &str) -> std::io::Result<Vec<u8>> {
 fn bad_glob(glob: &str, error: &ignore::Error) -> Error {
     let text = format!("Cannot use the pattern {}: {error}", quoted(glob.as_bytes()));
     Error::new(Kind::InvalidArgument, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_told_of_globs_that_begin_with_what_they_match() {
+        let name = |begins: &str| Some(Beginning::Name(begins.into()));
+        let path = |begins: &str| Some(Beginning::Path(begins.into()));
+        let rows = [
+            (".wormhole-sync", name(".wormhole-sync")),
+            (".wormhole-*.part", name(".wormhole-")),
+            ("!kept", name("kept")),
+            ("folder/", name("folder")),
+            ("trailing  ", name("trailing")),
+            ("/top", path("top")),
+            ("a/b*c", path("a/b")),
+            ("a/**", path("a/")),
+            ("x[ab]", name("x")),
+            ("a\\*b", name("a")),
+            ("*.tmp", None),
+            ("**/any", None),
+            ("/*", None),
+            ("{a,b}", None),
+            ("\\#number", None),
+        ];
+        for (glob, expected) in rows {
+            assert_eq!(Beginning::of(glob), expected, "{glob}");
+        }
+    }
+
+    #[test]
+    fn rules_judge_the_same_with_and_without_their_beginnings() {
+        let paths = [
+            "a",
+            "ab",
+            "a/b",
+            "a/b/c",
+            "b",
+            "b/a",
+            "top",
+            "x/top",
+            "topper",
+            ".wormhole-sync",
+            "x/.wormhole-sync",
+            "x/.wormhole-1.part",
+            ".wormhole-1.parts",
+            "kept",
+            "folder",
+            "x/folder",
+            "folder/kept",
+            "a b",
+            "*b",
+            "a*b",
+            "#number",
+            "é",
+            "x/él",
+        ];
+        let sets: &[&[&str]] = &[
+            &[".wormhole-sync", ".wormhole-*.part"],
+            &["/top", "folder/", "!x/folder"],
+            &["a", "!a/b"],
+            &["a/b", "", "# a comment", "a/**"],
+            &["a*", "!ab", "a b  "],
+            &["a\\*b", "\\#number", "é*"],
+            &["/a", "/folder/kept"],
+            &["*.tmp", "a"],
+        ];
+        for globs in sets {
+            let globs: Vec<String> = globs.iter().map(|glob| (*glob).to_owned()).collect();
+            let quick = Rules::from_globs(&globs).unwrap().unwrap();
+            let whole = Rules { beginnings: None, ..Rules::from_globs(&globs).unwrap().unwrap() };
+            for path in paths {
+                for is_directory in [false, true] {
+                    let (quick, whole) =
+                        [&quick, &whole].map(|rules| rules.judge(path.as_bytes(), is_directory)).into();
+                    assert_eq!(quick, whole, "{globs:?} {path}");
+                }
+            }
+        }
+    }
 }

@@ -122,6 +122,8 @@ pub struct Walker {
     marks: Option<Marks>,
     /// Path of the entry at hand, relative to its root.
     relative: Vec<u8>,
+    /// Room for the name of the entry at hand.
+    name: Vec<u8>,
     next_id: u32,
 }
 
@@ -175,6 +177,7 @@ impl Walker {
             },
             marks,
             relative: Vec::new(),
+            name: Vec::new(),
             next_id: 0,
         })
     }
@@ -236,8 +239,8 @@ impl Walker {
             },
             FileType::RegularFile => {
                 let directory = Arc::from(resolved.parent().unwrap_or(Path::new("")));
-                let name = resolved.file_name().unwrap_or_default().to_os_string();
-                self.file(&stat, &directory, name, &root.name, NO_PARENT, page)
+                let name = resolved.file_name().unwrap_or_default();
+                self.file(&stat, Some((directory, name)), &root.name, NO_PARENT, page)
             }
             kind => report_special(page, root.path, kind),
         }
@@ -253,7 +256,8 @@ impl Walker {
             return Ok(());
         };
         self.relative.extend_from_slice(name);
-        let name = name.to_vec();
+        self.name.clear();
+        self.name.extend_from_slice(name);
         if frame.directory.is_none() {
             match reopen(frame) {
                 Ok(directory) => frame.directory = Some(directory),
@@ -267,25 +271,30 @@ impl Walker {
                 }
             }
         }
-        let (id, parent) = (self.next_id, frame.id);
-        self.entry(&name, depth, page)?;
+        // Taken and given back, so that no entry needs an allocation for its name.
+        let name = std::mem::take(&mut self.name);
+        let taken = self.take(&name, depth, page);
+        self.name = name;
+        taken
+    }
+
+    /// Adds what `name` is in the directory at `depth`, or with marks that it is left out.
+    fn take(&mut self, name: &[u8], depth: usize, page: &mut Page) -> Result<()> {
+        let (id, parent) = (self.next_id, self.stack[depth].id);
+        self.entry(name, depth, page)?;
         if self.marks.is_some() && self.next_id == id {
             let kind = KIND_LEFT_OUT;
-            self.push(
-                &Entry { id, kind, parent, name: &name, mode: 0, size: 0, mtime: 0, target: b"" },
-                page,
-            )?;
+            self.push(&Entry { id, kind, parent, name, mode: 0, size: 0, mtime: 0, target: b"" }, page)?;
         }
         Ok(())
     }
 
     /// Adds what `name` is in the directory at `depth`, unless it is left out.
     fn entry(&mut self, name: &[u8], depth: usize, page: &mut Page) -> Result<()> {
-        let name = name.to_vec();
         let frame = &self.stack[depth];
-        let path = || frame.path.join(OsStr::from_bytes(&name));
+        let path = || frame.path.join(OsStr::from_bytes(name));
         let directory = frame.directory.as_ref().unwrap();
-        let stat = match statat(directory, &name[..], AtFlags::SYMLINK_NOFOLLOW) {
+        let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(errno) => return report(page, &path(), "look at", &errno.into()),
         };
@@ -301,30 +310,33 @@ impl Walker {
             return Ok(());
         }
         let (directory, parent) = (frame.directory.as_ref().unwrap(), frame.id);
-        let path = || frame.path.join(OsStr::from_bytes(&name));
+        let path = || frame.path.join(OsStr::from_bytes(name));
         match kind {
             FileType::RegularFile => {
-                let directory = frame.path.clone();
-                self.file(&stat, &directory, OsStr::from_bytes(&name).to_os_string(), &name, parent, page)
+                let place = match self.marks {
+                    Some(_) => None,
+                    None => Some((frame.path.clone(), OsStr::from_bytes(name))),
+                };
+                self.file(&stat, place, name, parent, page)
             }
             FileType::Directory => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                match openat(directory, &name[..], flags, Mode::empty()) {
+                match openat(directory, name, flags, Mode::empty()) {
                     Ok(opened) => {
                         let path = Arc::from(path());
-                        self.enter(opened, &stat, path, &name, parent, page)
+                        self.enter(opened, &stat, path, name, parent, page)
                     }
                     Err(errno) => report(page, &path(), "open", &errno.into()),
                 }
             }
-            FileType::Symlink => match readlinkat(directory, &name[..], Vec::new()) {
+            FileType::Symlink => match readlinkat(directory, name, Vec::new()) {
                 Ok(target) => {
                     let target = target.to_bytes();
                     let size = target.len() as u64;
                     let mtime = mtime_ns(&stat);
                     let mode = stat.st_mode as u32 & 0o7777;
                     self.push(
-                        &Entry { id: 0, kind: KIND_SYMLINK, parent, name: &name, mode, size, mtime, target },
+                        &Entry { id: 0, kind: KIND_SYMLINK, parent, name, mode, size, mtime, target },
                         page,
                     )?;
                     self.stamp(&stat, page);
@@ -383,11 +395,12 @@ impl Walker {
         Ok(())
     }
 
+    /// Adds a file; `place`: its folder, and its name in that, for whoever opens it later. With marks nobody does by what a walk
+    /// saw; a stamp says as much.
     fn file(
         &mut self,
         stat: &Stat,
-        directory: &Arc<Path>,
-        file_name: OsString,
+        place: Option<(Arc<Path>, &OsStr)>,
         name: &[u8],
         parent: u32,
         page: &mut Page,
@@ -398,13 +411,13 @@ impl Walker {
             self.push(&Entry { id: 0, kind: KIND_FILE, parent, name, mode, size, mtime, target: b"" }, page)?;
         self.stamp(stat, page);
         page.allocated += size.min((stat.st_blocks as u64).saturating_mul(BLOCK_BYTES));
-        if self.marks.is_some() {
-            return Ok(()); // Nobody who marks opens files by what a walk saw; a stamp says as much.
-        }
+        let Some((directory, file_name)) = place.filter(|_| self.marks.is_none()) else {
+            return Ok(());
+        };
         page.files.push(FileRef {
             id,
-            directory: directory.clone(),
-            name: file_name,
+            directory,
+            name: file_name.to_os_string(),
             size,
             mtime_ns: mtime,
             ctime_ns: ctime_ns(stat),
