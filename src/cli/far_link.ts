@@ -1,7 +1,8 @@
 /** The session with the machine that one of two folders is of, for as long as a command runs. */
-import { isWormholeError } from "../base/errors.ts";
+import { anySignal } from "../base/any_signal.ts";
+import { isWormholeError, WormholeError } from "../base/errors.ts";
 import type { FolderThere } from "../sync/mod.ts";
-import { SyncSession } from "../sync/remote/mod.ts";
+import { SyncSession } from "../sync/remote/session.ts";
 import type { Context } from "./context.ts";
 import type { FarFolder } from "./far_path.ts";
 import type { SyncArgs } from "./table.ts";
@@ -18,6 +19,9 @@ export class FarLink implements AsyncDisposable {
   readonly #folder: FarFolder;
   readonly #context: Context<SyncArgs>;
   readonly #onNews: (() => void) | undefined;
+  readonly #over = new AbortController();
+  /** The session that {@linkcode FarLink.begin} has begun and nobody has taken. */
+  #begun: Promise<SyncSession> | undefined;
   #session: SyncSession | undefined;
   #pauseMs = FIRST_PAUSE_MS;
   /** When the connection was lost; a run that was cut off may go on until too long after it. */
@@ -29,11 +33,21 @@ export class FarLink implements AsyncDisposable {
     this.#onNews = onNews;
   }
 
+  /** Begins to make the session, so that other things can be done until it is needed. */
+  begin(): void {
+    this.#begun = this.#connect();
+    this.#begun.catch(() => {}); // Whoever needs it is told.
+  }
+
   /** Gives the folder over a session that works. @throws {WormholeError} as `SyncSession.connect`. */
   async there(): Promise<FolderThere> {
     const { side, name, path } = this.#folder;
     if (this.#session?.signal.aborted) await this.drop();
-    this.#session ??= await this.#connect();
+    if (this.#session === undefined) {
+      const begun = this.#begun;
+      this.#begun = undefined;
+      this.#session = await (begun ?? this.#connect());
+    }
     return { side, name, session: this.#session, path, isWatched: this.#onNews !== undefined };
   }
 
@@ -90,8 +104,12 @@ export class FarLink implements AsyncDisposable {
     });
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.drop();
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#begun !== undefined) {
+      this.#over.abort(new WormholeError("CANCELLED", "nobody needs that session any more"));
+      this.#session = await this.#begun.catch(() => undefined);
+    }
+    await this.drop();
   }
 
   async #connect(): Promise<SyncSession> {
@@ -99,6 +117,7 @@ export class FarLink implements AsyncDisposable {
     const show = terminal.interactive && !args.json ? new ProgressShow(this.#context) : undefined;
     return await SyncSession.connect({
       ...sessionSettings(this.#context),
+      signal: anySignal(this.#context.signal, this.#over.signal),
       name: this.#folder.name,
       ...args.peer !== undefined && { peer: args.peer },
       timeoutMs: args.timeout,

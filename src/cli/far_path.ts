@@ -1,6 +1,6 @@
 /** Folders of other machines on the command line. */
 import { WormholeError } from "../base/errors.ts";
-import { ALPHA, BETA, type Side } from "../sync/mod.ts";
+import { ALPHA, BETA, type Side } from "../sync/plan.ts";
 
 /** `NAME:PATH`; a path of this machine that has a colon before its first slash is written with ./ before it. */
 export interface FarFolder {

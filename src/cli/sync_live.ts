@@ -3,7 +3,7 @@ import { commandWords } from "../base/command_words.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
 import { EventSocket } from "../live/mod.ts";
-import { runCommand } from "../sync/mod.ts";
+import { runCommand } from "../sync/command.ts";
 import type { Context } from "./context.ts";
 import type { OutputEvent } from "./events.ts";
 import type { SyncedEvent, SyncStatusEvent } from "./events_sync.ts";

@@ -12,6 +12,7 @@ import { parseHubUrl, parsePeerAddress } from "../pairing/hub_url.ts";
 import type { LanDiscovery, LanSender } from "../pairing/lan.ts";
 import type { LocalRegistry } from "../pairing/local_registry.ts";
 import type { Mailbox } from "../pairing/mailbox_client.ts";
+import { isLoopback } from "../transport/hints.ts";
 import { visit } from "./known_visit.ts";
 
 /** Pauses before a place is tried again, in ms: each is twice the one before. */
@@ -20,6 +21,9 @@ const MAX_PAUSE_MS = 20_000;
 
 /** How often this machine's senders are looked at, in ms. */
 const LOOK_MS = 300;
+
+/** How long a sender's address on this machine waits for its file to lead there, in ms. */
+const LOOPBACK_MS = 100;
 
 /** The time may jump while a machine sleeps, so that no pause is longer than this, in ms. */
 const MAX_NAP_MS = 30_000;
@@ -89,7 +93,11 @@ export class KnownSearch implements AsyncDisposable {
     if (ways.registry !== undefined) this.#run(this.#watch(ways.registry, knownEntry(crypto, direction)));
     if (ways.lan !== undefined) this.#run(this.#browse(ways.lan));
     const port = knownPort(crypto, direction);
-    for (const host of ways.hosts ?? []) this.#run(this.#stay(parsePeerAddress(hostPort({ host, port }))));
+    for (const host of ways.hosts ?? []) {
+      // This machine's own senders are found at once where they have left a file.
+      const after = ways.registry !== undefined && isLoopback(host) ? LOOPBACK_MS : 0;
+      this.#run(this.#stay(parsePeerAddress(hostPort({ host, port })), { after }));
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -104,8 +112,11 @@ export class KnownSearch implements AsyncDisposable {
   }
 
   /** Is at `url` in every epoch, for as long as it takes. */
-  #stay(url: URL, { warn = false }: { warn?: boolean } = {}): Promise<void> {
-    return this.#everyEpoch((epoch, signal) => this.#visit(url, { epoch, signal, warn }));
+  #stay(url: URL, { warn = false, after = 0 }: { warn?: boolean; after?: number } = {}): Promise<void> {
+    return this.#everyEpoch(async (epoch, signal) => {
+      if (after > 0) await nap(this.#options.clock, after, signal);
+      await this.#visit(url, { epoch, signal, warn });
+    });
   }
 
   /** Visits again and again; at most `tries` times in a row without success when that is given. */

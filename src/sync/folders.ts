@@ -12,6 +12,8 @@ import { LocalEnd } from "./local_end.ts";
 import { Bases } from "./bases.ts";
 import { MergeFolder, mergeWords } from "./merge_folder.ts";
 import { emptyTrash, openOwnFolder, type OwnFolder, probe } from "./own_folder.ts";
+import type { Look, LookAhead } from "./look_ahead.ts";
+import type { SummedWalk } from "./open_walk.ts";
 import { LocksBelow } from "./locks_below.ts";
 import { conflictName, OWN_FOLDER } from "./places.ts";
 import { Quiet } from "./quiet.ts";
@@ -53,6 +55,8 @@ export interface FoldersOptions {
   readonly skipSymlinks: boolean;
   readonly exclude: readonly string[];
   readonly oneFileSystem: boolean;
+  /** Looks at folders of this machine that have begun already. */
+  readonly looks?: readonly LookAhead[];
   readonly maxDelete: MaxDelete;
   /** Days for which displaced files stay in the trash. */
   readonly trashDays: number;
@@ -121,7 +125,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
     }
   }
   using stack = new DisposableStack();
-  const own: (Pick<OwnFolder, "identity"> | undefined)[] = [];
+  const own: (Pick<OwnFolder, "identity"> & Partial<Pick<OwnFolder, "found">> | undefined)[] = [];
   let far: { identity: string; end: RemoteEnd } | undefined;
   for (const [side, root] of roots.entries()) {
     if (side === options.there?.side) {
@@ -153,6 +157,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
         queue,
         exclude: options.exclude,
         oneFileSystem: options.oneFileSystem,
+        ahead: (rules) => lookedAt({ root, rules }, own[side]?.found, options),
         abilities: await abilitiesOf(root, own[side] && { identity: identities[side]!, state }, options),
         index,
         now,
@@ -228,6 +233,19 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
   }
   await far?.end.end();
   return outcome;
+}
+
+/** Gives the walk of a look that began before this run could. */
+function lookedAt(
+  look: Pick<Look, "root" | "rules">,
+  state: string | undefined,
+  { looks, exclude, oneFileSystem, signal }: FoldersOptions,
+): SummedWalk | undefined {
+  for (const each of looks ?? []) {
+    const walk = each.take({ ...look, exclude, oneFileSystem }, state, signal);
+    if (walk !== undefined) return walk;
+  }
+  return undefined;
 }
 
 function nothingDone(entries: number): Outcome {

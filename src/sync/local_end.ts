@@ -16,25 +16,18 @@ import {
   type Staged,
   type Step,
 } from "./end.ts";
+import { ignoreRules } from "./ignore_rules.ts";
 import { lockPattern, type LocksBelow } from "./locks_below.ts";
+import { type SummedWalk, sumWalk } from "./open_walk.ts";
 import { STAGING, TRASH, trashName } from "./places.ts";
 import type { Abilities } from "./policy.ts";
-import { openWalk, scanFolder, type ScanOptions } from "./scan.ts";
+import { scanFolder, type ScanOptions } from "./scan.ts";
 import { type Snapshot, STAMP_BYTES } from "./snapshot.ts";
 
-const IGNORE_FILE = ".wormholeignore";
-
-/**
- * Most bytes of a walk that is kept until somebody takes it: a million entries with names of 16 bytes take 83 MB. Beyond, a folder
- * has no mark.
- */
-const MAX_AHEAD_BYTES = 128 * 1024 * 1024;
-
-/** As a walk reads of an ignore file (`ffi/src/io/ignores.rs`). */
-const MAX_IGNORE_BYTES = 1024 * 1024;
-
 /** Options of {@linkcode LocalEnd}. */
-export interface LocalEndOptions extends ScanOptions {
+export interface LocalEndOptions extends Omit<ScanOptions, "ahead"> {
+  /** Gives a walk with these rules that has begun already, if there is one. */
+  ahead?(rules: readonly string[]): SummedWalk | undefined;
   /** What somebody has locked in the root, relative to it; what is in it belongs to it. */
   readonly locks?: LocksBelow;
   /** What its file system can do (`probe.ts`). */
@@ -45,6 +38,7 @@ export interface LocalEndOptions extends ScanOptions {
 export class LocalEnd implements End {
   readonly root: string;
   readonly #options: LocalEndOptions;
+  readonly #scanning: ScanOptions;
   readonly #queue: NativeQueue;
   readonly #trash: string;
   #round = 0;
@@ -58,6 +52,8 @@ export class LocalEnd implements End {
   constructor(root: string, options: LocalEndOptions) {
     this.root = root;
     this.#options = options;
+    const { ahead: _, ...scanning } = options;
+    this.#scanning = scanning;
     this.#queue = options.queue;
     this.#trash = `${TRASH}/${trashName(options.now())}`;
   }
@@ -67,23 +63,9 @@ export class LocalEnd implements End {
   }
 
   async ignored(): Promise<string[]> {
-    const rules = await this.#rules();
+    const rules = await ignoreRules(this.root);
     // Last, so that no rule of the file here takes it back.
     return [...rules, ...(this.#options.locks?.paths() ?? []).map(lockPattern)];
-  }
-
-  async #rules(): Promise<string[]> {
-    try {
-      const path = join(this.root, IGNORE_FILE);
-      // Through a link, or of a device, nothing is read; the walk reports what is wrong with it.
-      const { isFile, size } = await Deno.lstat(path);
-      if (!isFile || size > MAX_IGNORE_BYTES) return [];
-      const lines = (await Deno.readTextFile(path)).replace(/^\ufeff/, "").split(/\r?\n/);
-      return lines.filter((line) => line.trim() !== "" && !line.startsWith("#"));
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return [];
-      throw error;
-    }
   }
 
   /** What the last scan saw. */
@@ -93,14 +75,9 @@ export class LocalEnd implements End {
 
   async mark(exclude: readonly string[]): Promise<Uint8Array | undefined> {
     await this.leave();
-    const { signal } = this.#options;
-    const walk = openWalk(this.root, exclude, this.#options);
-    const sum = walk.then((each) => each.sum({ keepBytes: MAX_AHEAD_BYTES, ...signal && { signal } }));
-    // Nobody else may use it until it has been walked through.
-    const summed = sum.then(() => walk, () => walk);
-    summed.catch(() => {}); // Whoever asked for the mark is told.
-    this.#ahead = { walk: summed, rules: exclude.join("\n") };
-    return await sum;
+    const ahead = this.#options.ahead?.(exclude) ?? sumWalk(this.root, exclude, this.#options);
+    this.#ahead = { walk: ahead.walk, rules: exclude.join("\n") };
+    return await ahead.sum;
   }
 
   /** Forgets what was looked at ahead of a scan that does not follow. */
@@ -114,7 +91,7 @@ export class LocalEnd implements End {
     this.#arrived.clear();
     if (this.#ahead?.rules !== (known.exclude ?? []).join("\n")) await this.leave();
     const ahead = await this.#taken();
-    const scanned = await scanFolder(this.root, known, { ...this.#options, ...ahead && { ahead } });
+    const scanned = await scanFolder(this.root, known, { ...this.#scanning, ...ahead && { ahead } });
     this.#scanned = scanned.snapshot;
     return scanned;
   }

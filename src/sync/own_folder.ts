@@ -16,6 +16,8 @@ export interface OwnFolder extends Disposable {
   readonly identity: string;
   /** It was made just now: this root was never synchronized, or it is not the one that it was. */
   readonly isNew: boolean;
+  /** The {@linkcode restingState} in which this run found it; undefined where there was no own folder. */
+  readonly found: string | undefined;
 }
 
 /**
@@ -33,15 +35,16 @@ export async function openOwnFolder(root: string): Promise<OwnFolder> {
     if (!await isOwnFolder(root)) {
       throw new WormholeError("NOT_DIRECTORY", `${verb}: the "${OWN_FOLDER}" in it is no folder`);
     }
-    const lock = FileLock.try(join(own, "lock"));
+    const lock = await lockOf(own);
     if (lock === undefined) throw new WormholeError("BUSY", `${verb}: another run is at work on it`);
     try {
+      const found = lastOpening(root);
       await Deno.remove(join(root, STAGING), { recursive: true }).catch(ignoreMissing);
       for (const folder of [STAGING, TRASH]) {
         await Deno.mkdir(join(root, folder), { recursive: true, mode: 0o700 });
       }
       const { identity, isNew } = await identityOf(own);
-      return { identity, isNew, [Symbol.dispose]: () => lock[Symbol.dispose]() };
+      return { identity, isNew, found, [Symbol.dispose]: () => lock[Symbol.dispose]() };
     } catch (error) {
       lock[Symbol.dispose]();
       throw error;
@@ -57,6 +60,42 @@ export async function openOwnFolder(root: string): Promise<OwnFolder> {
  */
 async function isOwnFolder(root: string): Promise<boolean> {
   return (await Deno.lstat(join(root, OWN_FOLDER))).isDirectory;
+}
+
+/** Locks the own folder; undefined when another run has it, and not only somebody who looks whether one has. */
+async function lockOf(own: string): Promise<FileLock | undefined> {
+  for (let tries = LOCK_TRIES;; tries--) {
+    const lock = FileLock.try(join(own, "lock"));
+    if (lock !== undefined || tries === 1) return lock;
+    await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MS));
+  }
+}
+
+/** Tries to lock; {@linkcode restingState} has the lock for less than a pause, in ms. */
+const LOCK_TRIES = 3, LOCK_PAUSE_MS = 10;
+
+/**
+ * Gives what stands for the state of `root` between two runs: it is another one after each. undefined while a run is at work on it,
+ * and where there never was one.
+ */
+export function restingState(root: string): string | undefined {
+  const own = join(root, OWN_FOLDER);
+  if (!Deno.lstatSync(own).isDirectory) return undefined;
+  using lock = FileLock.try(join(own, "lock"), { exclusive: false });
+  return lock && lastOpening(root);
+}
+
+/** Gives when and as what the staging folder was made, as each run does; undefined where it is not there. */
+function lastOpening(root: string): string | undefined {
+  try {
+    return [OWN_FOLDER, STAGING].flatMap((folder) => {
+      const { ino, mtime, birthtime } = Deno.lstatSync(join(root, folder));
+      return [ino, folder === OWN_FOLDER ? mtime?.getTime() : undefined, birthtime?.getTime()];
+    }).join(" ");
+  } catch (error) {
+    ignoreMissing(error);
+    return undefined;
+  }
 }
 
 /** Gives which root it is; undefined for one that was never synchronized. */

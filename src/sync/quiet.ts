@@ -7,6 +7,7 @@
 import { concat, sameBytes } from "../base/bytes.ts";
 import { hashBuffer } from "../native/hash.ts";
 import type { End } from "./end.ts";
+import { rulesOfBoth } from "./ignore_rules.ts";
 import { type Policy, sharedAbilities } from "./policy.ts";
 import type { QuietKey, SyncState } from "./state.ts";
 
@@ -39,7 +40,7 @@ export class Quiet {
     const { state, identities, ends } = this.#options;
     const ancestor = state.ancestorId(identities);
     if (ancestor === undefined || ends.some((end) => end.mark === undefined)) return undefined;
-    const exclude = (await Promise.all(ends.map((end) => end.ignored()))).flat();
+    const exclude = rulesOfBoth(await Promise.all(ends.map((end) => end.ignored())));
     const marks = ends.map((end) => end.mark!(exclude));
     const keyed = Promise.all(marks).then(([a, b]) =>
       a === undefined || b === undefined ? undefined : this.#keyOf(ancestor, a, b)

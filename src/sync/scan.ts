@@ -3,12 +3,12 @@ import { isWormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { join } from "../base/paths.ts";
 import { hashBuffer, hashChunks, hashFiles } from "../native/hash.ts";
-import type { NativeQueue } from "../native/queue.ts";
 import { fileStamps } from "../native/reuse.ts";
-import { LEFT_OUT, Walk } from "../native/walk.ts";
+import { LEFT_OUT, type Walk } from "../native/walk.ts";
 import { type FileIndex, type KnownFile, wasSettledWhenRead } from "../store/mod.ts";
 import type { Known, Problem, Scanned } from "./end.ts";
-import { OWN_EXCLUDES, OWN_FOLDER } from "./places.ts";
+import { openWalk, type WalkOptions } from "./open_walk.ts";
+import { OWN_FOLDER } from "./places.ts";
 import {
   CONTENT_BYTES,
   DIRECTORY,
@@ -33,10 +33,7 @@ const LARGE_AT_ONCE = 2;
 const INDEX_BYTES = 1024 * 1024;
 
 /** Options of {@linkcode scanFolder}. */
-export interface ScanOptions {
-  readonly queue: NativeQueue;
-  readonly exclude: readonly string[];
-  readonly oneFileSystem: boolean;
+export interface ScanOptions extends WalkOptions {
   /** A walk with the same rules that has begun; it is closed. */
   readonly ahead?: Walk;
   /** Hash nothing: contents are zeros. */
@@ -45,7 +42,6 @@ export interface ScanOptions {
   readonly index?: FileIndex;
   /** ms since 1970. */
   readonly now: () => number;
-  readonly signal?: AbortSignal;
 }
 
 /**
@@ -77,19 +73,6 @@ export async function scanFolder(root: string, known: Known, options: ScanOption
   const { snapshot, problems, unknown, isEmpty } = walking.finish(root);
   if (!options.namesOnly) await hashUnknown(root, { snapshot, unknown, problems }, options);
   return { snapshot, problems, isEmpty, isKnown: unknown.length === 0 };
-}
-
-/** Begins to look at everything below `root` but what either end's root wants to be left alone. @throws {WormholeError} as {@linkcode scanFolder}. */
-export async function openWalk(
-  root: string,
-  rules: readonly string[],
-  { queue, exclude, oneFileSystem, signal }: ScanOptions,
-): Promise<Walk> {
-  return await Walk.open(queue, [{ path: root, name: "." }], {
-    exclude: [...rules, ...exclude, ...OWN_EXCLUDES],
-    marks: { oneFileSystem },
-    ...signal && { signal },
-  });
 }
 
 /** Follows a walk and the ancestor side by side. */

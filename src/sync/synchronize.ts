@@ -18,6 +18,7 @@ import {
   type Scanned,
   type Staged,
 } from "./end.ts";
+import { rulesOfBoth } from "./ignore_rules.ts";
 import { mergeCases, type Merger } from "./merge.ts";
 import { order } from "./order.ts";
 import { ALPHA, BETA, type Change, type Conflict, type Plan, type Side } from "./plan.ts";
@@ -160,7 +161,7 @@ async function oneRound(
   told: Set<string>,
 ): Promise<{ ancestor: Snapshot; again: boolean }> {
   const { ends, ancestor, policy } = given;
-  const exclude = (await Promise.all(ends.map((end) => end.ignored()))).flat();
+  const exclude = rulesOfBoth(await Promise.all(ends.map((end) => end.ignored())));
   const scanned = await Promise.all(
     ends.map((end, side) => end.scan({ snapshot: ancestor, side: side as Side, exclude })),
   ) as [Scanned, Scanned];

@@ -186,10 +186,12 @@ export async function farPair(
   const local = new LocalEnd(roots.local, { ...common, abilities: ALL_ABILITIES });
   if (cut?.link !== "control") await begin(channel, way);
   await sandbox.folder("pages");
+  const ours = settings("local");
   const remote = new RemoteEnd({
     channel,
     nextLink: next(0),
-    settings: settings("local"),
+    queue,
+    settings: () => Promise.resolve(ours),
     cache: stack.use(PageCache.open(`${sandbox.path("pages")}/cache.db`)),
     abilities: ALL_ABILITIES,
     exclude: [],

@@ -1,18 +1,17 @@
 /** How the two sides of a sync session find each other: as for a transfer, but under a secret of their own. */
 import { syncSecret } from "../../pairing/known_place.ts";
 import type { Peer } from "../../peers/mod.ts";
-import {
-  type hostKnown,
-  type joinKnown,
-  knownOptions,
-  type KnownWays,
-  type Machine,
-  machineOptions,
-  type MetPeer,
-  noteMeeting,
-  type SessionEvent,
-  type SessionSettings,
+import { knownOptions, machineOptions } from "../../session/machine_options.ts";
+import type {
+  hostKnown,
+  joinKnown,
+  KnownWays,
+  Machine,
+  MetPeer,
+  SessionEvent,
+  SessionSettings,
 } from "../../session/mod.ts";
+import { noteMeeting } from "../../session/remember.ts";
 import type { PeerConnection } from "../../transport/mod.ts";
 
 /** What {@linkcode meetForSync} needs. */

@@ -3,6 +3,7 @@ import { concat, sameBytes } from "../../base/bytes.ts";
 import { type ErrorCode, isWormholeError, WormholeError } from "../../base/errors.ts";
 import { encodeName } from "../../base/names.ts";
 import { hashBuffer } from "../../native/hash.ts";
+import type { NativeQueue } from "../../native/queue.ts";
 import {
   MAX_ASKED_PAGES,
   MAX_PATHS_BYTES,
@@ -23,8 +24,7 @@ import { notSynchronized, type SyncChannel, unexpected } from "./channel.ts";
 import { checkSnapshot } from "./checks.ts";
 import { type FarLock, farLock } from "./far_locks.ts";
 import { failuresOf, filesMessages, u32Column, u32s } from "./columns.ts";
-import { Incoming } from "./incoming.ts";
-import { Outgoing } from "./outgoing.ts";
+import type { Incoming } from "./incoming.ts";
 import type { PageCache } from "./page_cache.ts";
 import { pageOf } from "./page_forms.ts";
 import type { NextDataLink, TransferSettings } from "./settings.ts";
@@ -34,7 +34,9 @@ import { stateOf } from "./states.ts";
 export interface RemoteEndOptions {
   readonly channel: SyncChannel;
   readonly nextLink: NextDataLink;
-  readonly settings: TransferSettings;
+  readonly queue: NativeQueue;
+  /** Gives what transfers work with, once one is needed. */
+  settings(): Promise<TransferSettings>;
   /** What the folder looked like the last time. */
   readonly cache: PageCache;
   readonly abilities: Abilities;
@@ -137,7 +139,8 @@ export class RemoteEnd implements GivingEnd {
         "Cannot copy between two other machines: one folder has to be here",
       );
     }
-    const { settings } = this.#options;
+    const settings = await this.#options.settings();
+    const { Outgoing }: typeof import("./outgoing.ts") = await import("./outgoing.ts" as string);
     const { failed, held } = await this.#stage("push", files);
     const wanted = files.filter(({ slot }) => !failed.has(slot) && !held.has(slot));
     const outgoing = await Outgoing.open(from, wanted, { ...settings, isOwn: true });
@@ -152,7 +155,10 @@ export class RemoteEnd implements GivingEnd {
 
   async give(files: readonly Staged[], to: LocalEnd): Promise<Map<number, Failure>> {
     let incoming = this.#incoming.get(to);
-    if (incoming === undefined) this.#incoming.set(to, incoming = new Incoming(to, this.#options.settings));
+    if (incoming === undefined) {
+      const { Incoming }: typeof import("./incoming.ts") = await import("./incoming.ts" as string);
+      this.#incoming.set(to, incoming = new Incoming(to, await this.#options.settings()));
+    }
     const receiver = incoming;
     const held = await receiver.held(files);
     const wanted = files.filter(({ slot }) => !held.has(slot));
@@ -240,7 +246,7 @@ export class RemoteEnd implements GivingEnd {
 
   /** Gets those pages that are not known here. */
   async #snapshot({ entries, pages, digest }: SyncMessageOf<"scanned">): Promise<Snapshot> {
-    const { cache, channel, settings } = this.#options;
+    const { cache, channel, queue } = this.#options;
     const old = cache.ids();
     let ids: Uint8Array = old;
     if (ids.length !== pages * PAGE_ID_BYTES || !sameBytes(hashBuffer(ids), digest)) {
@@ -273,7 +279,7 @@ export class RemoteEnd implements GivingEnd {
         });
         const taken = (async () => {
           const base = bases[index] && cache.page(bases[index]);
-          const page = await pageOf(settings.queue, message, base);
+          const page = await pageOf(queue, message, base);
           if (!sameBytes(hashBuffer(page), idAt(ids, index))) throw unexpected("page");
           parts[index] = take(page);
           const places = base && differences(page, base);

@@ -17,7 +17,6 @@ import { isFailure } from "../end.ts";
 import { SyncChannel } from "./channel.ts";
 import { PageCache } from "./page_cache.ts";
 import { RemoteEnd } from "./remote_end.ts";
-import type { TransferSettings } from "./settings.ts";
 
 const MIB = 1024 * 1024;
 
@@ -281,7 +280,8 @@ Deno.test("RemoteEnd takes no more pages than the entries that were announced fi
   const end = new RemoteEnd({
     channel,
     nextLink: unused,
-    settings: { queue } as TransferSettings,
+    queue,
+    settings: unused,
     cache: stack.use(PageCache.open(":memory:")),
     abilities: ALL_ABILITIES,
     exclude: [],

@@ -10,6 +10,7 @@ import { type Peer, type SharedFolder, sharedFolders } from "../../peers/mod.ts"
 import { hostKnown, type Machine, openMachine } from "../../session/mod.ts";
 import type { PeerConnection } from "../../transport/mod.ts";
 import { type FileIndex, openIndex } from "../../store/mod.ts";
+import { type Look, LookAhead } from "../look_ahead.ts";
 import { wayTo } from "./asked_path.ts";
 import { SyncChannel } from "./channel.ts";
 import { meetForSync } from "./meet.ts";
@@ -18,8 +19,9 @@ import { serveFolder } from "./serve_folder.ts";
 import { ServedLocks } from "./serve_locks.ts";
 import { Latest } from "./latest.ts";
 import { findServed } from "./served_folders.ts";
-import { type SyncSessionSettings, transferSettings } from "./session.ts";
+import type { SyncSessionSettings } from "./session.ts";
 import type { TransferSettings } from "./settings.ts";
+import { transferSettings } from "./transfer_settings.ts";
 
 /** What happens while folders are served. */
 export type ServeEvent =
@@ -160,23 +162,39 @@ interface Guest {
   readonly signal: AbortSignal;
 }
 
+/** What a machine is likely to ask for when it comes again: what it asked for in its last session. */
+interface Habit {
+  look?: Look | undefined;
+}
+
+/** The look that began as soon as it was sure who comes. */
+type Early = Promise<LookAhead | undefined> | undefined;
+
 /** Waits for one machine again and again. */
 async function waitFor(peer: Peer, guest: Guest, context: Context): Promise<void> {
   const { options, clock, list } = context;
   const { maxSessions = MAX_SESSIONS } = options;
   const { signal } = guest;
   const sessions = new Set<Promise<void>>();
+  const habit: Habit = {};
   let warned = "";
   for (let pause = FIRST_PAUSE_MS; !signal.aborted;) {
+    let early: Early;
+    const onMet = () => {
+      const { look } = habit;
+      early ??= look && LookAhead.begin({ ...look, queue: context.machine.queue, clock });
+    };
     try {
-      const connection = await host(peer, signal, context);
+      const connection = await host(peer, { signal, onMet }, context);
       pause = FIRST_PAUSE_MS;
       const refusal = sessions.size >= maxSessions ? tooMany(sessions.size) : undefined;
-      const session = serveOne(peer, { connection, refusal }, guest, context).finally(() =>
+      const about = { ...guest, habit, early };
+      const session = serveOne(peer, { connection, refusal }, about, context).finally(() =>
         sessions.delete(session)
       );
       sessions.add(session);
     } catch (error) {
+      await (await early)?.[Symbol.asyncDispose]();
       if (signal.aborted) break;
       if (!isWormholeError(error)) throw error;
       if (error.code === "CONFIG_INVALID") list.failed(error);
@@ -188,7 +206,11 @@ async function waitFor(peer: Peer, guest: Guest, context: Context): Promise<void
   await Promise.all(sessions);
 }
 
-async function host(peer: Peer, signal: AbortSignal, { options, machine }: Context): Promise<PeerConnection> {
+async function host(
+  peer: Peer,
+  { signal, onMet }: { signal: AbortSignal; onMet(): void },
+  { options, machine }: Context,
+): Promise<PeerConnection> {
   const { hub, port, onWarning } = options;
   return await meetForSync(hostKnown, {
     known: peer,
@@ -200,6 +222,7 @@ async function host(peer: Peer, signal: AbortSignal, { options, machine }: Conte
       ...onWarning && { onWarning: (sentence: string) => onWarning.call(options, sentence) },
     },
     connectTimeoutMs: CONNECT_MS,
+    onEvent: ({ type }) => type === "connecting" && onMet(),
     within: (search) => search(signal),
   });
 }
@@ -207,7 +230,7 @@ async function host(peer: Peer, signal: AbortSignal, { options, machine }: Conte
 async function serveOne(
   peer: Peer,
   { connection, refusal }: { connection: PeerConnection; refusal: WormholeError | undefined },
-  { visits, signal }: Guest,
+  { visits, signal, habit, early }: Guest & { habit: Habit; early: Early },
   context: Context,
 ): Promise<void> {
   const { options, machine, settings, clock, index, book, open } = context;
@@ -220,7 +243,9 @@ async function serveOne(
   options.onEvent({ type: "connected", name, remote: connection.remote });
   let failure: WormholeError | undefined;
   let channel: SyncChannel | undefined;
+  let looked: Look | undefined;
   try {
+    await using _early = await early;
     await using session = connection;
     if (refusal !== undefined) {
       await session.close(refusal.code);
@@ -238,7 +263,10 @@ async function serveOne(
         nextLink: ({ signal }) => taken(session, signal),
         settings,
         find: async (path) => {
+          const look = await early;
           const served = await findServed(path, {
+            ...look && { look },
+            onLook: (each) => void (looked = each),
             allowed: await allowed(),
             home: options.home,
             stateDir: options.folders.stateDir,
@@ -273,6 +301,7 @@ async function serveOne(
   } catch (error) {
     if (!signal.aborted && !channel?.wasEnded) failure = failureOf(error);
   }
+  habit.look = looked;
   options.onEvent({ type: "left", name, ...failure && { error: failure } });
 }
 

@@ -8,6 +8,7 @@ import type { NativeQueue } from "../../native/queue.ts";
 import type { SharedFolder } from "../../peers/mod.ts";
 import type { FileIndex } from "../../store/mod.ts";
 import { LocalEnd } from "../local_end.ts";
+import type { Look, LookAhead } from "../look_ahead.ts";
 import { LocksBelow } from "../locks_below.ts";
 import { emptyTrash, identityIn, openOwnFolder, probe } from "../own_folder.ts";
 import { ALL_ABILITIES } from "../policy.ts";
@@ -26,6 +27,10 @@ export interface ServedOptions {
   readonly index?: FileIndex;
   /** How long what is displaced stays in the trash, in ms. */
   readonly trashMs: number;
+  /** A look at it that has begun already. */
+  readonly look?: LookAhead;
+  /** Told each time what is looked at. */
+  onLook?(look: Look): void;
   onWarning?(sentence: string): void;
   /** ms since 1970. */
   readonly now: () => number;
@@ -95,6 +100,11 @@ async function begin(
     oneFileSystem,
     abilities: skip_symlinks ? { ...abilities, symlinks: false } : abilities,
     ...index && { index },
+    ahead(rules) {
+      const look = { root: place, rules, exclude: [], oneFileSystem };
+      options.onLook?.(look);
+      return options.look?.take(look, own?.found, signal);
+    },
     now,
     signal,
   });
@@ -116,6 +126,7 @@ async function begin(
     [Symbol.asyncDispose]: async () => {
       using _held = held;
       await end.leave();
+      await options.look?.[Symbol.asyncDispose]();
     },
   };
 }

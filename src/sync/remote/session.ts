@@ -4,28 +4,18 @@ import { isWormholeError, WormholeError } from "../../base/errors.ts";
 import { decodeName, encodeName } from "../../base/names.ts";
 import type { Folders } from "../../config/paths.ts";
 import type { Way } from "../../peers/mod.ts";
-import {
-  joinKnown,
-  type Machine,
-  openMachine,
-  type SessionEvent,
-  type SessionSettings,
-  withDeadline,
-} from "../../session/mod.ts";
-import {
-  KnownContent,
-  openJournalIfPossible,
-  type Progress,
-  type SendSettings,
-  versionKey,
-} from "../../transfer/mod.ts";
+import { withDeadline } from "../../session/deadline.ts";
+import { joinKnown } from "../../session/known_session.ts";
+import { type Machine, openMachine } from "../../session/machine.ts";
+import type { SessionEvent, SessionSettings } from "../../session/mod.ts";
+import type { Progress, SendSettings } from "../../transfer/mod.ts";
 import type { PeerConnection } from "../../transport/mod.ts";
 import type { Abilities } from "../policy.ts";
 import { notSynchronized, SyncChannel } from "./channel.ts";
 import { FarLocks } from "./far_locks.ts";
 import { meetForSync } from "./meet.ts";
 import type { PageCache } from "./page_cache.ts";
-import { RemoteEnd } from "./remote_end.ts";
+import type { RemoteEnd } from "./remote_end.ts";
 import type { TransferSettings } from "./settings.ts";
 
 /** What either side of a sync session needs of the settings. */
@@ -82,20 +72,24 @@ export class SyncSession implements AsyncDisposable {
   readonly locks: FarLocks;
   readonly #channel: SyncChannel;
   readonly #connection: PeerConnection;
-  readonly #settings: TransferSettings;
+  readonly #machine: Machine;
+  readonly #options: ConnectOptions;
   readonly #stack: AsyncDisposableStack;
+  #settings: Promise<TransferSettings> | undefined;
 
   private constructor(
-    { channel, connection, settings, stack }: {
+    { channel, connection, machine, options, stack }: {
       channel: SyncChannel;
       connection: PeerConnection;
-      settings: TransferSettings;
+      machine: Machine;
+      options: ConnectOptions;
       stack: AsyncDisposableStack;
     },
   ) {
     this.#channel = channel;
     this.#connection = connection;
-    this.#settings = settings;
+    this.#machine = machine;
+    this.#options = options;
     this.#stack = stack;
     this.peerKey = connection.peerKey;
     this.locks = new FarLocks(channel);
@@ -108,11 +102,10 @@ export class SyncSession implements AsyncDisposable {
    * this one too often already; CONNECT_FAILED and its kin; the signal's reason.
    */
   static async connect(options: ConnectOptions): Promise<SyncSession> {
-    const { clock = systemClock, onNews, onProgress, agent } = options;
+    const { clock = systemClock, onNews, agent } = options;
     await using opened = new AsyncDisposableStack();
     const machine = opened.use(await openMachine(options.folders));
     const connection = opened.use(await reach(options, machine));
-    const settings = await transferSettings(options, { machine, stack: opened });
     const greeting = SyncChannel.open(connection, {
       agent,
       clock,
@@ -128,12 +121,7 @@ export class SyncSession implements AsyncDisposable {
     options.signal.addEventListener("abort", stop, { once: true });
     opened.defer(() => options.signal.removeEventListener("abort", stop));
     if (options.signal.aborted) stop();
-    return new SyncSession({
-      channel,
-      connection,
-      settings: { ...settings, ...onProgress && { onProgress: (each) => onProgress.call(options, each) } },
-      stack: opened.move(),
-    });
+    return new SyncSession({ channel, connection, machine, options, stack: opened.move() });
   }
 
   /** Aborts when the other machine is gone. */
@@ -166,10 +154,12 @@ export class SyncSession implements AsyncDisposable {
       permissions: begun.permissions,
       symlinks: begun.symlinks,
     };
+    const { RemoteEnd }: typeof import("./remote_end.ts") = await import("./remote_end.ts" as string);
     const end = new RemoteEnd({
       channel: this.#channel,
       nextLink: ({ signal }) => this.#dial(signal),
-      settings: this.#settings,
+      queue: this.#machine.queue,
+      settings: () => this.#settings ??= this.#openSettings(),
       cache,
       abilities,
       exclude,
@@ -188,50 +178,23 @@ export class SyncSession implements AsyncDisposable {
     return this.#stack.disposeAsync();
   }
 
+  /** Made for the first transfer: most runs have none. */
+  async #openSettings(): Promise<TransferSettings> {
+    const { transferSettings }: typeof import("./transfer_settings.ts") = await import(
+      "./transfer_settings.ts" as string
+    );
+    const { onProgress } = this.#options;
+    return {
+      ...await transferSettings(this.#options, { machine: this.#machine, stack: this.#stack }),
+      ...onProgress && { onProgress: (each) => onProgress.call(this.#options, each) },
+    };
+  }
+
   async #dial(signal: AbortSignal): Promise<PeerConnection> {
     const { renewal } = this.#connection;
     if (renewal === undefined) throw new WormholeError("INTERNAL", "a session with a peer can be renewed");
     return await renewal.dial({ signal });
   }
-}
-
-/** Gives what transfers of a session work with; what has to be closed goes onto `stack`. */
-export async function transferSettings(
-  options: SyncSessionSettings,
-  { machine, stack }: { machine: Machine; stack: AsyncDisposableStack },
-): Promise<TransferSettings> {
-  const {
-    agent,
-    minStreams,
-    maxStreams,
-    poolBytes,
-    chunkBytes,
-    compression,
-    compressionLevel,
-    io,
-    onWarning,
-  } = options;
-  const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
-  const { cacheDir, maxChunks } = options;
-  const content = stack.use(new KnownContent({ cacheDir, maxChunks, ...warn && { onWarning: warn } }));
-  const journal = await openJournalIfPossible(options.folders, warn);
-  if (journal !== undefined) stack.use(journal);
-  return {
-    queue: machine.queue,
-    agent,
-    minStreams,
-    maxStreams,
-    poolBytes,
-    chunkBytes,
-    compression,
-    compressionLevel,
-    ...io !== undefined && { io },
-    versionKey: versionKey(machine.identity.seed),
-    content,
-    dedup: options.dedup,
-    ...journal && { journal },
-    ...warn && { onWarning: warn },
-  };
 }
 
 async function reach(options: ConnectOptions, machine: Machine): Promise<PeerConnection> {
