@@ -1,4 +1,3 @@
-import process from "node:process";
 import { WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
 
@@ -53,7 +52,7 @@ export class LocalRegistry {
       return undefined; // Gone, or not ours to read: there is no sender to be found here.
     }
     const sender = parseEntry(nameplate, text);
-    if (sender !== undefined && isAlive(sender.pid)) return sender;
+    if (sender !== undefined && await isAlive(sender.pid)) return sender;
     // An entry that is being written is empty for a moment and must stay.
     if (sender !== undefined) await remove(path);
     return undefined;
@@ -150,7 +149,14 @@ function parseEntry(nameplate: string, text: string): LocalSender | undefined {
   }
 }
 
-function isAlive(pid: number): boolean {
+async function isAlive(pid: number): Promise<boolean> {
+  try {
+    if (Deno.build.os === "linux" && (await Deno.lstat(`/proc/${pid}`)).isDirectory) return true;
+  } catch {
+    // It may be hidden from us, or there is no such folder.
+  }
+  // Loading it takes 10 ms, which is a tenth of a short command.
+  const { default: process } = await import("node:process");
   try {
     process.kill(pid, 0);
     return true;
