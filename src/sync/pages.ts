@@ -171,19 +171,20 @@ export function encodePage({ columns }: Snapshot, from: number, to: number): Uin
 
 function decodePage(page: Uint8Array, ends: number): SnapshotColumns | undefined {
   // Columns are read where they lie, so they must lie where their numbers may.
-  const bytes = page.slice();
+  const bytes = page.byteOffset % 8 === 0 ? page : page.slice();
   if (bytes.length < 8) return undefined;
-  const rows = new DataView(bytes.buffer).getUint32(0, true);
+  const rows = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   if (rows > MAX_ROWS || bytes.length < 8 + (ROW_BYTES + STAMP_BYTES * ends) * rows) return undefined;
+  const begin = bytes.byteOffset;
   let at = 8;
   const next = (byteLength: number) => (at += byteLength) - byteLength;
-  const sizes = new Float64Array(bytes.buffer, next(8 * rows), rows);
-  const mtimes = new BigInt64Array(bytes.buffer, next(8 * rows), rows);
+  const sizes = new Float64Array(bytes.buffer, begin + next(8 * rows), rows);
+  const mtimes = new BigInt64Array(bytes.buffer, begin + next(8 * rows), rows);
   const contents = bytes.subarray(next(CONTENT_BYTES * rows), at);
   const stamps = Array.from({ length: ends }, () => bytes.subarray(next(STAMP_BYTES * rows), at));
-  const depths = new Uint16Array(bytes.buffer, next(2 * rows), rows);
-  const modes = new Uint16Array(bytes.buffer, next(2 * rows), rows);
-  const lengths = new Uint16Array(bytes.buffer, next(2 * rows), rows);
+  const depths = new Uint16Array(bytes.buffer, begin + next(2 * rows), rows);
+  const modes = new Uint16Array(bytes.buffer, begin + next(2 * rows), rows);
+  const lengths = new Uint16Array(bytes.buffer, begin + next(2 * rows), rows);
   const kinds = bytes.subarray(next(rows), at), settled = bytes.subarray(next(rows), at);
   const nameStarts = new Uint32Array(rows + 1);
   for (let i = 0; i < rows; i++) nameStarts[i + 1] = nameStarts[i]! + lengths[i]!;

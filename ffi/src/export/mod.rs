@@ -18,6 +18,7 @@ pub mod files;
 pub mod hash;
 pub mod leftover;
 pub mod mdns;
+pub mod memory;
 pub mod net;
 pub mod pack;
 pub mod pairing;
@@ -45,6 +46,7 @@ pub const OPERATIONS: &[&[(&str, Op)]] = &[
     net::OPERATIONS,
     pack::OPERATIONS,
     mdns::OPERATIONS,
+    memory::OPERATIONS,
     proxy::OPERATIONS,
     send::OPERATIONS,
     receive::OPERATIONS,

@@ -21,6 +21,7 @@ import { Latest } from "./latest.ts";
 import { findServed } from "./served_folders.ts";
 import type { SyncSessionSettings } from "./session.ts";
 import type { TransferSettings } from "./settings.ts";
+import { SpareMemory } from "./spare_memory.ts";
 import { transferSettings } from "./transfer_settings.ts";
 
 /** What happens while folders are served. */
@@ -84,6 +85,7 @@ export async function serveSync(options: ServeSyncOptions): Promise<never> {
     book,
     list,
     open: new OpenFolders(clock),
+    memory: new SpareMemory(machine.queue),
   };
   const waiting = new Map<string, { stop: AbortController; done: Promise<void>; visits: Set<Visit> }>();
   try {
@@ -125,6 +127,7 @@ interface Context {
   readonly book: LockBook;
   readonly list: Latest<readonly Peer[]>;
   readonly open: OpenFolders;
+  readonly memory: SpareMemory;
 }
 
 /** A session with a machine. */
@@ -233,7 +236,7 @@ async function serveOne(
   { visits, signal, habit, early }: Guest & { habit: Habit; early: Early },
   context: Context,
 ): Promise<void> {
-  const { options, machine, settings, clock, index, book, open } = context;
+  const { options, machine, settings, clock, index, book, open, memory } = context;
   const { name } = peer;
   // As it is now: a right may have been given or taken back since.
   const allowed = async () => {
@@ -290,6 +293,7 @@ async function serveOne(
           now: () => clock.now(),
         }),
         clock,
+        onRunEnded: () => memory.giveBack(),
       });
     } catch (error) {
       await opened.fail(error);
@@ -303,6 +307,8 @@ async function serveOne(
   }
   habit.look = looked;
   options.onEvent({ type: "left", name, ...failure && { error: failure } });
+  // Also of a run that was cut off.
+  await memory.giveBack();
 }
 
 /** A fault of the program ends one session and is told; the other machines are still served. */

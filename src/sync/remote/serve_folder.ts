@@ -79,6 +79,8 @@ export interface ServeOptions {
   find(path: string): Promise<Served>;
   readonly locks: ServedLocks;
   readonly clock: Clock;
+  /** A run came to its end, which the other side has been told. */
+  onRunEnded?(): Promise<void>;
 }
 
 /**
@@ -376,6 +378,7 @@ class Session implements AsyncDisposable {
     this.#snapped = this.#later = undefined;
     await run[Symbol.asyncDispose]();
     await this.#options.channel.send({ type: "ended" });
+    await this.#options.onRunEnded?.();
   }
 
   /** Tells once that something has changed; the next look or beginning ends it. */
