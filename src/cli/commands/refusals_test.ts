@@ -1,0 +1,223 @@
+/** What commands refuse before anything is done, run as the program runs them but for the standard streams. */
+import { systemClock } from "../../base/clock.ts";
+import type { ErrorCode } from "../../base/errors.ts";
+import { Logger } from "../../base/log.ts";
+import { assertEquals, assertRejects } from "../../base/testing.ts";
+import { loadConfig } from "../../config/config.ts";
+import { folders } from "../../config/paths.ts";
+import { MAX_LIST_BYTES } from "../../verify/mod.ts";
+import type { Context } from "../context.ts";
+import type { OutputEvent } from "../events.ts";
+import { Hangup } from "../hangup.ts";
+import { parse } from "../parser.ts";
+import type { CommandName } from "../table.ts";
+import { styles } from "../terminal.ts";
+import { WIRING } from "../wiring.ts";
+import { jobBook } from "./job.ts";
+
+/** A person with an own home and no terminal. */
+class Home implements AsyncDisposable {
+  readonly dir: string;
+  readonly events: OutputEvent[] = [];
+
+  private constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  static async create(): Promise<Home> {
+    return new Home(await Deno.realPath(await Deno.makeTempDir({ prefix: "wormhole-refusals-" })));
+  }
+
+  /** Gives the path of `name` in the home. */
+  path(name: string): string {
+    return `${this.dir}/${name}`;
+  }
+
+  /** Gives what `wormhole WORDS…` gets. */
+  async context(words: readonly string[]): Promise<{ name: CommandName; context: Context<unknown> }> {
+    const variables: Record<string, string> = { HOME: this.dir };
+    const env = (name: string) => variables[name];
+    const parsed = parse(words, env);
+    if (parsed.kind !== "run") throw new TypeError(`no command: ${words.join(" ")}`);
+    const settings = await loadConfig({ env, folders: folders({ env }), flags: parsed.config });
+    const name = parsed.command.name as CommandName;
+    const context: Context<unknown> = {
+      args: parsed.args,
+      config: settings.config,
+      settings,
+      output: {
+        emit: (event) => void this.events.push(event),
+        print() {},
+        pause() {},
+        resume() {},
+        close() {},
+      },
+      log: new Logger({ level: "error", sink: () => {}, clock: systemClock }),
+      signal: new AbortController().signal,
+      hangup: new Hangup(),
+      clock: systemClock,
+      env,
+      terminal: {
+        interactive: false,
+        canRedraw: false,
+        stdoutIsTerminal: false,
+        styles: styles(false),
+        columns: () => 80,
+        write() {},
+      },
+      stdin: () => new Blob([]).stream(),
+      stdout: () => new WritableStream(),
+    };
+    return { name, context };
+  }
+
+  /** Runs `wormhole WORDS…`. */
+  async run(...words: string[]): Promise<void> {
+    const { name, context } = await this.context(words);
+    const { run } = await WIRING[name].load();
+    await run(context);
+  }
+
+  /** Fails unless each of `rows` is refused with its code and sentence. */
+  async assertRefuses(rows: readonly [string[], ErrorCode, string][]): Promise<void> {
+    for (const [words, code, sentence] of rows) {
+      const { message } = await assertRejects(() => this.run(...words), code);
+      assertEquals(message, sentence, words.join(" "));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+Deno.test("send refuses arguments that do not say what to send, before there is a code", async () => {
+  await using home = await Home.create();
+  await home.assertRefuses([
+    [["send"], "USAGE", "Cannot send: give the path of a file or folder, - for standard input, or --text"],
+    [["send", "--text", "x", "file"], "USAGE", "Cannot send files and --text at once"],
+    [
+      ["send", "--name", "x", "file"],
+      "USAGE",
+      "Cannot use --name: it names standard input, and - is not among the paths",
+    ],
+    [
+      ["send", "--transit-relay", "relay.example:4001", "file"],
+      "USAGE",
+      "Cannot use --transit-relay: it is for --compat",
+    ],
+  ]);
+  assertEquals(home.events, []);
+});
+
+Deno.test("verify refuses what is no list, and says why", async () => {
+  await using home = await Home.create();
+  const long = home.path("long");
+  {
+    using file = await Deno.open(long, { write: true, create: true });
+    await file.truncate(MAX_LIST_BYTES + 1);
+  }
+  await home.assertRefuses([
+    [["verify", home.dir], "USAGE", "Cannot verify: give either a MANIFEST or --checksum"],
+    [
+      ["verify", home.dir, "list", "--checksum"],
+      "USAGE",
+      "Cannot verify: give either a MANIFEST or --checksum",
+    ],
+    [["verify", home.dir, "/none/list"], "NOT_FOUND", 'Cannot read "/none/list": there is no such file'],
+    [
+      ["verify", home.dir, long],
+      "LIMIT_EXCEEDED",
+      `Cannot read "${long}": a list has at most ${MAX_LIST_BYTES} bytes`,
+    ],
+  ]);
+  await assertRejects(() => home.run("verify", home.dir, home.dir), "IO", `Cannot read "${home.dir}": `);
+  assertEquals(home.events, []);
+});
+
+Deno.test("sync and its subcommands refuse folders, conflicts and times that are none", async () => {
+  await using home = await Home.create();
+  const { dir } = home;
+  await Deno.mkdir(home.path("folder"));
+  const folder = home.path("folder");
+  await home.assertRefuses([
+    [
+      ["sync", "desk:a", "lap:b"],
+      "USAGE",
+      "Cannot synchronize two other machines: one folder has to be of this one",
+    ],
+    [
+      ["sync", "restore", `${folder}/x@2026-99-01`],
+      "INVALID_ARGUMENT",
+      `Cannot restore "${folder}/x@2026-99-01": "2026-99-01" is no time such as 2026-11-21T14:00`,
+    ],
+    [
+      ["sync", "conflicts", `${dir}/none`],
+      "NOT_FOUND",
+      `Cannot look for conflicts in "${dir}/none": there is no such folder`,
+    ],
+    [["sync", "conflicts", folder, "./x"], "NOT_FOUND", `Cannot find a conflict of "x" in "${folder}"`],
+    [
+      ["sync", "conflicts", folder, "--keep", "copy"],
+      "NOT_FOUND",
+      `Cannot settle conflicts in "${folder}": it was never synchronized`,
+    ],
+  ]);
+  assertEquals(home.events, []);
+  assertEquals([...Deno.readDirSync(folder)], []);
+});
+
+Deno.test("lock refuses what is no token, here and at another machine, without asking it", async () => {
+  await using home = await Home.create();
+  const free = home.path("free");
+  await Deno.writeTextFile(free, "");
+  await home.assertRefuses([
+    [
+      ["lock", "release", "desk:x"],
+      "USAGE",
+      'Cannot release the lock: "x" is no token, which has 32 hex digits',
+    ],
+    [["lock", "renew", "desk:x"], "USAGE", 'Cannot renew the lock: "x" is no token, which has 32 hex digits'],
+    [
+      ["lock", "release", "--force", "desk:x"],
+      "USAGE",
+      'Cannot take locks of "desk" from their holders: only there (wormhole lock release --force PATH)',
+    ],
+    [["lock", "release", "--force", free], "NOT_FOUND", `Cannot release "${free}": it is not locked`],
+  ]);
+  assertEquals(home.events, []);
+});
+
+Deno.test("store clear drops nothing where nobody can be asked", async () => {
+  await using home = await Home.create();
+  await home.assertRefuses([
+    [["store", "clear"], "USAGE", "Cannot ask whether to drop the store: there is no terminal; give --yes"],
+  ]);
+});
+
+Deno.test("job run of a job whose folder is gone fails, and its log says so", async () => {
+  await using home = await Home.create();
+  const gone = home.path("gone");
+  const { context } = await home.context(["job", "list"]);
+  const job = {
+    name: "photos",
+    command: ["copy", "a", "b"],
+    folder: gone,
+    with: "none",
+    addedMs: 0,
+  } as const;
+  await jobBook(context).keep(job, { replaces: false, schedule: () => Promise.resolve() });
+  const sentence = `Cannot run the job "photos": its folder "${gone}" is not there`;
+  await home.assertRefuses([
+    [["job", "run", "photos"], "NOT_FOUND", sentence],
+    [
+      ["job", "add", "other", "--with", "cron", "copy", "a", "b"],
+      "USAGE",
+      'Cannot have cron run the job "other": say when, with --schedule',
+    ],
+  ]);
+  await home.run("job", "log", "photos");
+  const [run, ...more] = home.events;
+  if (run?.event !== "job_run") throw new TypeError(`no run but ${JSON.stringify(run)}`);
+  assertEquals([run.exit, run.code, run.message, more], [6, "NOT_FOUND", sentence, []]);
+});
