@@ -14,11 +14,6 @@ export class Reach {
     this.#transports = transports;
   }
 
-  /** Whether this side is at a relay. */
-  get isRelayed(): boolean {
-    return this.#own !== undefined;
-  }
-
   /**
    * Gives where this machine can be reached, from now on also at the relay that is offered; a relay that was offered
    * before stays.
