@@ -143,10 +143,11 @@ const FULL = 13,
   CANNOT_OPEN = 14,
   CONSTRAINT = 19;
 
-// Nothing here ever breaks a constraint of its own tables: where one is broken, table and index disagree.
+// Nothing here ever breaks a constraint of its own tables: where one is broken, table and index disagree. Deno's
+// exec() gives no result code, so that the words count as well.
 /** What SQLite says when its tables are not those that the version number promises, or a number was never ours. */
 const DAMAGE =
-  /malformed|not a database|no such (table|column|index)|already exists|has \d+ columns|too large to be represented/;
+  /malformed|not a database|no such (table|column|index)|already exists|has \d+ columns|too large to be represented|constraint failed/;
 
 /** Gives what SQLite threw as a WormholeError; `what` begins its message. */
 export function databaseError(cause: unknown, what: string): unknown {
