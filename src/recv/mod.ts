@@ -44,8 +44,8 @@ import { receiveOverLinks } from "./over_links.ts";
 export interface RecvOptions extends SessionSettings {
   /** What the sender shows, or asks for it: whatever can be made ready without it is ready by then. */
   readonly code?: string | (() => Promise<string>);
-  /** Name of a known machine, which needs no code. */
-  readonly from?: string;
+  /** A known machine, which needs no code. */
+  readonly from?: Peer;
   /** Keep the other machine, if its person wants that too. */
   readonly remember?: Remembering;
   /** Folder to receive into; it must exist. */
@@ -122,7 +122,7 @@ export async function recv(options: RecvOptions): Promise<TransferOutcome> {
 
 async function receive(options: RecvOptions): Promise<TransferOutcome> {
   await using machine = await openMachine(options.folders);
-  const known = options.from === undefined ? undefined : await machine.peers.find(options.from);
+  const known = options.from;
   if (options.remember !== undefined) await machine.peers.assertCanName(options.remember.name);
   const session = await join(options, machine, known);
   await using connection = session.connection;

@@ -176,7 +176,7 @@ Deno.test("job run does a copy too, and says of a run that was cut off", async (
   await keeper.job(["add", "notes", "copy", "--sync", "a", "b"]);
   const dir = `${keeper.person.env.XDG_STATE_HOME}/wormhole/jobs`;
   await Deno.mkdir(dir, { recursive: true });
-  await Deno.writeTextFile(`${dir}/notes.lock`, "2026-11-21T12:00:00.000Z");
+  await Deno.writeTextFile(`${dir}/notes.started`, "2026-11-21T12:00:00.000Z");
   await keeper.job(["run", "notes"]);
   assertEquals(await Deno.readTextFile(sandbox.path("b/x")), "1");
   const records = await keeper.log();

@@ -40,7 +40,7 @@ async function runOwn(context: Context<RecvArgs>, attempt: Attempt): Promise<voi
     const { receiveToStdout } = await import("../receive_to_stdout.ts");
     const outcome = await receiveToStdout(
       context.stdout(),
-      (destination) => receive(context, destination, { attempt }),
+      (destination) => receive(context, destination, { attempt, known }),
     );
     finish(outcome, { direction: "recv", destination: null, output, log });
     return;
@@ -51,7 +51,7 @@ async function runOwn(context: Context<RecvArgs>, attempt: Attempt): Promise<voi
   const mayPlace = destination === inbox;
   const sums = args.checksum ? new TransferSums((name) => join(destination, name)) : undefined;
   const transfer = (onOutcome: (outcome: TransferOutcome) => Promise<void>) =>
-    receive(context, destination, { attempt, mayPlace, onOutcome, ...sums && { sums } });
+    receive(context, destination, { attempt, known, mayPlace, onOutcome, ...sums && { sums } });
   await finishing(transfer, async (outcome) => {
     if (outcome.text !== undefined) output.emit({ event: "text", text: outcome.text });
     if (sums && outcome.kind === "text") {
@@ -66,8 +66,9 @@ async function runOwn(context: Context<RecvArgs>, attempt: Attempt): Promise<voi
 async function receive(
   context: Context<RecvArgs>,
   destination: string,
-  { attempt, mayPlace = false, onOutcome, sums }: {
+  { attempt, known, mayPlace = false, onOutcome, sums }: {
     attempt: Attempt;
+    known: Peer | undefined;
     /** The sender may place things here without asking. */
     mayPlace?: boolean;
     onOutcome?: (outcome: TransferOutcome) => Promise<void>;
@@ -75,13 +76,12 @@ async function receive(
   },
 ): Promise<TransferOutcome> {
   const { args, config, settings, output, clock, signal } = context;
-  const { from } = args;
-  if (args.code === undefined && from === undefined) assertCanAsk(context);
+  if (args.code === undefined && known === undefined) assertCanAsk(context);
   const show = new ProgressShow(context);
   attempt.code = args.code;
   const ask = async () => attempt.code = await askCode(context);
   return await recv({
-    ...from === undefined ? { code: args.code ?? ask } : { from },
+    ...known === undefined ? { code: args.code ?? ask } : { from: known },
     ...args.remember !== undefined && { remember: remembering(args.remember) },
     onRemembered: (peer) => output.emit({ event: "paired", ...shownPeer(peer) }),
     destination,
