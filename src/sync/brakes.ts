@@ -34,7 +34,8 @@ export function brake(
     const losses = lossesOf(plan.changes[side]);
     const other = scanned[1 - side]!;
     if (losses > 0 && ancestor.count > 0 && other.isEmpty) {
-      return `"${names[1 - side]}" is empty, and all ${losses} files of "${names[side]}" would be deleted`;
+      const all = losses === 1 ? "the only file" : `all ${losses} files`;
+      return `"${names[1 - side]}" is empty, and ${all} of "${names[side]}" would be deleted`;
     }
     const files = fileCount(scanned[side].snapshot);
     const isTooMuch = "files" in maxDelete

@@ -69,7 +69,11 @@ export class MergeFolder implements Merger, AsyncDisposable {
     const merged = new Map<string, MergedFile>();
     const known = cases.flatMap((one) => {
       const base = this.#options.bases.get(one.base);
-      return base === undefined ? [] : [{ ...one, bytes: base }];
+      if (base !== undefined) return [{ ...one, bytes: base }];
+      this.#options.onWarning?.(
+        `Cannot merge "${one.path}": what both had in common is not kept (it is of text, from the first run with --merge on)`,
+      );
+      return [];
     });
     if (known.length === 0) return merged;
     const failed: Map<number, Failure>[] = [];

@@ -100,6 +100,19 @@ Deno.test("MergeFolder gives what a command makes of both, and nothing where the
   assertTrue(await Deno.stat(`${scene.dir}/merge`).then(() => false, () => true), "nothing is left");
 });
 
+Deno.test("MergeFolder says which file it has no common version of", async () => {
+  await using scene = await Scene.create();
+  const known = await scene.case("known.txt", BASE, "one\n2\n3\n4\n5\n", "1\n2\n3\n4\nfive\n");
+  const other = {
+    ...known,
+    path: "other.txt",
+    base: { ...known.base, content: hashBuffer(bytesOf("other")) },
+  };
+  assertEquals(Object.keys(await scene.merge("diff3 -m %A %O %B", other, known)), ["known.txt"]);
+  assertEquals(scene.warnings.length, 1);
+  assertTrue(scene.warnings[0]!.includes('Cannot merge "other.txt": what both had in common is not kept'));
+});
+
 /** Writes what it shall, and leaves somebody behind who is not of its group by then. */
 const HOLDER = `sh -c "exec 3>&1; { setsid sh -c 'echo go; exec sleep 2 >&3' & } | { read go; cat %A; }"`;
 
