@@ -140,11 +140,23 @@ export class WebSocketLink {
           this.#options.onControl();
         }
       }
+      if (this.#reader.isBeforePayload) this.#acknowledge();
     } catch (fault) {
       if (!(fault instanceof FrameFault)) throw fault;
       // What follows cannot be read, and is not needed: the goodbye has the reason.
       this.#unreadable = true;
       this.#refuse(fault.closeCode === 1009 ? "too long" : "malformed frame", fault.closeCode);
+    }
+  }
+
+  /**
+   * A client that writes head and payload apart, as Deno does from 1 KiB on, has its system hold the payload back until the head is
+   * acknowledged, which this system puts off for 40 ms while there is nothing to say. So something is said: a pong that
+   * nobody asked for (RFC 6455 §5.5.3).
+   */
+  #acknowledge(): void {
+    if (!this.#writing && !this.#closing && !this.#ended) {
+      this.#put(encodeFrame(OPCODE.pong, new Uint8Array(0)));
     }
   }
 

@@ -80,6 +80,19 @@ Deno.test("WebSocketLink writes what is said at once as one piece", async () => 
   await running;
 });
 
+Deno.test("WebSocketLink answers a head whose payload is held back", async () => {
+  const came = Promise.withResolvers<string | undefined>();
+  const { client, running } = await linked({ onMessage: came.resolve });
+  await client.write(Uint8Array.of(0x81, 0x85, 0, 0, 0, 0));
+  const buffer = new Uint8Array(100);
+  assertEquals(await client.read(buffer), 2);
+  assertEquals([...buffer.subarray(0, 2)], [0x8a, 0], "a pong");
+  await client.write(new TextEncoder().encode("hello"));
+  assertEquals(await came.promise, "hello");
+  client.close();
+  await running;
+});
+
 Deno.test("WebSocketLink drops who is behind when all together are too far behind, and nobody else", async () => {
   const { link, client, traffic, told, running } = await linked();
   traffic.unsent = 2e7;

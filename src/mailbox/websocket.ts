@@ -85,6 +85,8 @@ export class FrameReader {
   #final = false;
   /** Payload bytes of the frame that are still to come; -1 while its head is read. */
   #left = -1;
+  /** All payload bytes of the frame. */
+  #size = 0;
   #maskAt = 0;
   #control = new Uint8Array(0);
   #controlLength = 0;
@@ -118,6 +120,11 @@ export class FrameReader {
     }
   }
 
+  /** The last bytes were the head of a frame whose payload has yet to begin. */
+  get isBeforePayload(): boolean {
+    return this.#left > 0 && this.#left === this.#size;
+  }
+
   /** Looks at a head whose first `#headWanted` bytes are there; true when that was all of it. */
   #headIsWhole(): boolean {
     const head = this.#head;
@@ -142,7 +149,7 @@ export class FrameReader {
 
   #begin(length: number): void {
     const opcode = this.#opcode;
-    this.#left = length;
+    this.#left = this.#size = length;
     this.#maskAt = 0;
     if (opcode >= OPCODE.close) {
       if (opcode > OPCODE.pong) throw new FrameFault(1002, "unknown opcode");
