@@ -22,6 +22,7 @@ export class FarLink implements AsyncDisposable {
   readonly #over = new AbortController();
   /** The session that {@linkcode FarLink.begin} has begun and nobody has taken. */
   #begun: Promise<SyncSession> | undefined;
+  readonly #met = Promise.withResolvers<void>();
   #session: SyncSession | undefined;
   #pauseMs = FIRST_PAUSE_MS;
   /** When the connection was lost; a run that was cut off may go on until too long after it. */
@@ -36,7 +37,12 @@ export class FarLink implements AsyncDisposable {
   /** Begins to make the session, so that other things can be done until it is needed. */
   begin(): void {
     this.#begun = this.#connect();
-    this.#begun.catch(() => {}); // Whoever needs it is told.
+    this.#begun.catch(() => {}).finally(this.#met.resolve); // Whoever needs it is told.
+  }
+
+  /** Resolves once the two machines have found each other, or the session that was begun came to nothing. */
+  get met(): Promise<void> {
+    return this.#met.promise;
   }
 
   /** Gives the folder over a session that works. @throws {WormholeError} as `SyncSession.connect`. */
@@ -122,6 +128,7 @@ export class FarLink implements AsyncDisposable {
       ...args.peer !== undefined && { peer: args.peer },
       timeoutMs: args.timeout,
       onEvent: (event) => {
+        if (event.type === "connecting") this.#met.resolve();
         if (event.type === "connected") show?.connected(event);
         const peer = peerEvent(event);
         if (peer && (args.json || terminal.interactive)) output.emit(peer);

@@ -17,6 +17,8 @@ export async function run(context: Context<SyncArgs>): Promise<void> {
   const looks = await look(context, { far, stack });
   const link = far && stack.use(await linkTo(far, context, news));
   link?.begin();
+  // From then on the other machine looks at its folder, and there is time. What others may watch is there from the beginning.
+  if (!context.args.watch && context.args.eventsSocket === undefined) await link?.met;
   const { runSync }: typeof import("../sync_run.ts") = await import("../sync_run.ts" as string);
   await runSync(context, { far, link, looks, news });
 }
