@@ -67,3 +67,9 @@ Deno.test("loadIdentity() names the file when the folder cannot be made", () =>
     Deno.writeTextFileSync(`${dir}/file`, "");
     await assertRejects(() => loadIdentity(`${dir}/file/config`, { publicKey }), "IO", "identity.key");
   }));
+
+Deno.test("loadIdentity() uses no folder in the key's place", () =>
+  inFolder(async (dir) => {
+    await Deno.mkdir(`${dir}/identity.key`, { mode: 0o700 });
+    await assertRejects(() => loadIdentity(dir, { publicKey }), "CONFIG_INVALID", "it is no file");
+  }));

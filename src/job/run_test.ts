@@ -121,3 +121,18 @@ Deno.test("JobLog leaves out lines that are none", () =>
       record(2).started_at,
     ]);
   }));
+
+Deno.test("JobLog says which file the disk refuses", () =>
+  withDir(async (dir) => {
+    await Deno.writeTextFile(`${dir}/file`, "");
+    const nowhere = new JobLog(`${dir}/file/logs`, "notes");
+    await assertRejects(
+      () => nowhere.add(record(1)),
+      "IO",
+      `Cannot write the log "${dir}/file/logs/notes.ndjson"`,
+    );
+    await Deno.mkdir(`${dir}/notes.ndjson/in`, { recursive: true });
+    const blocked = new JobLog(dir, "notes");
+    await assertRejects(() => blocked.last(1), "IO", `Cannot read the log "${dir}/notes.ndjson"`);
+    await assertRejects(() => blocked.clear(), "IO", `Cannot remove the log "${dir}/notes.ndjson"`);
+  }));

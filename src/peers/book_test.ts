@@ -148,6 +148,16 @@ Deno.test("PeerBook says what is wrong with a damaged file and leaves it as it i
     }
   }));
 
+Deno.test("PeerBook uses nothing that is no file, or too large to be its own", () =>
+  withBook(async (book) => {
+    await book.keep(paired(1));
+    await Deno.truncate(book.path, 1024 ** 3);
+    await assertRejects(() => book.list(), "CONFIG_INVALID", "it has more than ");
+    await Deno.remove(book.path);
+    await Deno.mkdir(book.path);
+    await assertRejects(() => book.keep(paired(2)), "CONFIG_INVALID", "it is no file");
+  }));
+
 Deno.test("PeerBook uses no file that others may read", () =>
   withBook(async (book) => {
     await book.keep(paired(1));
