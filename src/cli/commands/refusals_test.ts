@@ -110,6 +110,63 @@ Deno.test("send refuses arguments that do not say what to send, before there is 
   assertEquals(home.events, []);
 });
 
+Deno.test("recv refuses folders, codes and machines that are none, before anybody is looked for", async () => {
+  await using home = await Home.create();
+  const { dir } = home;
+  await Deno.writeTextFile(home.path("file"), "");
+  await home.assertRefuses([
+    [
+      ["recv", "--transit-relay", "relay.example:4001", "7-guitarist-zulu"],
+      "USAGE",
+      "Cannot use --transit-relay: it is for --compat",
+    ],
+    [["recv"], "USAGE", "Cannot receive: give the code that send shows, or set WORMHOLE_CODE"],
+    [["recv", "--compat"], "USAGE", "Cannot receive: give the code that send shows, or set WORMHOLE_CODE"],
+    [["recv", "--from", "desk", "7-guitarist-zulu"], "USAGE", "Cannot use a code and --from at once"],
+    [
+      ["recv", "--from", "desk"],
+      "NOT_FOUND",
+      'Cannot find the machine "desk": it is not known here, or was forgotten; no machine is known yet (wormhole pair)',
+    ],
+  ]);
+  const into = (name: string) => () => home.run("recv", "-o", `${dir}/${name}`, "7-guitarist-zulu");
+  await assertRejects(into("none"), "NOT_FOUND", `${dir}/none`);
+  await assertRejects(into("file"), "NOT_DIRECTORY", `${dir}/file`);
+  assertEquals(home.events, []);
+});
+
+Deno.test("pair refuses what is no code, and to compare nothing", async () => {
+  await using home = await Home.create();
+  await home.assertRefuses([
+    [["pair", "desk", "lap"], "USAGE", 'Cannot pair: "desk" is no code, so that there is one name too many'],
+    [
+      ["pair", "desk"],
+      "USAGE",
+      "Cannot ask whether the verifiers are the same: there is no terminal; give --yes to go without",
+    ],
+  ]);
+  assertEquals(home.events, []);
+});
+
+Deno.test("hub refuses a certificate that is not there or is none, and half of what belongs together", async () => {
+  await using home = await Home.create();
+  const cert = home.path("cert.pem");
+  const hub = ["hub", "--listen", "127.0.0.1:0", "--no-relay"];
+  await home.assertRefuses([
+    [[...hub, "--tls-cert", cert], "USAGE", "Cannot use --tls-cert and --tls-key one without the other"],
+    [
+      [...hub, "--transit-announce", "hub.example:4001"],
+      "USAGE",
+      "Cannot use --transit-announce: there is no --transit-listen",
+    ],
+    [[...hub, "--tls-cert", cert, "--tls-key", cert], "NOT_FOUND", `Cannot read "${cert}": no such file`],
+  ]);
+  await Deno.writeTextFile(cert, "nothing of that kind");
+  const refused = () => home.run(...hub, "--tls-cert", cert, "--tls-key", cert);
+  await assertRejects(refused, "CONFIG_INVALID", "Cannot use the TLS certificate: ");
+  assertEquals(home.events, []);
+});
+
 Deno.test("verify refuses what is no list, and says why", async () => {
   await using home = await Home.create();
   const long = home.path("long");
