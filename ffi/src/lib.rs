@@ -10,6 +10,7 @@ pub mod copy;
 pub mod error;
 pub mod export;
 pub mod handles;
+pub mod hex;
 pub mod io;
 pub mod net;
 pub mod op;

@@ -114,10 +114,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+    use crate::hex;
 
     #[test]
     fn hash_matches_blake3s_own_vectors() {
@@ -129,10 +126,10 @@ mod tests {
             (1025, "d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444"),
         ];
         for (length, expected) in table {
-            assert_eq!(hex(&hash(&input[..length])), expected);
+            assert_eq!(hex::encode(&hash(&input[..length])), expected);
             let streaming = Streaming::default();
             input[..length].chunks(100).for_each(|part| streaming.update(part));
-            assert_eq!(hex(&streaming.digest()), expected);
+            assert_eq!(hex::encode(&streaming.digest()), expected);
         }
     }
 

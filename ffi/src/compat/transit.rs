@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::record::Keys;
 use crate::error::{Error, Kind, Result};
+use crate::hex;
 use crate::net::address;
 use crate::pairing::{self, KEY_BYTES};
 
@@ -219,7 +220,7 @@ impl Attempt {
         let mut side = [0; 8];
         pairing::random(&mut side)?;
         let token = derived_hex(key, "transit_relay_token")?;
-        let relay = format!("please relay {token} for side {}\n", hex(&side)).into_bytes();
+        let relay = format!("please relay {token} for side {}\n", hex::encode(&side)).into_bytes();
         let (ours, theirs) = if role == Role::Sender { (sender, receiver) } else { (receiver, sender) };
         Ok(Attempt { role, ours, theirs, relay, picked: Mutex::new(false) })
     }
@@ -253,11 +254,7 @@ fn derived(key: &[u8; KEY_BYTES], purpose: &str) -> Result<[u8; KEY_BYTES]> {
 }
 
 fn derived_hex(key: &[u8; KEY_BYTES], purpose: &str) -> Result<String> {
-    Ok(hex(&derived(key, purpose)?))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hex::encode(&derived(key, purpose)?))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::proxy::{self, Proxy, Target};
 use crate::error::{Error, Kind, Result};
+use crate::hex;
 
 /// How long the door stays open for its visitor, who was told of it at once.
 const OPEN_FOR: Duration = Duration::from_secs(15);
@@ -112,5 +113,5 @@ pub(super) fn secret() -> Result<String> {
     let mut random = [0; SECRET_BYTES];
     getrandom::fill(&mut random)
         .map_err(|error| Error::new(Kind::Internal, format!("cannot draw a password: {error}")))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(&random))
 }

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
-use super::super::tests::unhex;
 use super::*;
+use crate::hex;
 
 /// `tests/vectors/spake2.json`; its `source` fields say where each comes from.
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ struct Vector {
 
 fn seed(scalar: &str) -> Zeroizing<[u8; 64]> {
     let mut seed = Zeroizing::new([0; 64]);
-    seed[..32].copy_from_slice(&unhex(scalar));
+    seed[..32].copy_from_slice(&hex::decode(scalar));
     seed
 }
 
@@ -29,13 +29,13 @@ fn messages_and_keys_are_python_spake2s() {
     let vectors: Vectors = serde_json::from_str(include_str!("../../../tests/vectors/spake2.json")).unwrap();
     assert!(vectors.symmetric.len() >= 5);
     for vector in vectors.symmetric {
-        let (password, id) = (unhex(&vector.password), unhex(&vector.id));
+        let (password, id) = (hex::decode(&vector.password), hex::decode(&vector.id));
         let start = |side: usize| Exchange::start_with(&password, &id, seed(&vector.scalars[side])).unwrap();
         let ((a, message_a), (b, message_b)) = (start(0), start(1));
-        assert_eq!(message_a[..], unhex(&vector.messages[0]));
-        assert_eq!(message_b[..], unhex(&vector.messages[1]));
-        assert_eq!(a.finish(&message_b).unwrap()[..], unhex(&vector.key));
-        assert_eq!(b.finish(&message_a).unwrap()[..], unhex(&vector.key));
+        assert_eq!(message_a[..], hex::decode(&vector.messages[0]));
+        assert_eq!(message_b[..], hex::decode(&vector.messages[1]));
+        assert_eq!(a.finish(&message_b).unwrap()[..], hex::decode(&vector.key));
+        assert_eq!(b.finish(&message_a).unwrap()[..], hex::decode(&vector.key));
     }
 }
 

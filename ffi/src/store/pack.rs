@@ -2,6 +2,7 @@
 
 use crate::chunk::hash::{HASH_BYTES, hash};
 use crate::error::{Error, Kind, Result};
+use crate::hex;
 
 /// `id 32, length u32` for each chunk.
 pub const ROW_BYTES: usize = HASH_BYTES + 4;
@@ -97,8 +98,7 @@ pub fn decode_table(bytes: &[u8], footer: &Footer, size: u64) -> Result<Vec<Pack
 
 /// The name of a pack's file.
 pub fn file_name(name: &[u8; HASH_BYTES]) -> String {
-    let hex: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{hex}.pack")
+    format!("{}.pack", hex::encode(name))
 }
 
 pub(super) fn damaged(state: &str) -> Error {

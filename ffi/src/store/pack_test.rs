@@ -21,10 +21,6 @@ struct Vector {
     error: Option<String>,
 }
 
-fn hex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
-}
-
 fn vectors() -> Vec<Vector> {
     serde_json::from_str(include_str!("../../../tests/vectors/packs.json")).unwrap()
 }
@@ -60,7 +56,7 @@ fn packs_are_written_and_read_as_the_vectors_say() {
     for Vector { description, chunks, name, pack, error } in vectors {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(&name);
-        fs::write(&path, hex(&pack)).unwrap();
+        fs::write(&path, hex::decode(&pack)).unwrap();
         if let Some(code) = error {
             let failure = check(&path, &|| false).map(|checked| checked.damaged > 0);
             let failed = match failure {
@@ -71,7 +67,7 @@ fn packs_are_written_and_read_as_the_vectors_say() {
             assert_eq!(failed, format!("{expected:?}"), "{description}");
             continue;
         }
-        let chunks: Vec<Vec<u8>> = chunks.iter().map(|chunk| hex(chunk)).collect();
+        let chunks: Vec<Vec<u8>> = chunks.iter().map(|chunk| hex::decode(chunk)).collect();
         let found = read(&path).unwrap();
         let expected: Vec<_> =
             chunks.iter().map(|chunk| PackedChunk { id: hash(chunk), length: chunk.len() as u32 }).collect();
@@ -81,7 +77,7 @@ fn packs_are_written_and_read_as_the_vectors_say() {
         fs::remove_file(&path).unwrap();
         let written = write(directory.path(), &[source], &pieces, &|| false).unwrap();
         assert_eq!(written.pack.unwrap().0, name, "{description}");
-        assert_eq!(fs::read(&path).unwrap(), hex(&pack), "{description}");
+        assert_eq!(fs::read(&path).unwrap(), hex::decode(&pack), "{description}");
     }
 }
 

@@ -230,6 +230,7 @@ fn limit(why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hex;
     use proptest::prelude::*;
 
     fn record(flags: u16, status: u16, length: u64) -> Record {
@@ -305,10 +306,6 @@ mod tests {
         code: Option<String>,
     }
 
-    fn unhex(text: &str) -> Vec<u8> {
-        (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
-    }
-
     /// As the receiving engine does, with the bytes of a stream that ends after them.
     fn receive(bytes: &[u8]) -> Result<()> {
         let cut = || Error::new(Kind::ConnectionLost, "cut");
@@ -330,7 +327,8 @@ mod tests {
             serde_json::from_str(include_str!("../../../tests/vectors/chunk_frames.json")).unwrap();
         assert!(vectors.len() >= 40);
         for vector in vectors {
-            let bytes = unhex(&[vector.preface, vector.header, vector.records, vector.payload].concat());
+            let bytes =
+                hex::decode(&[vector.preface, vector.header, vector.records, vector.payload].concat());
             let code = receive(&bytes).err().map(|error| {
                 Kind::ALL.iter().find(|(kind, ..)| *kind == error.kind).map(|(_, name, _)| name.to_string())
             });

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::error::{Error, Kind, Result};
+use crate::hex;
 use crate::net::address::plain;
 use crate::net::proxy::{self, Proxy, Target};
 
@@ -93,7 +94,7 @@ impl Join {
             JoinSide::Dialler => 0,
             JoinSide::Acceptor => 1,
         };
-        let key: String = self.key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = hex::encode(&self.key);
         format!(
             "GET /relay/join HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: wormhole-join\r\n\
              authorization: Bearer {}\r\nwormhole-join: {key} {side}\r\n\r\n",
