@@ -1,23 +1,11 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::testing::generous;
 use super::*;
 
 /// Longest that a test waits for one thing.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn limits() -> Limits {
-    Limits {
-        connections: 1_000,
-        connections_per_address: 1_000,
-        connection_burst: 10_000,
-        connections_per_minute: 0,
-        waiting: 500,
-        handshake: PATIENCE,
-        wait: PATIENCE,
-        idle: PATIENCE,
-    }
-}
 
 fn asked(token: u8, side: u8) -> Asked {
     Asked { token: [token; 64], side: Some([side; 16]) }
@@ -55,7 +43,7 @@ async fn until(joins: &Joins, holds: impl Fn(&Counts) -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_sides_hear_that_they_are_joined_and_are_done_together() {
-    let joins = Arc::new(Joins::new(limits(), b"joined!"));
+    let joins = Arc::new(Joins::new(generous(), b"joined!"));
     let (mut one, first) = brought(&joins, 1, 1).await;
     until(&joins, |counts| counts.waiting == 1).await;
     let (mut other, second) = brought(&joins, 1, 2).await;
@@ -78,14 +66,14 @@ async fn both_sides_hear_that_they_are_joined_and_are_done_together() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_not_joined_hears_nothing_and_why_is_known() {
     let soon = Duration::from_millis(50);
-    let lonely = Arc::new(Joins::new(Limits { wait: soon, ..limits() }, b"joined!"));
+    let lonely = Arc::new(Joins::new(Limits { wait: soon, ..generous() }, b"joined!"));
     let (mut client, verdict) = brought(&lonely, 1, 1).await;
     assert_eq!(within(verdict).await.unwrap(), Err(Refusal::Lonely));
     let mut heard = Vec::new();
     within(client.read_to_end(&mut heard)).await.unwrap();
     assert!(heard.is_empty());
 
-    let joins = Arc::new(Joins::new(limits(), b"joined!"));
+    let joins = Arc::new(Joins::new(generous(), b"joined!"));
     let (mut hasty, verdict) = brought(&joins, 1, 1).await;
     hasty.write_all(b"?").await.unwrap();
     assert_eq!(within(verdict).await.unwrap(), Err(Refusal::Impatient));
@@ -105,7 +93,7 @@ async fn whoever_is_not_joined_hears_nothing_and_why_is_known() {
     let (_late, verdict) = brought(&joins, 3, 1).await;
     assert_eq!(within(verdict).await.unwrap(), Err(Refusal::Draining));
 
-    let few = Arc::new(Joins::new(Limits { connections_per_address: 1, ..limits() }, b""));
+    let few = Arc::new(Joins::new(Limits { connections_per_address: 1, ..generous() }, b""));
     let (_first, _waits) = brought(&few, 1, 1).await;
     until(&few, |counts| counts.waiting == 1).await;
     let (_second, verdict) = brought(&few, 1, 2).await;
@@ -114,7 +102,7 @@ async fn whoever_is_not_joined_hears_nothing_and_why_is_known() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_token_makes_only_so_many_wait() {
-    let joins = Arc::new(Joins::new(limits(), b""));
+    let joins = Arc::new(Joins::new(generous(), b""));
     let mut held = Vec::new();
     for count in 1..=64 {
         held.push(brought(&joins, 1, 1).await);

@@ -208,5 +208,7 @@ async fn next(listeners: &[TcpListener]) -> std::io::Result<(TcpStream, SocketAd
 #[path = "joins_test.rs"]
 mod joins_test;
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 #[path = "transit_relay_test.rs"]
 mod tests;

@@ -2,23 +2,11 @@ use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::testing::generous;
 use super::*;
 
 /// Longest that a test waits for one thing.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn generous() -> Limits {
-    Limits {
-        connections: 1_000,
-        connections_per_address: 1_000,
-        connection_burst: 10_000,
-        connections_per_minute: 0,
-        waiting: 500,
-        handshake: PATIENCE,
-        wait: PATIENCE,
-        idle: PATIENCE,
-    }
-}
 
 async fn started(limits: Limits) -> Relay {
     Relay::start(Some("127.0.0.1"), 0, limits).await.unwrap()

@@ -10,7 +10,7 @@ use crate::net::endpoint::{self, Endpoint, RelayOptions};
 use crate::net::proxy::Proxy;
 use crate::net::quic_config::Congestion;
 use crate::net::testing::long_paths;
-use crate::transit_relay::Limits;
+use crate::transit_relay::testing::generous;
 
 /// Options of a relay that anybody with a token may use.
 pub fn options() -> Options {
@@ -21,22 +21,7 @@ pub fn options() -> Options {
         secret: [3; 32],
         max_clients: 100,
         client_bytes_per_second: None,
-        joins: joins(),
-    }
-}
-
-/// More than any test needs.
-pub fn joins() -> Limits {
-    let long = Duration::from_secs(60);
-    Limits {
-        connections: 1_000,
-        connections_per_address: 1_000,
-        connection_burst: 10_000,
-        connections_per_minute: 0,
-        waiting: 500,
-        handshake: long,
-        wait: long,
-        idle: long,
+        joins: generous(),
     }
 }
 
