@@ -34,6 +34,22 @@ fn rank(ip: &IpAddr) -> u8 {
     }
 }
 
+/// Whether the internet may know a machine by this address: none of a private network, of a provider's, or of one link.
+pub fn is_outside(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64; // RFC 6598.
+            !(shared
+                || ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || ip.is_broadcast())
+        }
+        IpAddr::V6(ip) => ip.segments()[0] & 0xe000 == 0x2000, // RFC 4291 §2.4.
+    }
+}
+
 /// Parses `ip:port` or `[ip]:port`.
 pub fn parse(text: &str) -> Result<SocketAddr> {
     text.parse().map_err(|_| {

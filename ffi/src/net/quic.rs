@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use iroh::endpoint::{
@@ -40,6 +40,16 @@ const CONTROL_PRIORITY: i32 = 1;
 /// after 10 to 142 ms; of 26 pairs on a quiet machine one took more than 0.4 s, and on a busy one more.
 const DIRECT_PATIENCE: Duration = Duration::from_millis(1000);
 
+/// The same where nothing has been heard yet that a direct path would need: from the relay, at which address the internet
+/// sees this machine, and from the peer, where it is. Both come before such a connection is there, or a moment later; where
+/// UDP does not pass, or one side wants nothing but the relay, never.
+const HEARSAY_PATIENCE: Duration = Duration::from_millis(200);
+
+/// What a round trip over the relay is taken for before one is known. A dialler's first packet is lost while the other machine
+/// is only on its way to the relay, which takes it 0.3 s; with 333 ms, as everywhere else (RFC 9002 §6.2.2), it would be sent again after
+/// 1 s, so after 0.15 and 0.45 s.
+const RELAY_FIRST_RTT: Duration = Duration::from_millis(50);
+
 /// How often it looks meanwhile.
 const DIRECT_LOOK: Duration = Duration::from_millis(10);
 
@@ -65,12 +75,16 @@ pub(super) struct RelayUse<'a> {
 /// Binds one endpoint.
 pub(super) async fn bind(options: BindOptions<'_>) -> Result<Endpoint> {
     let BindOptions { seed, addresses, congestion, relay } = options;
+    let transport = match &relay {
+        Some(_) => transport_config(congestion).initial_rtt(RELAY_FIRST_RTT),
+        None => transport_config(congestion),
+    };
     let builder = Endpoint::builder(presets::Minimal)
         .crypto_provider(Arc::new(super::tls::provider()))
         .secret_key(SecretKey::from_bytes(seed))
         .alpns(vec![ALPN.to_vec()])
         .clear_address_lookup()
-        .transport_config(transport_config(congestion).build())
+        .transport_config(transport.build())
         .clear_ip_transports();
     let mut builder = match relay {
         None => builder.relay_mode(RelayMode::Disabled).portmapper_config(PortmapperConfig::Disabled),
@@ -194,7 +208,7 @@ pub(super) async fn dial(
     if answer != HELLO {
         return Err(Error::new(Kind::Protocol, format!("{what}: the machine there answers {answer}")));
     }
-    prefer_direct(connection).await;
+    prefer_direct(endpoint, connection).await;
     let remote = selected(connection).map_or_else(|| place.text(), |address| remote_text(&address));
     Ok(open(endpoint.clone(), guard.keep(), (send, receive), Known { peer_key, remote }))
 }
@@ -232,13 +246,37 @@ pub(super) async fn accept(
 }
 
 /// Waits a little for a direct path where the connection goes over the relay.
-async fn prefer_direct(connection: &iroh::endpoint::Connection) {
-    let direct = async {
-        while matches!(selected(connection), Some(TransportAddr::Relay(_))) {
-            tokio::time::sleep(DIRECT_LOOK).await;
+async fn prefer_direct(endpoint: &Endpoint, connection: &iroh::endpoint::Connection) {
+    let has_udp = !endpoint.bound_sockets().is_empty();
+    let began = Instant::now();
+    while matches!(selected(connection), Some(TransportAddr::Relay(_))) {
+        let own = endpoint.addr();
+        let heard = Heard {
+            outside: own.ip_addrs().any(|address| super::address::is_outside(address.ip())),
+            peer: connection.stats().frame_rx.add_address > 0,
+        };
+        if began.elapsed() >= direct_patience(has_udp, heard) {
+            return;
         }
-    };
-    let _ = tokio::time::timeout(DIRECT_PATIENCE, direct).await;
+        tokio::time::sleep(DIRECT_LOOK).await;
+    }
+}
+
+/// What a machine at a relay has heard of that a direct path needs.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    /// An own address on the internet: from the relay, from the router, or since it is there itself.
+    outside: bool,
+    /// Any of the peer's addresses.
+    peer: bool,
+}
+
+fn direct_patience(has_udp: bool, heard: Heard) -> Duration {
+    match (has_udp, heard) {
+        (false, _) => Duration::ZERO,
+        (true, Heard { outside: true, peer: true }) => DIRECT_PATIENCE,
+        (true, _) => HEARSAY_PATIENCE,
+    }
 }
 
 /// Where the connection's packets go now.
@@ -484,3 +522,7 @@ impl Source for QuicSource {
         Err(Error::new(Kind::ConnectionLost, "the bulk stream ended inside a frame"))
     }
 }
+
+#[cfg(test)]
+#[path = "quic_test.rs"]
+mod tests;

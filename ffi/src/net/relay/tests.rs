@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -91,6 +91,25 @@ fn machines_that_meet_at_the_relay_leave_it_for_a_direct_path() {
         while relay.seen().discoveries < 2 {
             tokio::task::yield_now().await;
         }
+    });
+}
+
+#[test]
+fn machines_that_have_nothing_but_the_relay_are_connected_soon_after_they_went_there() {
+    within(async {
+        let relay = RelayServer::open(options()).await.unwrap();
+        let mut took = Vec::new();
+        // A busy machine takes long now and then. Waiting for a direct path, or for a lost packet's turn, takes a second always.
+        while took.len() < 20 {
+            let (a, b) = (machine(1, false, hub(&relay)).await, machine(2, false, hub(&relay)).await);
+            let began = Instant::now();
+            connect(&a, &b).await;
+            took.push(began.elapsed());
+            if took.last().unwrap() < &Duration::from_millis(900) {
+                return;
+            }
+        }
+        panic!("it took {took:?}");
     });
 }
 
