@@ -113,6 +113,7 @@ impl Incoming {
         };
         let mut failures = Vec::new();
         self.staging.commit(staged, name, policy, &mut failures)?;
+        self.staging.sync_names()?;
         match failures.into_iter().next() {
             Some((_, error)) => Err(error),
             None => Ok(()),

@@ -91,9 +91,6 @@ pub(super) fn commit(
         }
     }
     work.restrict(path, final_name);
-    sync_one(staging.destination.as_fd()).map_err(|errno| {
-        Error::io(format!("Cannot write {} to the disk", quoted(final_name)), &errno.into())
-    })?;
     Ok(work.done)
 }
 

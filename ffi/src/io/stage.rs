@@ -208,6 +208,13 @@ impl Staging {
         sync_one(opened.as_fd()).map_err(|errno| failed("write to the disk", path, errno))
     }
 
+    /// Waits until the names that [`Staging::commit`] gave are on the disk: once for all of them, since each wait may take a turn of
+    /// the disk.
+    pub fn sync_names(&self) -> Result<()> {
+        sync_one(self.destination.as_fd())
+            .map_err(|errno| Error::io("Cannot write what was placed to the disk", &errno.into()))
+    }
+
     /// Whether there is anything at the staged `path`.
     pub fn has(&self, path: &[u8]) -> Result<bool> {
         exists(self.tree(), path)
@@ -221,7 +228,7 @@ impl Staging {
     /// Moves the staged `path` to `final_name` in the destination; see [`CommitPolicy`].
     ///
     /// What cannot be placed goes to `failures` with its path below the destination, and the rest
-    /// goes on. Call [`Staging::barrier`] before.
+    /// goes on. Call [`Staging::barrier`] before, and [`Staging::sync_names`] after the last one.
     ///
     /// # Errors
     /// DESTINATION_EXISTS when `policy` is Fresh and `final_name` is there already.

@@ -433,6 +433,7 @@ impl ReceiveSession {
                 placed.fail(&path, &path, &error);
             }
         }
+        staging.sync_names()?;
         Ok(placed)
     }
 
