@@ -44,7 +44,7 @@ export function agreedSnapshot(tried: Tried): Snapshot {
     const row = plan.agreed.at(index);
     const entry = isDone(tried, row.first) && isDone(tried, row.second)
       ? row.gone ? undefined : entryOf(tried, row)
-      : row.ancestor < 0
+      : row.ancestor < 0 || isMovedAway(tried, row.first) || isMovedAway(tried, row.second)
       ? undefined
       : oldEntry(ancestor, row.ancestor);
     const depth = depthOf(tried, row);
@@ -80,6 +80,14 @@ function isDone(tried: Tried, reference: number): boolean {
   if (reference < 0) return true;
   const { done } = resultOf(tried, reference);
   return done !== undefined && !isFailure(done);
+}
+
+/**
+ * Tells whether what was here has gone to its new name, though what shall be here has not come: it is agreed there, and whatever is
+ * here by now is new, also when it is that again, moved back by somebody meanwhile.
+ */
+function isMovedAway(tried: Tried, reference: number): boolean {
+  return reference >= 0 && resultOf(tried, reference).change.do === "away" && isDone(tried, reference);
 }
 
 function depthOf({ ancestor, alpha, beta }: Tried, row: AgreedRow): number {

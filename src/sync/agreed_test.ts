@@ -34,3 +34,19 @@ Deno.test("agreedSnapshot() takes stamps of either end and permissions of alpha,
     assertEquals(agreed.isSettled(row, BETA), path !== "g" && !isPlaced, path);
   }
 });
+
+Deno.test("agreedSnapshot() forgets what was moved away, though what shall be in its place did not come", () => {
+  const ancestor = snapshotOf("a=2", { ends: 2 });
+  const alpha = snapshotOf("a=2"), beta = snapshotOf("a/c=3 b=2");
+  const plan = reconcile({ ancestor, alpha, beta, policy: POLICY });
+  assertEquals(plan.changes[ALPHA].map((change) => change.do).sort(), ["away", "make", "move", "put"]);
+  // Somebody has moved it back meanwhile.
+  const failure: Done = { code: "SOURCE_CHANGED", message: "it changed meanwhile" };
+  const of = (moved: Done) => {
+    const done = plan.changes[ALPHA].map((change): Done => change.do === "move" ? moved : failure);
+    const agreed = agreedSnapshot({ plan, ancestor, alpha, beta, done: [done, []], now: 0 });
+    return [...agreed.paths()].map(({ path }) => path);
+  };
+  assertEquals(of({ stamp: new Uint8Array(40).fill(8) }), ["b"]);
+  assertEquals(of(failure), ["a"]);
+});

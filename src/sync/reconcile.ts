@@ -204,8 +204,8 @@ class Reconciler {
       return EVERYWHERE;
     }
     if (!this.#canReplace(node, loser)) return this.#leave(node, path, "blocked");
-    this.#removeAll(loser, theirs, path);
-    return this.#create(alone(node, winner), path, winner);
+    const second = this.#removeAll(loser, theirs, path);
+    return this.#create(alone(node, winner), path, winner, second);
   }
 
   /** Tells whether everything at a place may go: nothing in it is opaque. */
@@ -215,24 +215,25 @@ class Reconciler {
     return true;
   }
 
-  #removeAll(side: Side, row: number, path: string): void {
+  /** Removes what is at a place, with all that is in it; gives the reference of the last change. */
+  #removeAll(side: Side, row: number, path: string): number {
     const snapshot = this.#sides[side];
-    if (snapshot.kind(row) !== DIRECTORY) return void this.#change(side, { do: "take", path, was: row });
+    if (snapshot.kind(row) !== DIRECTORY) return this.#change(side, { do: "take", path, was: row });
     for (let at = row + 1; at < snapshot.ends[row]!; at = snapshot.ends[at]!) {
       this.#removeAll(side, at, `${path}/${snapshot.name(at)}`);
     }
-    this.#change(side, { do: "drop", path, was: row });
+    return this.#change(side, { do: "drop", path, was: row });
   }
 
-  /** What only `side` has comes to the other end, with everything in it. */
-  #create(node: JointNode, path: string, side: Side): Left {
+  /** What only `side` has comes to the other end, with everything in it; `second` is what has to go for it. */
+  #create(node: JointNode, path: string, side: Side, second?: number): Left {
     const { ancestor, rows } = node;
     const row = rows[side], snapshot = this.#sides[side], to = other(side);
     const mode = snapshot.mode(row);
     const first = snapshot.kind(row) === DIRECTORY
       ? this.#change(to, { do: "make", path, mode, source: row })
       : this.#change(to, { do: "put", path, was: -1, source: row, mode });
-    this.agreed.add({ ancestor, ...only(side, row), first });
+    this.agreed.add({ ancestor, ...only(side, row), first, ...second !== undefined && { second } });
     this.isNews = true;
     if (snapshot.kind(row) !== DIRECTORY) return EVERYWHERE;
     for (const child of this.#inside(node, side)) {

@@ -39,6 +39,19 @@ function runShare(share: Share): Promise<void> {
   }).finally(() => worker.terminate());
 }
 
+/** Histories that went wrong once, of millions. */
+const FOUND: readonly [string, HistoryOptions][] = [
+  ["a file moved back while a folder was to take its place", {
+    replicas: 2,
+    mode: "two-way-safe",
+    seed: 1528602642390,
+  }],
+];
+
+for (const [what, options] of FOUND) {
+  Deno.test(`sync loses nothing: ${what}`, () => runHistory(options));
+}
+
 /** Mistakes that the checker must find within so many histories. */
 const FAULTS: readonly [string, HistoryOptions["fault"]][] = [
   ["changes without a second look", { careless: true }],
