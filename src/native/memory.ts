@@ -20,8 +20,8 @@ export async function giveMemoryBack(queue: NativeQueue): Promise<void> {
 function collector(): () => void {
   v8.setFlagsFromString("--expose-gc");
   try {
-    const found: unknown = vm.runInNewContext("gc");
-    // Without it what is free in the heaps is still given back.
+    const found: unknown = vm.runInNewContext("typeof gc === 'function' ? gc : undefined");
+    // Without it (Deno 2.6 has it only when the flag is set at its start) what is free in the heaps is still given back.
     return typeof found === "function" ? found as () => void : () => {};
   } finally {
     v8.setFlagsFromString("--no-expose-gc");

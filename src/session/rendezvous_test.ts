@@ -216,7 +216,7 @@ Deno.test("openMultiRendezvous() lets one go who says nothing", async () => {
 });
 
 Deno.test("openMultiRendezvous() keeps its code when the link to the hub is lost", async () => {
-  const limits = { claimBurst: 10_000 };
+  const limits = { connectionBurst: 10_000, claimBurst: 10_000, nameplateBurst: 10_000 };
   const store = new MemoryMailboxStore();
   await using hub = serveMailbox({ hostname: "127.0.0.1", port: 0, store, limits });
   await using proxy = new CuttingProxy(hub.port);
