@@ -50,7 +50,7 @@ for (const { description, input, count } of COUNTS) {
 Deno.test("streamCount() stays between 1 and maxStreams", () => {
   const input = fc.record({
     kind: fc.constantFrom("tcp", "quic", "memory"),
-    rttMs: fc.double({ min: 0 }),
+    rttMs: fc.double({ min: 0, noNaN: true }),
     cpuCount: fc.integer({ min: 0, max: 512 }),
     minStreams: fc.integer({ min: 1, max: 64 }),
     maxStreams: fc.integer({ min: 1, max: 256 }),
