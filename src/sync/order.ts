@@ -16,11 +16,12 @@ export interface Ordered {
 }
 
 /**
- * Gives the steps of `changes`: what steps aside first, then folders that nothing is in the way of, then moves, then what
- * goes, then what comes, last the permissions.
+ * Gives the steps of `changes`: what steps aside first, then folders that nothing is in the way of, then moves, then what comes and has
+ * nothing in its way, so that after a crash something is there rather under both names than under none, then what goes, then what
+ * comes in its place, last the permissions.
  */
 export function order(changes: readonly Change[], here: Snapshot, there: Snapshot): Ordered {
-  const phases: { index: number; step: Step }[][] = Array.from({ length: 8 }, () => []);
+  const phases: { index: number; step: Step }[][] = Array.from({ length: 9 }, () => []);
   const staged: Staged[] = [], merged: Staged[] = [];
   const busy = new Set<string>();
   for (const change of changes) if (change.do === "take" || change.do === "drop") busy.add(change.path);
@@ -32,18 +33,24 @@ export function order(changes: readonly Change[], here: Snapshot, there: Snapsho
         add(change.source < 0 ? 0 : 2, { do: "move", path, from: change.from, was: here.stamp(change.was) });
         break;
       case "make":
-        add(isBelow(path, busy) ? 5 : 1, { do: "make", path, mode: change.mode | OWNER });
+        add(isBelow(path, busy) ? 6 : 1, { do: "make", path, mode: change.mode | OWNER });
         break;
       case "take":
-        add(3, { do: "take", path, was: here.stamp(change.was) });
+        add(4, { do: "take", path, was: here.stamp(change.was) });
         break;
       case "drop":
-        add(4, { do: "drop", path });
+        add(5, { do: "drop", path });
         break;
       case "put": {
         const was = change.was < 0 ? {} : { was: here.stamp(change.was) };
         const keep = change.keep === undefined ? {} : { keep: change.keep };
-        add(6, { do: "put", path, slot: index, ...was, ...keep });
+        add(change.was < 0 && !isBelow(path, busy) ? 3 : 7, {
+          do: "put",
+          path,
+          slot: index,
+          ...was,
+          ...keep,
+        });
         if (change.merged !== undefined) {
           merged.push({ ...change.merged, slot: index, isSymlink: false, mode: change.mode });
           break;
@@ -60,11 +67,11 @@ export function order(changes: readonly Change[], here: Snapshot, there: Snapsho
         break;
       }
       case "mode":
-        add(7, { do: "mode", path, was: here.stamp(change.was), mode: change.mode });
+        add(8, { do: "mode", path, was: here.stamp(change.was), mode: change.mode });
     }
   }
-  for (const phase of [1, 5]) phases[phase]!.sort((a, b) => byPath(a.step, b.step));
-  for (const phase of [4, 7]) phases[phase]!.sort((a, b) => byPath(b.step, a.step));
+  for (const phase of [1, 6]) phases[phase]!.sort((a, b) => byPath(a.step, b.step));
+  for (const phase of [5, 8]) phases[phase]!.sort((a, b) => byPath(b.step, a.step));
   return { staged, merged, steps: phases.flat() };
 }
 

@@ -46,6 +46,12 @@ const FOUND: readonly [string, HistoryOptions][] = [
     mode: "two-way-safe",
     seed: 1528602642390,
   }],
+  ["a crash between what goes and what comes, and a file moved back meanwhile", {
+    replicas: 3,
+    mode: "two-way-safe",
+    merges: true,
+    seed: 31429973525,
+  }],
 ];
 
 for (const [what, options] of FOUND) {
