@@ -1,5 +1,4 @@
 import { anySignal } from "../base/any_signal.ts";
-import { systemClock } from "../base/clock.ts";
 import { isWormholeError } from "../base/errors.ts";
 import { bareHost } from "../base/host_port.ts";
 import { processProxies, proxyPlace } from "../config/proxies.ts";
@@ -29,9 +28,7 @@ export async function probeHub(
   url: URL,
   { timeoutMs, name = url.host, signal, now = Date.now }: ProbeHubOptions,
 ): Promise<HubFacts | Unknown> {
-  const late = new AbortController();
-  using _timer = systemClock.timer(timeoutMs, () => late.abort());
-  const limit = anySignal(signal, late.signal);
+  const limit = anySignal(signal, AbortSignal.timeout(timeoutMs));
   const begun = performance.now();
   try {
     const proxy = processProxies().forUrl(url);
@@ -58,8 +55,8 @@ export async function probeHub(
     };
   } catch (error) {
     signal.throwIfAborted();
-    const isLate = limit.aborted || isWormholeError(error, "TIMEOUT");
-    const state = isLate
+    const late = limit.aborted || isWormholeError(error, "TIMEOUT");
+    const state = late
       ? `does not answer within ${timeoutMs / 1000} s`
       : isWormholeError(error, "CONNECT_FAILED")
       ? `cannot be reached ${proxyState(error)}`
