@@ -8,31 +8,20 @@ export async function transferSettings(
   options: SyncSessionSettings,
   { machine, stack }: { machine: Machine; stack: AsyncDisposableStack },
 ): Promise<TransferSettings> {
-  const {
-    agent,
-    minStreams,
-    maxStreams,
-    poolBytes,
-    chunkBytes,
-    compression,
-    compressionLevel,
-    io,
-    onWarning,
-  } = options;
+  const { cacheDir, maxChunks, io, onWarning } = options;
   const warn = onWarning && ((sentence: string) => onWarning.call(options, sentence));
-  const { cacheDir, maxChunks } = options;
   const content = stack.use(new KnownContent({ cacheDir, maxChunks, ...warn && { onWarning: warn } }));
   const journal = await openJournalIfPossible(options.folders, warn);
   if (journal !== undefined) stack.use(journal);
   return {
     queue: machine.queue,
-    agent,
-    minStreams,
-    maxStreams,
-    poolBytes,
-    chunkBytes,
-    compression,
-    compressionLevel,
+    agent: options.agent,
+    minStreams: options.minStreams,
+    maxStreams: options.maxStreams,
+    poolBytes: options.poolBytes,
+    chunkBytes: options.chunkBytes,
+    compression: options.compression,
+    compressionLevel: options.compressionLevel,
     ...io !== undefined && { io },
     versionKey: versionKey(machine.identity.seed),
     content,
