@@ -9,6 +9,7 @@ use std::time::Duration;
 use iroh::tls::CaTlsConfig;
 use iroh::{Endpoint, RelayConfig, RelayUrl};
 use iroh_relay::RelayQuicConfig;
+use n0_watcher::Watcher;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
@@ -23,6 +24,13 @@ use crate::error::{Error, Kind, Result};
 /// How long the relay has for an answer over TCP before address discovery is tried as well. iroh looks for both together
 /// and would not use the relay before a blocked UDP port has cost 3 s.
 const TCP_FIRST: Duration = Duration::from_secs(2);
+
+/// How often an endpoint is looked at until it is at its relay.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How soon a report is asked for again, and how often: for 15 s, since one may run for 10 s already.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+const ASKED_AT_MOST: usize = 300;
 
 /// A hub's relay, as the hub announces it.
 #[derive(Clone)]
@@ -73,12 +81,38 @@ pub async fn join(endpoint: &Endpoint, trust: &Trust, url: &RelayUrl, hub: &Hub)
         let (endpoint, url, config) =
             (endpoint.clone(), url.clone(), config(Some(RelayQuicConfig::new(port))));
         tokio::spawn(async move {
+            let find = async {
+                let _ = tokio::time::timeout(TCP_FIRST, connected(&endpoint)).await;
+                discover(&endpoint, &url, &config).await;
+            };
             tokio::select! {
-                _ = tokio::time::timeout(TCP_FIRST, endpoint.online()) => {}
-                () = endpoint.closed() => return,
+                () = find => {}
+                () = endpoint.closed() => {}
             }
-            endpoint.insert_relay(url, config).await;
         });
+    }
+}
+
+/// Waits until `endpoint` is at a relay. [`Endpoint::online`] (iroh 1.4.1) now and then misses that.
+async fn connected(endpoint: &Endpoint) {
+    while !endpoint.home_relay_status().get().iter().any(|relay| relay.is_connected()) {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Has `endpoint` find out its address at the relay at `url`, of which `config` says where it tells addresses.
+///
+/// iroh (1.4.1) forgets a report that is asked for in the moment in which another one ends, and makes the next one 20 to 26 s
+/// later. So it is asked for until one has begun.
+async fn discover(endpoint: &Endpoint, url: &RelayUrl, config: &Arc<RelayConfig>) {
+    let reports = || endpoint.metrics().net_report.reports_full.get();
+    let before = reports();
+    for _ in 0..ASKED_AT_MOST {
+        endpoint.insert_relay(url.clone(), config.clone()).await;
+        tokio::time::sleep(ASK_AGAIN).await;
+        if reports() > before {
+            return;
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::testing::{certificate, connect, dial, hub, machine, options};
+use super::testing::{Machine, certificate, connect, dial, hub, machine, options};
 use super::{Hub, Options, RelayServer};
 use crate::error::Kind;
 use crate::net::testing::runtime;
@@ -77,21 +77,42 @@ fn machines_that_have_nothing_but_the_relay_talk_and_move_bulk_over_it() {
 fn machines_that_meet_at_the_relay_leave_it_for_a_direct_path() {
     within(async {
         let relay = RelayServer::open(options()).await.unwrap();
-        let (a, b) = (machine(1, true, hub(&relay)).await, machine(2, true, hub(&relay)).await);
-        let (dialler, acceptor) = connect(&a, &b).await;
+        let (_machines, [dialler, acceptor]) = meet_directly(&relay).await;
         for end in [&dialler, &acceptor] {
-            while end.stats().relayed {
-                tokio::task::yield_now().await;
-            }
             assert!(end.stats().remote.starts_with("127.0.0.1:"), "{}", end.stats().remote);
         }
         let before = relay.seen().bytes_in;
         move_bulk(&dialler, &acceptor, (4, 4 << 20)).await;
         assert!(relay.seen().bytes_in - before < 1 << 20, "bulk went over the relay");
-        while relay.seen().discoveries < 2 {
-            tokio::task::yield_now().await;
-        }
+        let asked = async {
+            while relay.seen().discoveries < 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // iroh asks by itself every 20 to 26 s.
+        tokio::time::timeout(Duration::from_secs(15), asked).await.expect("an address is not asked for");
     });
+}
+
+/// Two machines that met at `relay` and have left it.
+///
+/// Where the hole is made before iroh (1.4.1) has taken note of the connection that it accepts, as on loopback 1 time in 50, that end never
+/// learns of the direct path and sends over the relay. Then they meet again.
+async fn meet_directly(relay: &RelayServer) -> ([Machine; 2], [Connection; 2]) {
+    for _ in 0..6 {
+        let (a, b) = (machine(1, true, hub(relay)).await, machine(2, true, hub(relay)).await);
+        let (dialler, acceptor) = connect(&a, &b).await;
+        let ends = [dialler, acceptor];
+        let direct = async {
+            while ends.iter().any(|end| end.stats().relayed) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(8), direct).await.is_ok() {
+            return ([a, b], ends);
+        }
+    }
+    panic!("they stay at the relay");
 }
 
 #[test]
