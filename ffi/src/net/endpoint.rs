@@ -19,7 +19,7 @@ use super::quic_config::Congestion;
 use super::relay::{Hub, ProxyDoor, RelayId, RelayKey, Trust};
 use super::route::Route;
 use super::tls::{AllowedKeys, Identity};
-use super::{Connection, Inner, PeerKey, TransportKind, address, quic, relay, tcp, tls};
+use super::{Connection, Inner, PeerKey, TransportKind, address, quic, relay, tcp};
 use crate::error::{Error, Kind, Result};
 
 /// How long a peer may take from its first byte to an authenticated connection.
@@ -70,7 +70,6 @@ pub struct Endpoint {
 impl Endpoint {
     /// Listens on every address of `options.bind` that this machine has, with each transport.
     pub async fn open(options: Options) -> Result<Endpoint> {
-        tls::warm_up();
         let identity = Identity::from_seed(&options.seed)?;
         let allowed = AllowedKeys::default();
         let (sender, accepted) = mpsc::channel(MAX_UNACCEPTED);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Once, RwLock};
+use std::sync::{Arc, RwLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
@@ -135,19 +135,6 @@ pub(super) fn provider() -> CryptoProvider {
     let chacha = [cipher_suite::TLS13_CHACHA20_POLY1305_SHA256];
     let cipher_suites = if has_aes() { [&aes[..], &chacha[..]] } else { [&chacha[..], &aes[..]] }.concat();
     CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() }
-}
-
-/// Starts aws-lc's random generator on a thread of its own, once: at first use it measures the CPU's jitter for 30 to
-/// 60 ms (of one core), which the first handshake would wait for otherwise.
-pub(super) fn warm_up() {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
-        let draw = || {
-            let _ = provider().secure_random.fill(&mut [0]);
-        };
-        // Without a thread the first handshake does it.
-        let _ = std::thread::Builder::new().name("wormhole-random".to_owned()).spawn(draw);
-    });
 }
 
 fn has_aes() -> bool {
