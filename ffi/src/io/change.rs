@@ -189,7 +189,13 @@ pub fn put(
 /// Moves the file or symlink `path` to `keep`.
 pub fn take(root: BorrowedFd<'_>, path: &[u8], was: &Stamp, keep: &[u8]) -> Result<()> {
     must_be(root, path, was)?;
-    let kept = keep_at(root, path, keep)?;
+    // Whoever reads of it knows nothing of where it was to go.
+    let kept = keep_at(root, path, keep).map_err(|error| match error.kind {
+        Kind::PermissionDenied | Kind::ReadOnly => {
+            failed("remove", path, Errno::from_raw_os_error(error.errno))
+        }
+        _ => error,
+    })?;
     if !is_still(&Stamp::from(&beneath::stat(root, &kept)?), was) {
         // It was written to meanwhile; where something else is there by now it stays among what was displaced.
         let _ = rename_fresh(root, &kept, path);
@@ -309,6 +315,8 @@ fn must_be(root: BorrowedFd<'_>, path: &[u8], was: &Stamp) -> Result<()> {
     let now = Stamp::from(&stat);
     let same = match FileType::from_raw_mode(stat.st_mode as _) {
         FileType::Directory => (now.dev, now.ino) == (was.dev, was.ino),
+        // A step that renames one name of a file gives all its names a new ctime.
+        FileType::RegularFile if stat.st_nlink > 1 => is_still(&now, was),
         _ => now == *was,
     };
     if same { Ok(()) } else { Err(changed(path)) }

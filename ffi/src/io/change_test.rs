@@ -68,6 +68,26 @@ fn nothing_that_changed_is_touched() {
 }
 
 #[test]
+fn all_names_of_a_file_can_be_changed_one_after_the_other() {
+    let folder = Folder::new();
+    folder.write("a", "text");
+    for name in ["b", "c", "d"] {
+        fs::hard_link(folder.dir.path().join("a"), folder.dir.path().join(name)).unwrap();
+    }
+    let was = Stamp::from(&beneath::stat(folder.fd(), b"a").unwrap());
+    folder.write("staged", "new");
+    // As it was seen before a step in an earlier tick of the clock.
+    let seen = Stamp { ctime_ns: was.ctime_ns - 1, ..was };
+    take(folder.fd(), b"a", &seen, b"trash/a").unwrap();
+    put(folder.fd(), b"staged", b"b", Some(&seen), b"trash/b").unwrap();
+    shift(folder.fd(), b"c", b"e", &seen).unwrap();
+    assert_eq!((folder.read("a"), folder.read("b").as_deref()), (None, Some("new")));
+    assert_eq!((folder.read("c"), folder.read("e").as_deref()), (None, Some("text")));
+    folder.write("d", "another text");
+    assert_eq!(take(folder.fd(), b"d", &was, b"trash/d").unwrap_err().kind, Kind::SourceChanged);
+}
+
+#[test]
 fn take_moves_and_drop_spares_what_is_not_empty() {
     let folder = Folder::new();
     let was = folder.write("d/a", "text");
