@@ -12,7 +12,7 @@ export interface Tried {
   readonly beta: Snapshot;
   /** For each side, one for each change; undefined where it was not tried. */
   readonly done: readonly [readonly (Done | undefined)[], readonly (Done | undefined)[]];
-  /** ms since 1970, not before the last change. */
+  /** ms since 1970, not after the first change: what is written later has a later time than what was older then. */
   readonly now: number;
 }
 
@@ -122,8 +122,8 @@ function entryOf(tried: Tried, row: AgreedRow): NewEntry {
   for (const end of kind === DIRECTORY ? [] : [ALPHA, BETA] as const) {
     const placed = placedStamp(tried, row, end);
     if (placed !== undefined) {
-      stamps[end] = placed;
-      if (kind === FILE && isSettledWhenPlaced(placed, tried.now)) settled |= 1 << end;
+      stamps[end] = placed.stamp;
+      if (kind === FILE && placed.isSettled) settled |= 1 << end;
     } else if (rows[end] >= 0) {
       stamps[end] = sides[end].stamp(rows[end]);
       if (sides[end].isSettled(rows[end], 0)) settled |= 1 << end;
@@ -142,18 +142,22 @@ function entryOf(tried: Tried, row: AgreedRow): NewEntry {
   };
 }
 
-/** Gives the stamp that a change of this row left at an end, if one did. */
+/** Gives the stamp that a change of this row left at an end, if one did, and whether it is proof. */
 function placedStamp(
   tried: Tried,
   { first, second }: AgreedRow,
   end: Side,
-): Uint8Array<ArrayBuffer> | undefined {
+): { stamp: Uint8Array; isSettled: boolean } | undefined {
   for (const reference of [first, second]) {
     if (reference < 0 || (reference & 1) !== end) continue;
-    const { done } = resultOf(tried, reference);
-    if (done !== undefined && !isFailure(done) && done.stamp !== undefined) {
-      return done.stamp as Uint8Array<ArrayBuffer>;
-    }
+    const { change, done } = resultOf(tried, reference);
+    if (done === undefined || isFailure(done) || done.stamp === undefined) continue;
+    const stamp = done.stamp as Uint8Array<ArrayBuffer>;
+    // What was moved, or got other permissions, is what the scan has read, and may have changed in the clock's step after that.
+    const isSettled = change.do === "move" || change.do === "mode"
+      ? (end === ALPHA ? tried.alpha : tried.beta).isSettled(change.was, 0)
+      : isSettledWhenPlaced(stamp, tried.now);
+    return { stamp, isSettled };
   }
   return undefined;
 }

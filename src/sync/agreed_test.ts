@@ -50,3 +50,23 @@ Deno.test("agreedSnapshot() forgets what was moved away, though what shall be in
   assertEquals(of({ stamp: new Uint8Array(40).fill(8) }), ["b"]);
   assertEquals(of(failure), ["a"]);
 });
+
+Deno.test("agreedSnapshot() takes no stamp for proof that a change within a step of the clock leaves as it is", () => {
+  const ancestor = snapshotOf("m=1 p=2!644 q=2!644", { ends: 2 });
+  const alpha = snapshotOf("n=1 p=2!600 q=2!600 x=3"), beta = snapshotOf("m=1 p=2!644 q=2!644");
+  for (const path of ["m", "p"]) beta.columns.settled[beta.find(path)] = 0;
+  const plan = reconcile({ ancestor, alpha, beta, policy: POLICY });
+  const settledAt = (mtimeMs: number, now: number) => {
+    const stamp = new Uint8Array(40);
+    new DataView(stamp.buffer).setBigInt64(24, BigInt(mtimeMs) * 1_000_000n, true);
+    const done = plan.changes[BETA].map((): Done => ({ stamp }));
+    const agreed = agreedSnapshot({ plan, ancestor, alpha, beta, done: [[], done], now });
+    return [...agreed.paths()].filter(({ row }) => agreed.isSettled(row, BETA)).map(({ path }) => path);
+  };
+  assertEquals(
+    settledAt(10_000, 60_000),
+    ["q", "x"],
+    "what was moved or got permissions is as the scan saw it",
+  );
+  assertEquals(settledAt(10_000, 11_000), ["q"], "written when the run began, as it may be again");
+});

@@ -196,14 +196,13 @@ async function oneRound(
     return { ancestor, again: false };
   }
   await mustFit(given, plan, [alpha, beta]);
+  const now = given.now();
   const done = await carryOut(given, plan, [alpha, beta]);
   totals.postponed = 0;
   for (const side of [ALPHA, BETA] as const) {
     count(given, totals, told, side, plan, done[side], [alpha, beta]);
   }
-  const agreed = plan.isNews
-    ? agreedSnapshot({ plan, ancestor, alpha, beta, done, now: given.now() })
-    : ancestor;
+  const agreed = plan.isNews ? agreedSnapshot({ plan, ancestor, alpha, beta, done, now }) : ancestor;
   if (plan.isNews) await given.save(agreed);
   totals.entries = agreed.count;
   totals.isQuiet = totals.rounds === 0 && !plan.isNews && plan.conflicts.length === 0 &&
