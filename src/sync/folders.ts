@@ -4,7 +4,7 @@ import { WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
 import { hashBuffer } from "../native/hash.ts";
 import { NativeQueue } from "../native/queue.ts";
-import type { Way } from "../peers/mod.ts";
+import { isIn, type Way } from "../peers/mod.ts";
 import { openIndex } from "../store/mod.ts";
 import type { MaxDelete } from "./brakes.ts";
 import { LockBook } from "../locks/mod.ts";
@@ -125,7 +125,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
     }
   }
   using stack = new DisposableStack();
-  const own: (Pick<OwnFolder, "identity"> & Partial<Pick<OwnFolder, "found">> | undefined)[] = [];
+  const own: (Pick<OwnFolder, "identity"> & Partial<OwnFolder> | undefined)[] = [];
   let far: { identity: string; end: RemoteEnd } | undefined;
   for (const [side, root] of roots.entries()) {
     if (side === options.there?.side) {
@@ -154,6 +154,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
     roots.map(async (root, side) =>
       side === options.there?.side ? far!.end : new LocalEnd(root, {
         ...locks[side] && { locks: locks[side] },
+        ...own[side]?.assertThere && { assertThere: own[side].assertThere },
         queue,
         exclude: options.exclude,
         oneFileSystem: options.oneFileSystem,
@@ -326,7 +327,7 @@ async function rootsOf(
     b = (await realFolder(beta))!;
   }
   if (a === b) throw new WormholeError("INVALID_ARGUMENT", `Cannot synchronize "${alpha}" with itself`);
-  if (`${b}/`.startsWith(`${a}/`) || `${a}/`.startsWith(`${b}/`)) {
+  if (isIn(a, b) || isIn(b, a)) {
     throw new WormholeError(
       "INVALID_ARGUMENT",
       `Cannot synchronize "${alpha}" and "${beta}": one is in the other`,

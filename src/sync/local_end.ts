@@ -28,6 +28,8 @@ import { type Snapshot, STAMP_BYTES } from "./snapshot.ts";
 export interface LocalEndOptions extends Omit<ScanOptions, "ahead"> {
   /** Gives a walk with these rules that has begun already, if there is one. */
   ahead?(rules: readonly string[]): SummedWalk | undefined;
+  /** Throws when the root is not the folder any more that it was when it was locked; what is seen or done there counts for nothing. */
+  assertThere?(): void;
   /** What somebody has locked in the root, relative to it; what is in it belongs to it. */
   readonly locks?: LocksBelow;
   /** What its file system can do (`probe.ts`). */
@@ -92,6 +94,8 @@ export class LocalEnd implements End {
     if (this.#ahead?.rules !== (known.exclude ?? []).join("\n")) await this.leave();
     const ahead = await this.#taken();
     const scanned = await scanFolder(this.root, known, { ...this.#scanning, ...ahead && { ahead } });
+    // What is not there because its disk is not would look deleted.
+    this.#options.assertThere?.();
     this.#scanned = scanned.snapshot;
     return scanned;
   }
@@ -129,6 +133,7 @@ export class LocalEnd implements End {
   }
 
   async change(steps: readonly Step[]): Promise<Done[]> {
+    this.#options.assertThere?.();
     // What was locked after the scan is left for the next round.
     const refusals = this.#options.locks?.refusals(steps);
     const done: Done[] = steps.map((_, index) => refusals?.[index] ?? {});
@@ -145,6 +150,8 @@ export class LocalEnd implements End {
 
   async flush(): Promise<void> {
     await flushFolder(this.#queue, this.root);
+    // What was placed elsewhere must not be taken for agreed.
+    this.#options.assertThere?.();
   }
 
   /** Gives where the copy of a slot that was staged is, relative to the root. */

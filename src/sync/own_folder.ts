@@ -18,6 +18,12 @@ export interface OwnFolder extends Disposable {
   readonly isNew: boolean;
   /** The {@linkcode restingState} in which this run found it; undefined where there was no own folder. */
   readonly found: string | undefined;
+  /**
+   * Nothing but this own folder is at its path: no other folder took the place of the root, as when its disk goes away.
+   *
+   * @throws {WormholeError} BRAKED.
+   */
+  assertThere(): void;
 }
 
 /**
@@ -38,13 +44,22 @@ export async function openOwnFolder(root: string): Promise<OwnFolder> {
     const lock = await lockOf(own);
     if (lock === undefined) throw new WormholeError("BUSY", `${verb}: another run is at work on it`);
     try {
+      const { dev, ino } = await Deno.lstat(own);
+      const assertThere = () => {
+        const now = statIn(root);
+        if (now !== undefined && now.dev === dev && now.ino === ino) return;
+        throw new WormholeError(
+          "BRAKED",
+          `${verb}: it is not the folder that it was when the run began; is its disk mounted?`,
+        );
+      };
       const found = lastOpening(root);
       await Deno.remove(join(root, STAGING), { recursive: true }).catch(ignoreMissing);
       for (const folder of [STAGING, TRASH]) {
         await Deno.mkdir(join(root, folder), { recursive: true, mode: 0o700 });
       }
       const { identity, isNew } = await identityOf(own);
-      return { identity, isNew, found, [Symbol.dispose]: () => lock[Symbol.dispose]() };
+      return { identity, isNew, found, assertThere, [Symbol.dispose]: () => lock[Symbol.dispose]() };
     } catch (error) {
       lock[Symbol.dispose]();
       throw error;
@@ -60,6 +75,15 @@ export async function openOwnFolder(root: string): Promise<OwnFolder> {
  */
 async function isOwnFolder(root: string): Promise<boolean> {
   return (await Deno.lstat(join(root, OWN_FOLDER))).isDirectory;
+}
+
+function statIn(root: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(join(root, OWN_FOLDER));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
+    throw error;
+  }
 }
 
 /** Locks the own folder; undefined when another run has it, and not only somebody who looks whether one has. */

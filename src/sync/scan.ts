@@ -1,5 +1,5 @@
 /** Looks at a folder of this machine: a native walk, and hashes of what is not known to be as it was. */
-import { isWormholeError } from "../base/errors.ts";
+import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { join } from "../base/paths.ts";
 import { hashBuffer, hashChunks, hashFiles } from "../native/hash.ts";
@@ -53,7 +53,7 @@ export interface ScanOptions extends WalkOptions {
 export async function scanFolder(root: string, known: Known, options: ScanOptions): Promise<Scanned> {
   const { signal } = options;
   const cancel = signal === undefined ? {} : { signal };
-  const walking = new Walking(known);
+  const walking = new Walking(root, known);
   {
     await using walk = options.ahead ?? await openWalk(root, known.exclude ?? [], options);
     const ask = () => {
@@ -70,13 +70,14 @@ export async function scanFolder(root: string, known: Known, options: ScanOption
       walking.take(page);
     }
   }
-  const { snapshot, problems, unknown, isEmpty } = walking.finish(root);
+  const { snapshot, problems, unknown, isEmpty } = walking.finish();
   if (!options.namesOnly) await hashUnknown(root, { snapshot, unknown, problems }, options);
   return { snapshot, problems, isEmpty, isKnown: unknown.length === 0 };
 }
 
 /** Follows a walk and the ancestor side by side. */
 class Walking {
+  readonly #root: string;
   readonly #known: Known;
   readonly #builder: SnapshotBuilder;
   readonly #problems: Problem[] = [];
@@ -90,7 +91,8 @@ class Walking {
   /** Rows of the ancestor that are as they were, and not added yet. */
   #same = { from: 0, to: 0 };
 
-  constructor(known: Known) {
+  constructor(root: string, known: Known) {
+    this.#root = root;
     this.#known = known;
     const { buffer, byteOffset, byteLength } = known.snapshot.columns.mtimes;
     this.#mtimes = new Uint8Array(buffer, byteOffset, byteLength);
@@ -100,9 +102,11 @@ class Walking {
 
   take({ columns, problems, stamps }: Awaited<ReturnType<Walk["next"]>>): void {
     for (const { path, code, message } of problems) {
+      // Of a root that cannot be read nothing is known; it is not empty.
+      if (path === this.#root) throw new WormholeError(code, synchronizing(message));
       // Somebody removed it in the middle of the walk.
       if (code === "NOT_FOUND") continue;
-      this.#problems.push({ path, code, message: message.replace(/^Cannot send /, "Cannot synchronize ") });
+      this.#problems.push({ path, code, message: synchronizing(message) });
     }
     const { count, first, kinds, names, targets } = columns;
     const [parents, lengths] = [viewOf(columns.parents), viewOf(columns.name_lengths)];
@@ -138,12 +142,13 @@ class Walking {
     }
   }
 
-  finish(root: string): { snapshot: Snapshot; problems: Problem[]; unknown: number[]; isEmpty: boolean } {
+  finish(): { snapshot: Snapshot; problems: Problem[]; unknown: number[]; isEmpty: boolean } {
     this.#addSame();
     const snapshot = this.#builder.finish();
+    const above = this.#root === "/" ? "/" : `${this.#root}/`;
     const problems = this.#problems.map(({ path, ...problem }) => ({
       ...problem,
-      path: path.startsWith(`${root}/`) ? path.slice(root.length + 1) : path,
+      path: path.startsWith(above) ? path.slice(above.length) : path,
     }));
     return { snapshot, problems, unknown: this.#unknown, isEmpty: snapshot.count === 0 };
   }
@@ -353,6 +358,10 @@ const OWN_NAME = new TextEncoder().encode(OWN_FOLDER);
 
 /** `parents` of a root. */
 const NO_PARENT = 0xffffffff;
+
+function synchronizing(message: string): string {
+  return message.replace(/^Cannot send /, "Cannot synchronize ");
+}
 
 function isOwn(name: Uint8Array): boolean {
   return same(name, OWN_NAME);

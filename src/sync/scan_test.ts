@@ -1,6 +1,7 @@
-import { assertEquals, assertTrue } from "../base/testing.ts";
+import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 import { Sandbox } from "../../tests/e2e/sandbox.ts";
 import { NativeQueue } from "../native/queue.ts";
+import { openWalk } from "./open_walk.ts";
 import { OWN_FOLDER } from "./places.ts";
 import { scanFolder } from "./scan.ts";
 import { Snapshot, SnapshotBuilder } from "./snapshot.ts";
@@ -45,6 +46,17 @@ Deno.test("scanFolder() takes contents of what is as it was from what is known, 
   assertTrue(
     changed.snapshot.content(at).toHex() !== first.snapshot.content(first.snapshot.find("d1/f13")).toHex(),
   );
+});
+
+Deno.test("scanFolder() fails where the root cannot be read, which is not empty then", async () => {
+  await using sandbox = await Sandbox.create();
+  await using queue = NativeQueue.open();
+  const root = await sandbox.folder("root");
+  const options = { queue, exclude: [], oneFileSystem: false, now: Date.now };
+  const ahead = await openWalk(root, [], options);
+  await Deno.remove(root);
+  const known = { snapshot: Snapshot.empty(1), side: 0 } as const;
+  await assertRejects(() => scanFolder(root, known, { ...options, ahead }), "NOT_FOUND", root);
 });
 
 /** Gives the same with another end before it, whose times and permissions the rows have. */

@@ -355,6 +355,7 @@ Deno.test("sync refuses folders that are one, or one in the other, and says what
   await pair.sandbox.folder("a/inner");
   assertEquals(await codeOf(pair.a, pair.a), 2);
   assertEquals(await codeOf(pair.a, `${pair.a}/inner`), 2);
+  assertEquals(await codeOf("/", pair.a), 2);
   assertEquals(await codeOf(pair.sandbox.path("none"), pair.b), 6);
   assertEquals(await codeOf(pair.a, pair.sandbox.path("none", "none")), 6);
   assertEquals(await codeOf(pair.a, await pair.sandbox.file("file", "x")), 6);

@@ -95,6 +95,7 @@ async function begin(
   const locks = new LocksBelow(place, book);
   const end = new LocalEnd(place, {
     locks,
+    ...own && { assertThere: own.assertThere },
     queue,
     exclude: [],
     oneFileSystem,
