@@ -1,5 +1,6 @@
 /** A folder in memory: an end for the real machine of src/sync, a file system for simulated people, and a thing that crashes. */
 import type { Done, End, Failure, Known, Scanned, Staged, Step } from "../../src/sync/end.ts";
+import { wasSettledWhenRead } from "../../src/store/file_stamp.ts";
 import { type Abilities, ALL_ABILITIES } from "../../src/sync/policy.ts";
 import { DIRECTORY, FILE, SnapshotBuilder, SYMLINK } from "../../src/sync/snapshot.ts";
 
@@ -15,6 +16,11 @@ interface SimFields {
   readonly mtime: number;
   /** Changes with anything. */
   readonly ctime: number;
+}
+
+/** A clock of whole seconds that somebody sets: what happens within one of them has the same times. */
+export interface CoarseClock {
+  seconds: number;
 }
 
 /** What is at a path. `content` is a number that says it all; unique for each version that somebody wrote. */
@@ -47,11 +53,11 @@ export class SimEntry implements SimFields {
 
   get stamp(): Uint8Array {
     if (this.#stamp !== undefined) return this.#stamp;
-    const words = new Uint32Array(10);
-    words[2] = this.ino;
-    words[4] = this.size;
-    words[6] = this.mtime;
-    words[8] = this.ctime;
+    const words = new BigInt64Array(5);
+    words[1] = BigInt(this.ino);
+    words[2] = BigInt(this.size);
+    words[3] = BigInt(this.mtime);
+    words[4] = BigInt(this.ctime);
     return this.#stamp = new Uint8Array(words.buffer);
   }
 }
@@ -68,7 +74,14 @@ export class SimFolder implements End {
   /** Does not look again before it changes something: what the checker must notice. */
   careless = false;
   readonly #staging = new Map<number, SimEntry>();
+  readonly #coarse: CoarseClock | undefined;
   #clock = 1;
+  #hasLinks = false;
+
+  /** Without a clock no two things happen at the same time. */
+  constructor(clock?: CoarseClock) {
+    this.#coarse = clock;
+  }
 
   abilities(): Promise<Abilities> {
     return Promise.resolve(ALL_ABILITIES);
@@ -99,7 +112,7 @@ export class SimFolder implements End {
         mtime: BigInt(entry.mtime),
         content: this.#hashed(path, entry, { snapshot, side }, stamp),
         stamps: [stamp],
-        settled: 1,
+        settled: this.#isSettled(stamp) ? 1 : 0,
       });
     }
     return Promise.resolve({ snapshot: builder.finish(), problems: [], isEmpty: this.entries.size === 0 });
@@ -119,7 +132,7 @@ export class SimFolder implements End {
             mode,
             mtime: Number(mtime),
             ino: this.#tick(),
-            ctime: this.#tick(),
+            ctime: this.#time(),
           }),
         );
       }
@@ -153,18 +166,33 @@ export class SimFolder implements End {
     const there = this.entries.get(path);
     if (there?.kind === DIRECTORY) return false;
     const mode = kind === DIRECTORY ? 0o755 : 0o644;
-    this.entries.set(
-      path,
-      new SimEntry({
-        kind,
-        content,
-        mode: there?.mode ?? mode,
-        ino: there?.ino ?? this.#tick(),
-        mtime: this.#tick(),
-        ctime: this.#tick(),
-      }),
-    );
+    const entry = new SimEntry({
+      kind,
+      content,
+      mode: there?.mode ?? mode,
+      // Written where it is; of another kind it is another thing.
+      ino: there?.kind === kind ? there.ino : this.#tick(),
+      mtime: this.#time(),
+      ctime: this.#time(),
+    });
+    this.entries.set(path, entry);
+    this.#tellNames(entry);
     return true;
+  }
+
+  /** Somebody gives a file a second name where nothing is. */
+  link(from: string, to: string): void {
+    const there = this.entries.get(from);
+    if (there?.kind !== FILE || this.entries.has(to) || !this.#makeAbove(to)) return;
+    const entry = there.with({ ctime: this.#time() });
+    this.entries.set(to, entry);
+    this.#hasLinks = true;
+    this.#tellNames(entry);
+  }
+
+  /** Tells whether a file has other names. */
+  isLinked(path: string): boolean {
+    return this.#hasLinks && this.#names(this.entries.get(path)!.ino).length > 1;
   }
 
   /** Somebody deletes something with all that is in it; gives the contents that went. */
@@ -172,7 +200,7 @@ export class SimFolder implements End {
     const gone: number[] = [];
     for (const [at, { kind, content }] of this.entries) {
       if (at !== path && !at.startsWith(`${path}/`)) continue;
-      this.entries.delete(at);
+      this.#unlink(at);
       if (kind !== DIRECTORY) gone.push(content);
     }
     return gone;
@@ -184,14 +212,19 @@ export class SimFolder implements End {
     for (const [at, entry] of [...this.entries]) {
       if (at !== from && !at.startsWith(`${from}/`)) continue;
       this.entries.delete(at);
-      this.entries.set(to + at.slice(from.length), entry.with({ ctime: this.#tick() }));
+      const moved = entry.with({ ctime: this.#time() });
+      this.entries.set(to + at.slice(from.length), moved);
+      this.#tellNames(moved);
     }
   }
 
   /** Somebody changes permissions. */
   chmod(path: string, mode: number): void {
     const entry = this.entries.get(path)!;
-    if (entry.kind !== SYMLINK) this.entries.set(path, entry.with({ mode, ctime: this.#tick() }));
+    if (entry.kind === SYMLINK) return;
+    const changed = entry.with({ mode, ctime: this.#time() });
+    this.entries.set(path, changed);
+    this.#tellNames(changed);
   }
 
   /** Everything that is visible, as text. */
@@ -230,17 +263,18 @@ export class SimFolder implements End {
             // In two: the new one first, which a crash leaves there.
             this.entries.set(step.keep, staged);
             this.#burn();
-            this.entries.set(step.keep, there!.with({ ctime: this.#tick() }));
+            this.entries.set(step.keep, there!.with({ ctime: this.#time() }));
           }
         }
         this.#staging.delete(step.slot);
-        this.entries.set(path, staged.with({ ctime: this.#tick() }));
+        if (there !== undefined) this.#unlink(path);
+        this.entries.set(path, staged.with({ ctime: this.#time() }));
         return { stamp: this.entries.get(path)!.stamp };
       }
       case "take":
         if (!this.#isStill(there, step.was) || there!.kind === DIRECTORY) return CHANGED;
         if (!this.careless) this.trash.push(there!.content);
-        this.entries.delete(path);
+        this.#unlink(path);
         return {};
       case "drop":
         if (there === undefined) return {};
@@ -263,11 +297,33 @@ export class SimFolder implements End {
   #isStill(entry: SimEntry | undefined, was: Uint8Array): boolean {
     if (entry === undefined) return false;
     if (this.careless) return true;
-    const now = entry.stamp;
-    return same(
-      entry.kind === DIRECTORY ? now.subarray(0, 16) : now,
-      entry.kind === DIRECTORY ? was.subarray(0, 16) : was,
-    );
+    // Of a folder only that it is the same one; each name of a file changes the ctime of the others.
+    const isLinked = this.#hasLinks && this.#names(entry.ino).length > 1;
+    const bytes = entry.kind === DIRECTORY ? 16 : isLinked ? 32 : 40;
+    return same(entry.stamp.subarray(0, bytes), was.subarray(0, bytes));
+  }
+
+  /** Tells whether what is done from now on cannot leave this stamp as it is. */
+  #isSettled(stamp: Uint8Array): boolean {
+    return this.#coarse === undefined ||
+      wasSettledWhenRead(stamp as Uint8Array<ArrayBuffer>, this.#coarse.seconds * 1000);
+  }
+
+  #names(ino: number): string[] {
+    return [...this.entries].flatMap(([path, entry]) => entry.ino === ino ? [path] : []);
+  }
+
+  /** All names of a file show the same. */
+  #tellNames(entry: SimEntry): void {
+    if (entry.kind !== FILE || !this.#hasLinks) return;
+    for (const path of this.#names(entry.ino)) this.entries.set(path, entry);
+  }
+
+  /** Takes a name away, which the other names of the file show. */
+  #unlink(path: string): void {
+    const entry = this.entries.get(path);
+    this.entries.delete(path);
+    if (entry !== undefined) this.#tellNames(entry.with({ ctime: this.#time() }));
   }
 
   /** As a real scan: what still has the stamp of the last time is not read. */
@@ -300,7 +356,13 @@ export class SimFolder implements End {
   }
 
   #times(): Pick<SimEntry, "ino" | "mtime" | "ctime"> {
-    return { ino: this.#tick(), mtime: this.#tick(), ctime: this.#tick() };
+    return { ino: this.#tick(), mtime: this.#time(), ctime: this.#time() };
+  }
+
+  /** In ns where a clock was given. */
+  #time(): number {
+    const tick = this.#tick();
+    return this.#coarse === undefined ? tick : this.#coarse.seconds * 1e9;
   }
 
   #tick(): number {

@@ -15,6 +15,9 @@ const KINDS: readonly Omit<HistoryOptions, "seed">[] = [
   { replicas: 2, mode: "two-way-resolved", prefer: "newer" },
   { replicas: 2, mode: "one-way-safe" },
   { replicas: 2, mode: "one-way-replica" },
+  { replicas: 2, mode: "two-way-safe", odd: true },
+  { replicas: 3, mode: "two-way-safe", odd: true },
+  { replicas: 2, mode: "one-way-safe", odd: true },
 ];
 
 /** See {@linkcode Scenario.about}. */
