@@ -33,7 +33,7 @@ export const SYNC = command({
     "NAME:PATH is a folder of a machine that is known (wormhole pair), where wormhole sync serve runs: PATH is absolute or below the " +
     "home folder there, and may be left out where there is a right to one folder only. A folder of this machine with a colon in its " +
     "name is written with ./ before it.\n\n" +
-    "The first run joins both folders and deletes nothing. A run in which nothing happened prints nothing when nobody is at " +
+    "The first run joins both folders and deletes nothing (but with --mode one-way-replica). A run in which nothing happened prints nothing when nobody is at " +
     "a terminal: made for cron. Two runs never work on one folder at the same time.\n\n" +
     "Exit codes: 0 the folders are the same, 4 the other machine was not reached, 5 it gives no right to that folder, 7 something could not be done, 9 there were conflicts, 10 stopped before " +
     "anything was changed.\n\n" +
