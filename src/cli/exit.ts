@@ -121,7 +121,7 @@ const OUTCOMES: Readonly<Record<ErrorCode, Outcome>> = {
   BRAKED: {
     exit: 10,
     advice:
-      "If that is what you want, say so with --yes; --forget begins a sync anew and deletes nothing.",
+      "If that is what you want, say so with --yes; where it is another folder now, --forget begins anew and deletes nothing.",
   },
   BUSY: { exit: 10, advice: "Wait for it to end; a later run sees to everything." },
 };
