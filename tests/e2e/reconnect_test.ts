@@ -123,7 +123,8 @@ scene("Ctrl-C ends the waiting at once, on both sides, and what arrived is kept"
     await end.event("reconnecting", ({ attempt }) => attempt === 2);
     end.signal("SIGINT");
   }));
-  const [sent, received] = await Promise.all([sender.ending(5000), receiver.ending(5000)]);
+  // Without Ctrl-C they would wait for ten minutes.
+  const [sent, received] = await Promise.all([sender.ending(20_000), receiver.ending(20_000)]);
   assertEquals([sent.code, received.code], [130, 130]);
   assertTrue(received.events.some(({ event, bytes }) => event === "kept" && bytes >= 2 * CHUNK_BYTES));
   assertTrue(
