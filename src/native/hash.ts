@@ -137,7 +137,10 @@ export type FileSum =
   | { /** 64 hex digits. */ readonly hash: string; readonly bytes: number }
   | { readonly code: ErrorCode; readonly message: string };
 
-/** Gives the BLAKE3-256 of each of `paths`, in their order; several are read at once. At most 4096. */
+/** Most files of one {@linkcode hashFiles}. */
+export const MAX_HASHED = 4096;
+
+/** Gives the BLAKE3-256 of each of `paths`, in their order; several are read at once. At most {@linkcode MAX_HASHED}. */
 export async function hashFiles(
   queue: NativeQueue,
   paths: readonly string[],

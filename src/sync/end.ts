@@ -77,6 +77,8 @@ export interface Failure {
 export interface End {
   /** Most files of one `stage`, where that is not what suits a folder of this machine. */
   readonly stageBatch?: number;
+  /** Most steps of one `change`, where that is not what suits a folder of this machine. */
+  readonly changeBatch?: number;
   abilities(): Promise<Abilities>;
   /** Gives the rules of the `.wormholeignore` file in the root: they bind the other end too. */
   ignored(): Promise<string[]>;

@@ -268,9 +268,10 @@ async function carryOut(
       if (failure !== undefined) results[side][index] = failure;
       return failure === undefined;
     });
-    for (let at = 0; at < ready.length; at += BATCH) {
+    const most = ends[side].changeBatch ?? BATCH;
+    for (let at = 0; at < ready.length; at += most) {
       signal?.throwIfAborted();
-      const batch = ready.slice(at, at + BATCH);
+      const batch = ready.slice(at, at + most);
       const done = await ends[side].change(batch.map(({ step }) => step));
       for (const [i, { index }] of batch.entries()) results[side][index] = done[i];
     }

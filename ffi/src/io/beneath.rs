@@ -147,7 +147,8 @@ impl<'a> Looker<'a> {
     }
 }
 
-fn look(folder: impl AsFd, name: &[u8], path: &[u8]) -> Result<Stat> {
+/// Looks at what has this name in an open directory, which is at `path`.
+pub fn look(folder: impl AsFd, name: &[u8], path: &[u8]) -> Result<Stat> {
     statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed("look at", path, errno))
 }
 

@@ -154,10 +154,7 @@ pub fn put(
     was: Option<&Stamp>,
     keep: &[u8],
 ) -> Result<Stamp> {
-    let Some(was) = was else {
-        rename_fresh(root, from, path)?;
-        return Ok(Stamp::from(&beneath::stat(root, path)?));
-    };
+    let Some(was) = was else { return place(root, from, path) };
     must_be(root, path, was)?;
     let ours = Stamp::from(&beneath::stat(root, from)?);
     // First to where the displaced one shall be: then one exchange does both, and a crash before it harms nothing.
@@ -282,10 +279,27 @@ fn make_parents(root: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Renames `from` to `path`, where nothing is, and looks at it there.
+fn place(root: BorrowedFd<'_>, from: &[u8], path: &[u8]) -> Result<Stamp> {
+    let (parent, name) = beneath::parent(root, path).map_err(|error| gone(path, error))?;
+    rename_into(root, from, path, (parent.as_fd(), name))?;
+    Ok(Stamp::from(&beneath::look(parent, name, path)?))
+}
+
 fn rename_fresh(root: BorrowedFd<'_>, from: &[u8], to: &[u8]) -> Result<()> {
+    let (parent, name) = beneath::parent(root, to).map_err(|error| gone(to, error))?;
+    rename_into(root, from, to, (parent.as_fd(), name))
+}
+
+/// Renames `from` to `to`, which is that name in that open directory.
+fn rename_into(
+    root: BorrowedFd<'_>,
+    from: &[u8],
+    to: &[u8],
+    (to_parent, to_name): (BorrowedFd<'_>, &[u8]),
+) -> Result<()> {
     let (from_parent, from_name) = beneath::parent(root, from)?;
-    let (to_parent, to_name) = beneath::parent(root, to).map_err(|error| gone(to, error))?;
-    rename_new(from_parent.as_fd(), from_name, to_parent.as_fd(), to_name).map_err(|errno| match errno {
+    rename_new(from_parent.as_fd(), from_name, to_parent, to_name).map_err(|errno| match errno {
         Errno::XDEV => {
             let state = "another file system begins there; leave it out with --one-file-system";
             Error::new(Kind::Unsupported, format!("Cannot move {} to {}: {state}", quoted(from), quoted(to)))

@@ -6,9 +6,9 @@ import { sameBytes } from "../../base/bytes.ts";
 import { isWormholeError, WormholeError } from "../../base/errors.ts";
 import { encodeName } from "../../base/names.ts";
 import { join } from "../../base/paths.ts";
-import { hashBuffer, hashChunks, hashFiles } from "../../native/hash.ts";
+import { hashBuffer, hashChunks, hashFiles, MAX_HASHED } from "../../native/hash.ts";
 import { fileLooks, fileStamps, MAX_STAMPS } from "../../native/reuse.ts";
-import { changeFolder, type NativeStep, stageFiles } from "../../native/sync.ts";
+import { changeFolder, MAX_SYNC_ENTRIES, type NativeStep, stageFiles } from "../../native/sync.ts";
 import { type Offer, runGetter } from "../../transfer/mod.ts";
 import type { PeerConnection } from "../../transport/mod.ts";
 import { CHUNK_BYTES } from "../../wire/mod.ts";
@@ -21,8 +21,11 @@ import { u16s } from "./columns.ts";
 import { LINKS } from "./outgoing.ts";
 import type { TransferSettings } from "./settings.ts";
 
-/** Files hashed by one call. */
-const BATCH = 512;
+/** What is there of a content: its stamp (40 bytes) and its permissions. */
+interface Look {
+  readonly stamp: Uint8Array;
+  readonly mode: number;
+}
 
 /** From this size on a transfer asks for older versions. */
 const MIN_OLDER_BYTES = 128 * 1024;
@@ -35,8 +38,8 @@ export class Incoming {
   readonly #end: LocalEnd;
   readonly #settings: TransferSettings;
   readonly #folder: string;
-  /** Contents that are there and were hashed in this run. */
-  readonly #checked = new Set<string>();
+  /** Contents that are there and were hashed in this run, as they were just before that. */
+  readonly #checked = new Map<string, Look>();
   /** Contents that a slot of this round has. */
   readonly #taken = new Set<string>();
 
@@ -58,7 +61,7 @@ export class Incoming {
     const there = new Set<string>();
     for await (const { name, isFile } of Deno.readDir(this.#folder)) if (isFile) there.add(name);
     // Somebody may have taken it away since.
-    for (const hex of this.#checked) {
+    for (const hex of this.#checked.keys()) {
       if (there.has(hex)) continue;
       this.#checked.delete(hex);
       this.#taken.delete(hex);
@@ -135,9 +138,7 @@ export class Incoming {
       });
       for (const { index, code, message } of results) failed.set(others[index]!.file.slot, { code, message });
     }
-    for (let at = 0; at < first.length; at += MAX_STAMPS) {
-      await this.#setModes(first.slice(at, at + MAX_STAMPS), failed);
-    }
+    await this.#setModes(first, failed);
     this.#end.arrived(new Map(first.map(({ slot, content }) => [slot, `${ARRIVED}/${content.toHex()}`])));
     return failed;
   }
@@ -178,43 +179,42 @@ export class Incoming {
     const unchecked = new Map(
       files.map((file) => [file.content.toHex(), file] as const).filter(([hex]) => !this.#checked.has(hex)),
     );
-    for (const hex of await this.#irregular([...unchecked.keys()])) {
+    const looks = await this.#look([...unchecked.keys()]);
+    for (const hex of [...unchecked.keys()].filter((hex) => !looks.has(hex))) {
       unchecked.delete(hex);
       await this.#drop(hex);
     }
     const small = [...unchecked].filter(([, { size }]) => size <= CHUNK_BYTES);
-    for (let at = 0; at < small.length; at += BATCH) {
-      const some = small.slice(at, at + BATCH);
+    for (let at = 0; at < small.length; at += MAX_HASHED) {
+      const some = small.slice(at, at + MAX_HASHED);
       const sums = await hashFiles(this.#settings.queue, some.map(([hex]) => join(this.#folder, hex)));
       for (const [i, [hex, { size }]] of some.entries()) {
         const sum = sums[i]!;
-        if ("hash" in sum && sum.hash === hex && sum.bytes === size) this.#checked.add(hex);
+        if ("hash" in sum && sum.hash === hex && sum.bytes === size) this.#checked.set(hex, looks.get(hex)!);
         else await this.#drop(hex);
       }
     }
     for (const [hex, { size }] of unchecked) {
       if (size <= CHUNK_BYTES) continue;
-      if (await this.#isWhole(hex, size)) this.#checked.add(hex);
+      if (await this.#isWhole(hex, size)) this.#checked.set(hex, looks.get(hex)!);
       else await this.#drop(hex);
     }
   }
 
-  /** Gives those that are missing or no regular files: a symlink would lead the hashing elsewhere. */
-  async #irregular(names: readonly string[]): Promise<string[]> {
-    const irregular: string[] = [];
+  /** Looks at those that are there and are regular files: a symlink would lead the hashing elsewhere. */
+  async #look(names: readonly string[]): Promise<Map<string, Look>> {
+    const looks = new Map<string, Look>();
     for (let at = 0; at < names.length; at += MAX_STAMPS) {
       const some = names.slice(at, at + MAX_STAMPS);
-      const stamps = await fileStamps(
-        this.#settings.queue,
-        some.map((hex) => encodeName(join(this.#folder, hex))),
-      );
-      irregular.push(
-        ...some.filter((_, i) =>
-          stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1)).every((byte) => byte === 0)
-        ),
-      );
+      const paths = some.map((hex) => encodeName(join(this.#folder, hex)));
+      const { stamps, modes } = await fileLooks(this.#settings.queue, paths);
+      const given = u16s(modes);
+      for (const [i, hex] of some.entries()) {
+        const stamp = stamps.slice(STAMP_BYTES * i, STAMP_BYTES * (i + 1));
+        if (stamp.some((byte) => byte !== 0)) looks.set(hex, { stamp, mode: given[i]! });
+      }
     }
-    return irregular;
+    return looks;
   }
 
   async #isWhole(hex: string, size: number): Promise<boolean> {
@@ -234,22 +234,21 @@ export class Incoming {
   }
 
   async #setModes(files: readonly Staged[], failed: Map<number, Failure>): Promise<void> {
-    const { queue } = this.#settings;
-    const paths = files.map(({ content }) => encodeName(join(this.#folder, content.toHex())));
-    const { stamps, modes } = await fileLooks(queue, paths);
-    const given = u16s(modes);
     // They mostly came with the permissions that they are to have.
-    const others = [...files.keys()].filter((i) => given[i] !== (files[i]!.mode & 0o777));
-    if (others.length === 0) return;
-    const steps = others.map((i): NativeStep => ({
-      do: "mode",
-      path: `${ARRIVED}/${files[i]!.content.toHex()}`,
-      was: stamps.slice(STAMP_BYTES * i, STAMP_BYTES * (i + 1)),
-      mode: files[i]!.mode,
-    }));
-    const results = await changeFolder(queue, { root: this.#end.root, steps });
-    for (const { index, code, message } of results.failed) {
-      failed.set(files[others[index]!]!.slot, { code, message });
+    const steps: NativeStep[] = [], others: Staged[] = [];
+    for (const file of files) {
+      const hex = file.content.toHex();
+      const look = this.#checked.get(hex)!;
+      if (look.mode === (file.mode & 0o777)) continue;
+      others.push(file);
+      steps.push({ do: "mode", path: `${ARRIVED}/${hex}`, was: look.stamp, mode: file.mode });
+    }
+    for (let at = 0; at < steps.length; at += MAX_SYNC_ENTRIES) {
+      const some = steps.slice(at, at + MAX_SYNC_ENTRIES);
+      const results = await changeFolder(this.#settings.queue, { root: this.#end.root, steps: some });
+      for (const { index, code, message } of results.failed) {
+        failed.set(others[at + index]!.slot, { code, message });
+      }
     }
   }
 }

@@ -70,6 +70,14 @@ export class Outgoing {
     return outgoing;
   }
 
+  /** Leaves out what is for none of these files, and what failed of it; symlinks all go. */
+  keep(files: readonly Staged[]): void {
+    const wanted = new Set(files.map(({ content }) => content.toHex()));
+    for (const hex of this.#files.keys()) if (!wanted.has(hex)) this.#files.delete(hex);
+    const slots = new Set(files.map(({ slot }) => slot));
+    for (const slot of this.failed.keys()) if (!slots.has(slot)) this.failed.delete(slot);
+  }
+
   /** Nothing is left to send. */
   get isEmpty(): boolean {
     return this.#files.size === 0 && this.#links === undefined;

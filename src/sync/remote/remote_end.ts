@@ -56,6 +56,8 @@ export interface LockedThere extends FarLock {
 export class RemoteEnd implements GivingEnd {
   /** A transfer takes a moment to set up. */
   readonly stageBatch = 32_768;
+  /** Changes are asked for in pieces that overlap. */
+  readonly changeBatch = 32_768;
   readonly #options: RemoteEndOptions;
   readonly #incoming = new Map<LocalEnd, Incoming>();
   readonly #locked = new Map<string, LockedThere>();
@@ -141,9 +143,12 @@ export class RemoteEnd implements GivingEnd {
     }
     const settings = await this.#options.settings();
     const { Outgoing }: typeof import("./outgoing.ts") = await import("./outgoing.ts" as string);
-    const { failed, held } = await this.#stage("push", files);
-    const wanted = files.filter(({ slot }) => !failed.has(slot) && !held.has(slot));
-    const outgoing = await Outgoing.open(from, wanted, { ...settings, isOwn: true });
+    const asked = this.#stage("push", files);
+    asked.catch(() => {}); // Met below.
+    // While the other side looks what of it came earlier: mostly nothing did.
+    const outgoing = await Outgoing.open(from, files, { ...settings, isOwn: true });
+    const { failed, held } = await asked;
+    outgoing.keep(files.filter(({ slot }) => !failed.has(slot) && !held.has(slot)));
     for (const [slot, failure] of outgoing.failed) failed.set(slot, failure);
     const { staged } = await this.#transfer(
       !outgoing.isEmpty,
@@ -178,19 +183,38 @@ export class RemoteEnd implements GivingEnd {
   }
 
   async change(steps: readonly Step[]): Promise<Done[]> {
+    const { channel, signal } = this.#options;
     const done: Done[] = [];
-    for (let at = 0; at < steps.length;) {
-      const some = firstThatFit(steps.slice(at, at + MAX_STEPS));
-      at += some.length;
-      const answer = await this.#ask({ type: "change", steps: some.map(stepFields) }, "changed");
+    const asked: (readonly Step[])[] = [];
+    const answered = async () => {
+      const some = asked.shift()!;
+      const answer = await channel.expect("changed");
       if (answer.stamps.length !== STAMP_BYTES * some.length) throw unexpected("changed");
       const failed = failuresOf(answer, (index) => some[index]?.path);
       for (const index of some.keys()) {
         const stamp = answer.stamps.slice(STAMP_BYTES * index, STAMP_BYTES * (index + 1));
         done.push(failed.get(index) ?? (stamp.some((byte) => byte !== 0) ? { stamp } : {}));
       }
+    };
+    try {
+      for (let at = 0; at < steps.length;) {
+        signal?.throwIfAborted();
+        const some = firstThatFit(steps.slice(at, at + MAX_STEPS));
+        at += some.length;
+        await channel.send({ type: "change", steps: some.map(stepFields) });
+        asked.push(some);
+        // While the other side makes these changes, the next ones are on their way.
+        if (asked.length === CHANGES_AT_ONCE) await answered();
+      }
+      while (asked.length > 0) await answered();
+      return done;
+    } catch (error) {
+      // A question is refused by itself: what was asked after it is answered, too, before anything else is.
+      while (!signal?.aborted && asked.shift() !== undefined) {
+        await channel.next().catch(() => asked.splice(0));
+      }
+      throw error;
     }
-    return done;
   }
 
   async flush(): Promise<void> {
@@ -325,6 +349,9 @@ export class RemoteEnd implements GivingEnd {
 const LOCK_STATES: Partial<Record<ErrorCode, string>> = {
   BUSY: "somebody has locked that folder, or one above it, there",
 };
+
+/** Messages of changes that the other side may have to answer at a time; wire/spec/sync.md §2. */
+const CHANGES_AT_ONCE = 2;
 
 /** Pages that are made whole at a time: each waits for another thread to decompress it. */
 const PAGES_AT_ONCE = 16;

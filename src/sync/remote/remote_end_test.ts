@@ -6,12 +6,12 @@ import { type FarPair, farPair, runPair } from "../../../tests/compliance/sync_r
 import { noise } from "../../../tests/e2e/trees.ts";
 import type { Staged, Step } from "../end.ts";
 import { firstFew } from "../synchronize.ts";
-import { MAX_STAGED_PATH_BYTES } from "../../wire/mod.ts";
+import { MAX_STAGED_PATH_BYTES, MAX_STEPS } from "../../wire/mod.ts";
 import { hashBuffer } from "../../native/hash.ts";
 import { NativeQueue } from "../../native/queue.ts";
 import { memoryPair } from "../../transport/memory.ts";
 import { pagesOf } from "../pages.ts";
-import { Snapshot, SnapshotBuilder } from "../snapshot.ts";
+import { Snapshot, SnapshotBuilder, STAMP_BYTES } from "../snapshot.ts";
 import { ALL_ABILITIES } from "../policy.ts";
 import { isFailure } from "../end.ts";
 import { SyncChannel } from "./channel.ts";
@@ -250,11 +250,7 @@ Deno.test("what the disk of the serving side says is told as a refusal and ends 
 
 Deno.test("RemoteEnd takes no more pages than the entries that were announced fill", async () => {
   await using stack = new AsyncDisposableStack();
-  const queue = stack.use(NativeQueue.open());
-  const [near, far] = await memoryPair(queue);
-  stack.defer(async () => void await Promise.all([near.close(), far.close()]));
-  const open = { agent: "test", clock: systemClock };
-  const [channel, liar] = await Promise.all([SyncChannel.open(near, open), SyncChannel.open(far, open)]);
+  const { end, other: liar } = await toldEnd(stack);
   const pages = Array.from({ length: 3 }, (_, at) => {
     const builder = new SnapshotBuilder({ ends: 1 });
     const [name, mode] = [encodeName(`${at}`), 0o644];
@@ -276,17 +272,6 @@ Deno.test("RemoteEnd takes no more pages than the entries that were announced fi
     // Whoever waits for the third page gets this instead.
     await liar.send({ type: "refused", code: "NO_SPACE" });
   };
-  const unused = () => Promise.reject(new Error("no transfer is wanted"));
-  const end = new RemoteEnd({
-    channel,
-    nextLink: unused,
-    queue,
-    settings: unused,
-    cache: stack.use(PageCache.open(":memory:")),
-    abilities: ALL_ABILITIES,
-    exclude: [],
-    now: Date.now,
-  });
   const lied = lying();
   await assertRejects(() => end.scan({ snapshot: Snapshot.empty(2), side: 0 }), "PROTOCOL");
   await lied;
@@ -307,6 +292,73 @@ Deno.test("paths of files to be copied are held up to a limit, which a run keeps
   await scan(pair.remote);
   await assertRejects(() => pair.remote.stage(files, pair.local), "LIMIT_EXCEEDED");
 });
+
+Deno.test("changes in more than one message are made in their order", async () => {
+  await using pair = await farPair();
+  await scan(pair.remote);
+  const paths = Array.from(
+    { length: 2 * MAX_STEPS + 1 },
+    (_, at) => at % 2 === 0 ? `d${at}` : `d${at - 1}/in`,
+  );
+  const done = await pair.remote.change([
+    ...paths.map((path): Step => ({ do: "make", path, mode: 0o755 })),
+    { do: "make", path: "nowhere/in", mode: 0o755 },
+  ]);
+  assertEquals(done.length, paths.length + 1);
+  for (const [at, path] of paths.entries()) {
+    const { ino } = await Deno.stat(`${pair.roots.remote}/${path}`);
+    const { stamp } = done[at] as { stamp: Uint8Array };
+    assertEquals(new DataView(stamp.buffer, stamp.byteOffset).getBigUint64(8, true), BigInt(ino!), path);
+  }
+  assertTrue(isFailure(done.at(-1)!));
+});
+
+Deno.test("RemoteEnd asks on after a change was refused, whatever it had asked for in advance", async () => {
+  for (const refused of [0, 1, 2]) {
+    await using stack = new AsyncDisposableStack();
+    const { end, other } = await toldEnd(stack);
+    const answering = async () => {
+      for (let at = 0;; at++) {
+        const message = await other.next();
+        if (message.type === "ask_space") return await other.send({ type: "space", bytes: 7 });
+        if (message.type !== "change") throw new Error(message.type);
+        if (at === refused) await other.send({ type: "refused", code: "NO_SPACE" });
+        else {
+          const stamps = new Uint8Array(STAMP_BYTES * message.steps.length);
+          await other.send({ type: "changed", stamps, failed: NONE, codes: NONE });
+        }
+      }
+    };
+    const answered = answering();
+    const steps = Array.from({ length: 3 * MAX_STEPS }, (_, at): Step => ({ do: "drop", path: `d${at}` }));
+    await assertRejects(() => end.change(steps), "NO_SPACE");
+    assertEquals(await end.space(), 7);
+    await answered;
+  }
+});
+
+/** Gives an end, and the channel of whoever answers it. */
+async function toldEnd(stack: AsyncDisposableStack): Promise<{ end: RemoteEnd; other: SyncChannel }> {
+  const queue = stack.use(NativeQueue.open());
+  const [near, far] = await memoryPair(queue);
+  stack.defer(async () => void await Promise.all([near.close(), far.close()]));
+  const open = { agent: "test", clock: systemClock };
+  const [channel, other] = await Promise.all([SyncChannel.open(near, open), SyncChannel.open(far, open)]);
+  const unused = () => Promise.reject(new Error("no transfer is wanted"));
+  const end = new RemoteEnd({
+    channel,
+    nextLink: unused,
+    queue,
+    settings: unused,
+    cache: stack.use(PageCache.open(":memory:")),
+    abilities: ALL_ABILITIES,
+    exclude: [],
+    now: Date.now,
+  });
+  return { end, other };
+}
+
+const NONE = new Uint8Array(0);
 
 async function scan(end: FarPair["local"] | FarPair["remote"]): Promise<Snapshot> {
   return (await end.scan({ snapshot: Snapshot.empty(2), side: 0 })).snapshot;
