@@ -10,7 +10,7 @@ import { PEERS } from "./machine.ts";
 import { measured } from "./measured.ts";
 import { found, output } from "./process.ts";
 import type { Sample } from "./results.ts";
-import { wormholeCommand } from "./tools/wormhole.ts";
+import { ONE_FILE, wormholeCommand } from "./tools/wormhole.ts";
 
 /** One program with its flags. */
 interface Copier {
@@ -214,11 +214,21 @@ async function makeCopiers(): Promise<{ copiers: Copier[]; missing: string[] }> 
       command: (from, to) => ["taskset", "-c", "0", ...ours, "copy", "-q", "-T", from, to],
     },
     {
+      ...wormhole("wormhole, one file", [], "the executable that `scripts/compile` makes"),
+      only: "tmpfs-small",
+      program: ONE_FILE,
+      command: (from, to) => [ONE_FILE, "copy", "-q", "-T", from, to],
+    },
+    {
       ...wormhole("wormhole, pinned", ["--cpu-count", String(navigator.hardwareConcurrency)], "--cpu-count"),
       only: "tmpfs-small",
     },
   ];
   const missing: string[] = [];
+  if (!await found(ONE_FILE)) {
+    missing.push("the executable is not built (scripts/compile)");
+    copiers.splice(copiers.findIndex(({ program }) => program === ONE_FILE), 1);
+  }
   const others = [
     ["rsync", "rsync -aHAXS", ["-aHAXS"], "rsync -aHAXS: keeps everything"],
     [`${PEERS}/bin/xcp`, "xcp", ["-r", "--no-progress", "-T"], "xcp -r: keeps modes, times and xattrs"],

@@ -2,12 +2,11 @@
 import { type Bench, type Case, runBench } from "./bench.ts";
 import { plain } from "./columns.ts";
 import { Inputs } from "./inputs.ts";
-import { ROOT } from "./machine.ts";
 import { measured } from "./measured.ts";
 import { found } from "./process.ts";
 import { rangeReads } from "./range_reads.ts";
 import { startedTransfer } from "./started.ts";
-import { Homes, wormholeCommand } from "./tools/wormhole.ts";
+import { Homes, ONE_FILE, wormholeCommand } from "./tools/wormhole.ts";
 
 const FILES = 1000;
 
@@ -44,7 +43,7 @@ export const BENCH: Bench = {
   async prepare(plan) {
     const inputs = new Inputs(plan.scratch);
     const cases: Case[] = [];
-    const compiled = await found(Deno.env.get("WORMHOLE_EXECUTABLE") ?? `${ROOT}/build/wormhole`);
+    const compiled = await found(ONE_FILE);
     const empty = `${plan.scratch}/empty.js`;
     await Deno.writeTextFile(empty, "");
     if (plan.job("code") && plan.tool("deno")) {

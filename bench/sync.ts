@@ -4,7 +4,7 @@ import { plain, WALL } from "./columns.ts";
 import { measured } from "./measured.ts";
 import { found, output } from "./process.ts";
 import type { Sample } from "./results.ts";
-import { wormholeCommand } from "./tools/wormhole.ts";
+import { ONE_FILE, wormholeCommand } from "./tools/wormhole.ts";
 
 const MIB = 2 ** 20;
 
@@ -31,6 +31,14 @@ const SYNCERS: readonly Syncer[] = [
     program: wormholeCommand()[0]!,
     version: [...wormholeCommand().slice(1), "version"],
     command: (a, b) => [...wormholeCommand(), "sync", "--quiet", a, b],
+  },
+  {
+    name: "wormhole, one file",
+    note: "the same by the executable that `scripts/compile` makes",
+    ours: true,
+    program: ONE_FILE,
+    version: ["version"],
+    command: (a, b) => [ONE_FILE, "sync", "--quiet", a, b],
   },
   {
     name: "unison",

@@ -14,7 +14,7 @@ const GIB = 2 ** 30;
 const INSERTED_BYTES = 1024;
 
 /** Programs that keep a memory of a million files for both ends; the others are left out by default. */
-const FOR_A_MILLION = ["wormhole", "unison"];
+const FOR_A_MILLION = ["wormhole", "wormhole, one file", "unison"];
 
 interface Job {
   /** Small files in the folder. */

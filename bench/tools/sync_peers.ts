@@ -4,7 +4,7 @@ import type { OwnNetwork } from "../own_network.ts";
 import { fromFileUrl } from "../../src/base/paths.ts";
 import { output } from "../process.ts";
 import { Watched } from "../watched.ts";
-import { Homes, wormholeCommand } from "./wormhole.ts";
+import { Homes, ONE_FILE, wormholeCommand } from "./wormhole.ts";
 
 /** The two folders and what is beside them. */
 export interface Ends {
@@ -53,7 +53,15 @@ export const PEER_SYNCERS: readonly PeerSyncer[] = [
     ours: true,
     program: wormholeCommand()[0]!,
     version: [...wormholeCommand().slice(1), "version"],
-    open: openWormhole,
+    open: (ends) => openWormhole(ends, wormholeCommand()),
+  },
+  {
+    name: "wormhole, one file",
+    note: "the same by the executable that `scripts/compile` makes, at both ends",
+    ours: true,
+    program: ONE_FILE,
+    version: ["version"],
+    open: (ends) => openWormhole(ends, [ONE_FILE]),
   },
   {
     name: "unison",
@@ -92,9 +100,12 @@ export const PEER_SYNCERS: readonly PeerSyncer[] = [
   },
 ];
 
-async function openWormhole({ here, there, scratch, network }: Ends): Promise<SyncPair> {
+async function openWormhole(
+  { here, there, scratch, network }: Ends,
+  wormhole: readonly string[],
+): Promise<SyncPair> {
   const homes = new Homes(scratch);
-  const command = (words: readonly string[]) => network.command([...wormholeCommand(), ...words]);
+  const command = (words: readonly string[]) => network.command([...wormhole, ...words]);
   const [ann, ben] = [await homes.env("ann"), await homes.env("ben")];
   let code = (_: string) => {};
   const shown = new Promise<string>((resolve) => code = resolve);

@@ -29,6 +29,9 @@ export function wormholeCommand(): string[] {
   return given ? given.split(" ") : [`${ROOT}/scripts/wormhole`];
 }
 
+/** What `scripts/compile` made, which starts sooner than the checkout; `WORMHOLE_EXECUTABLE` names another place. */
+export const ONE_FILE = Deno.env.get("WORMHOLE_EXECUTABLE") ?? `${ROOT}/build/wormhole`;
+
 /** Runs `send`, and `recv` with the code as soon as it is shown. */
 export function wormhole({ name, send = [], recv = [], env = {}, remembers = false, under }: Variant): Maker {
   return async ({ scratch }) => {
