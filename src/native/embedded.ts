@@ -35,8 +35,36 @@ export function readEmbedded(name: string): EmbeddedLibrary {
     name,
     sha256: Deno.readTextFileSync(join(folder, "SHA256")).trim(),
     // Compressed, since the runtime reads the whole executable's contents at every start. Loaded here for the same reason.
-    bytes: () => unzip(Deno.readFileSync(join(folder, `${name}.gz`))),
+    bytes: () => unzip(packed(folder, name)),
   };
+}
+
+function packed(folder: string, name: string): Uint8Array {
+  const place = read(join(folder, "PLACE"));
+  if (place === undefined) return Deno.readFileSync(join(folder, `${name}.gz`));
+  const [offset, length] = place.split(" ").map(Number);
+  return readRange("/proc/self/exe", { offset: offset!, length: length! });
+}
+
+/** Reads a part of a file. @throws {WormholeError} NATIVE_LIBRARY when it ends before. */
+export function readRange(
+  path: string,
+  { offset, length }: { offset: number; length: number },
+): Uint8Array<ArrayBuffer> {
+  using file = Deno.openSync(path, { read: true });
+  file.seekSync(offset, Deno.SeekMode.Start);
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length;) {
+    const count = file.readSync(bytes.subarray(at));
+    if (count === null) {
+      throw new WormholeError(
+        "NATIVE_LIBRARY",
+        `Cannot read the native library from "${path}": it is cut off`,
+      );
+    }
+    at += count;
+  }
+  return bytes;
 }
 
 /** Takes what an import of node:process would load, 10 ms of every start, only when it is needed. */

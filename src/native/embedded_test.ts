@@ -1,4 +1,4 @@
-import { type EmbeddedLibrary, extractLibrary } from "./embedded.ts";
+import { type EmbeddedLibrary, extractLibrary, readRange } from "./embedded.ts";
 import { join } from "../base/paths.ts";
 import { assertEquals, assertThrows, assertTrue } from "../base/testing.ts";
 
@@ -120,3 +120,11 @@ Deno.test("extractLibrary() works without a cache folder", () => {
     Deno.removeSync(temporary!, { recursive: true });
   }
 });
+
+Deno.test("readRange() gives a part of a file, or says that it is cut off", () =>
+  inTemporaryFolder((folder) => {
+    const path = join(folder, "file");
+    Deno.writeFileSync(path, BYTES);
+    assertEquals(readRange(path, { offset: 1000, length: 49_000 }), BYTES.slice(1000));
+    assertThrows(() => readRange(path, { offset: 1000, length: 49_001 }), "NATIVE_LIBRARY");
+  }));
