@@ -39,17 +39,28 @@ export async function checkCache({ settings }: Surroundings): Promise<Finding[]>
   return [await writable("cache folder", settings.config.cacheDir)];
 }
 
-/** Reports whether the machine key is there and private. */
+/** Tells whether a machine key is what a crash of the system leaves of a file; one that this user may not read is not told. */
+async function holdsOnlyZeros(path: string): Promise<boolean> {
+  const bytes = await Deno.readFile(path).catch(() => undefined);
+  return bytes !== undefined && bytes.every((byte) => byte === 0);
+}
+
+/** Reports whether the machine key is there, sound and private. */
 export async function checkKey({ settings }: Surroundings): Promise<Finding[]> {
   const path = join(settings.folders.configDir, KEY_NAME);
   const name = "machine key";
   try {
     const { mode, size } = await Deno.stat(path);
-    if (size !== 32) {
+    const damage = size !== 32
+      ? `it has ${size} bytes instead of 32`
+      : await holdsOnlyZeros(path)
+      ? "it holds only zeros"
+      : undefined;
+    if (damage !== undefined) {
       return [{
         name,
         status: "problem",
-        text: `"${path}" is damaged: it has ${size} bytes instead of 32`,
+        text: `"${path}" is damaged: ${damage}`,
         advice: "Restore it from a backup, or remove it: the next transfer makes a new one.",
       }];
     }

@@ -42,6 +42,8 @@ Deno.test("checkKey() sees a key that is private, open to others, or damaged", (
     await Deno.mkdir(configDir, { recursive: true });
     const key = `${configDir}/identity.key`;
     await Deno.writeFile(key, new Uint8Array(32), { mode: 0o600 });
+    assertTrue((await checkKey(surroundings))[0]!.text.includes("only zeros"));
+    await Deno.writeFile(key, new Uint8Array(32).fill(1));
     assertEquals((await checkKey(surroundings))[0]!.status, "ok");
     await Deno.chmod(key, 0o644);
     const [open] = await checkKey(surroundings);

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../base/clock.ts";
 import { WormholeError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
-import type { TlsIdentity } from "../mailbox/door.ts";
+import { assertUsable, type TlsIdentity } from "../mailbox/door.ts";
 import type { HttpAnswer, HttpRequest } from "../mailbox/http_request.ts";
 import type { MailboxLimits } from "../mailbox/limits.ts";
 import { MemoryMailboxStore } from "../mailbox/memory_store.ts";
@@ -200,7 +200,9 @@ async function readIdentity({ cert, key }: { cert: string; key: string }): Promi
       throw new WormholeError(code, `Cannot read "${path}": ${state}`, { cause });
     }
   };
-  return { cert: await read(cert), key: await read(key) };
+  const identity = { cert: await read(cert), key: await read(key) };
+  assertUsable(identity, { cert, key });
+  return identity;
 }
 
 /** Takes the certificate anew; a bad one is said in the log, and the old one stays. */

@@ -114,14 +114,19 @@ function sendAtOnce(conn: Deno.Conn): void {
   (conn as Partial<Deno.TcpConn>).setNoDelay?.(true);
 }
 
-/** @throws {WormholeError} CONFIG_INVALID when certificate and key do not fit together or are none. */
-function assertUsable(tls: TlsIdentity): void {
+/**
+ * Tries a certificate with its key; `from` are the paths that they were read from, for the message.
+ *
+ * @throws {WormholeError} CONFIG_INVALID when they do not fit together or are none.
+ */
+export function assertUsable({ cert, key }: TlsIdentity, from?: TlsIdentity): void {
   try {
-    Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...tls }).close();
+    Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
   } catch (cause) {
+    const which = from === undefined ? "" : ` "${from.cert}" with the key "${from.key}"`;
     throw new WormholeError(
       "CONFIG_INVALID",
-      `Cannot use the TLS certificate: ${cause instanceof Error ? cause.message : cause}`,
+      `Cannot use the TLS certificate${which}: ${cause instanceof Error ? cause.message : cause}`,
       { cause },
     );
   }

@@ -157,11 +157,6 @@ export async function joinConnection(
   return refused ?? undefined;
 }
 
-/** Lets nobody in any more; what is relayed goes on. */
-export async function drainRelay(queue: NativeQueue, relay: RelayHandle): Promise<void> {
-  await queue.call("relay.drain", { relay });
-}
-
 /** Ends the relay and its connections. */
 export async function closeRelay(queue: NativeQueue, relay: RelayHandle): Promise<void> {
   await queue.call("relay.close", { relay });

@@ -18,7 +18,6 @@ pub const OPERATIONS: &[(&str, Op)] = &[
     ("relay.seen", seen),
     ("relay.take_over", take_over),
     ("relay.join", join),
-    ("relay.drain", drain),
     ("relay.close", close),
 ];
 
@@ -194,14 +193,6 @@ fn join(context: Context, args: &[u8]) -> OpFuture {
         })?;
         let asked = Asked { token, side: Some([args.side; 16]) };
         Ok(JoinResult { refused: relay.join(held, &args.from, &args.token, asked).await? })
-    })
-}
-
-/// Lets nobody in any more; what is relayed goes on.
-fn drain(context: Context, args: &[u8]) -> OpFuture {
-    op::run(context, args, |context, args: RelayHandle| async move {
-        context.objects.get::<RelayServer>(args.relay)?.drain();
-        Ok(())
     })
 }
 

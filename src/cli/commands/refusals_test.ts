@@ -1,95 +1,9 @@
-/** What commands refuse before anything is done, run as the program runs them but for the standard streams. */
-import { systemClock } from "../../base/clock.ts";
+/** What commands refuse before anything is done, in a home of its own. */
 import type { ErrorCode } from "../../base/errors.ts";
-import { Logger } from "../../base/log.ts";
 import { assertEquals, assertRejects } from "../../base/testing.ts";
-import { loadConfig } from "../../config/config.ts";
-import { folders } from "../../config/paths.ts";
 import { MAX_LIST_BYTES } from "../../verify/mod.ts";
-import type { Context } from "../context.ts";
-import type { OutputEvent } from "../events.ts";
-import { Hangup } from "../hangup.ts";
-import { parse } from "../parser.ts";
-import type { CommandName } from "../table.ts";
-import { styles } from "../terminal.ts";
-import { WIRING } from "../wiring.ts";
+import { Home } from "../testing.ts";
 import { jobBook } from "./job.ts";
-
-/** A person with an own home and no terminal. */
-class Home implements AsyncDisposable {
-  readonly dir: string;
-  readonly events: OutputEvent[] = [];
-
-  private constructor(dir: string) {
-    this.dir = dir;
-  }
-
-  static async create(): Promise<Home> {
-    return new Home(await Deno.realPath(await Deno.makeTempDir({ prefix: "wormhole-refusals-" })));
-  }
-
-  /** Gives the path of `name` in the home. */
-  path(name: string): string {
-    return `${this.dir}/${name}`;
-  }
-
-  /** Gives what `wormhole WORDS…` gets. */
-  async context(words: readonly string[]): Promise<{ name: CommandName; context: Context<unknown> }> {
-    const variables: Record<string, string> = { HOME: this.dir };
-    const env = (name: string) => variables[name];
-    const parsed = parse(words, env);
-    if (parsed.kind !== "run") throw new TypeError(`no command: ${words.join(" ")}`);
-    const settings = await loadConfig({ env, folders: folders({ env }), flags: parsed.config });
-    const name = parsed.command.name as CommandName;
-    const context: Context<unknown> = {
-      args: parsed.args,
-      config: settings.config,
-      settings,
-      output: {
-        emit: (event) => void this.events.push(event),
-        print() {},
-        pause() {},
-        resume() {},
-        close() {},
-      },
-      log: new Logger({ level: "error", sink: () => {}, clock: systemClock }),
-      signal: new AbortController().signal,
-      hangup: new Hangup(),
-      clock: systemClock,
-      env,
-      terminal: {
-        interactive: false,
-        canRedraw: false,
-        stdoutIsTerminal: false,
-        styles: styles(false),
-        columns: () => 80,
-        write() {},
-      },
-      stdin: () => new Blob([]).stream(),
-      stdout: () => new WritableStream(),
-    };
-    return { name, context };
-  }
-
-  /** Runs `wormhole WORDS…`. */
-  async run(...words: string[]): Promise<void> {
-    const { name, context } = await this.context(words);
-    const { run } = await WIRING[name].load();
-    await run(context);
-  }
-
-  /** Fails unless each of `rows` is refused with its code and sentence. */
-  async assertRefuses(rows: readonly [string[], ErrorCode, string][]): Promise<void> {
-    for (const [words, code, sentence] of rows) {
-      const { message } = await assertRejects(() => this.run(...words), code);
-      assertEquals(message, sentence, words.join(" "));
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.dir, { recursive: true });
-  }
-}
 
 Deno.test("send refuses arguments that do not say what to send, before there is a code", async () => {
   await using home = await Home.create();
@@ -163,7 +77,11 @@ Deno.test("hub refuses a certificate that is not there or is none, and half of w
   ]);
   await Deno.writeTextFile(cert, "nothing of that kind");
   const refused = () => home.run(...hub, "--tls-cert", cert, "--tls-key", cert);
-  await assertRejects(refused, "CONFIG_INVALID", "Cannot use the TLS certificate: ");
+  await assertRejects(
+    refused,
+    "CONFIG_INVALID",
+    `Cannot use the TLS certificate "${cert}" with the key "${cert}": `,
+  );
   assertEquals(home.events, []);
 });
 
