@@ -2,7 +2,7 @@
 import { WormholeError } from "../base/errors.ts";
 import type { Disk, Seen } from "./places.ts";
 
-/** This machine's disk. Its functions throw {@linkcode WormholeError} PERMISSION_DENIED and IO. */
+/** This machine's disk. Its functions throw {@linkcode WormholeError} PERMISSION_DENIED, NAME_TOO_LONG and IO. */
 export const systemDisk: Disk = {
   at(path) {
     const info = look(path, Deno.lstatSync);
@@ -40,11 +40,12 @@ function look(path: string, stat: (path: string) => Deno.FileInfo): Deno.FileInf
     // A symlink that leads nowhere, or to itself, is there, and what it leads to is not.
     if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory) return undefined;
     if (cause instanceof Deno.errors.FilesystemLoop) return undefined;
-    const denied = cause instanceof Deno.errors.PermissionDenied;
-    const state = denied ? "permission denied" : cause instanceof Error ? cause.message : String(cause);
-    throw new WormholeError(denied ? "PERMISSION_DENIED" : "IO", `Cannot look at "${path}": ${state}`, {
-      cause,
-    });
+    const [code, state] = cause instanceof Deno.errors.PermissionDenied
+      ? ["PERMISSION_DENIED", "permission denied"] as const
+      : (cause as { code?: unknown }).code === "ENAMETOOLONG"
+      ? ["NAME_TOO_LONG", "a name has more than 255 bytes, or the path too many"] as const
+      : ["IO", cause instanceof Error ? cause.message : String(cause)] as const;
+    throw new WormholeError(code, `Cannot look at "${path}": ${state}`, { cause });
   }
 }
 

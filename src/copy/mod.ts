@@ -8,5 +8,6 @@ export { brake, type DeleteLimit, type Deletions } from "./brake.ts";
 export { copy, type CopyOptions, type CopyOutcome } from "./run.ts";
 export type { CopyChange, CopyProblem, CopyProgress } from "../native/copy.ts";
 export { type Existing, preserveOf } from "./policy.ts";
-export { placesOf, type Refusal, type Root, type Wanted } from "./places.ts";
+export { type Places, placesOf, type Refusal, type Root, type Wanted } from "./places.ts";
+export { forgetStopped, wasStopped } from "./journal.ts";
 export { systemDisk } from "./disk.ts";

@@ -10,7 +10,7 @@ import {
 import { NativeQueue } from "../native/queue.ts";
 import type { Deletions } from "./brake.ts";
 import { emptiness } from "./disk.ts";
-import { journalPath } from "./journal.ts";
+import { makeJournalPath } from "./journal.ts";
 import type { Root } from "./places.ts";
 import { type Existing, existingOf, type Method, type Preserve } from "./policy.ts";
 
@@ -49,8 +49,10 @@ export interface CopyOptions {
   readonly verify?: boolean;
   readonly fsync?: "none" | "end" | "each";
   readonly retries?: number;
-  /** Keep a journal below this state folder, and go on where it ends. */
-  readonly resumeIn?: string;
+  /** Keep a journal below this state folder, so that a run that is stopped can be gone on with. */
+  readonly journalIn?: { readonly stateDir: string; readonly nowMs: number };
+  /** Go on where the journal ends. */
+  readonly resume?: boolean;
   readonly onProgress?: (progress: CopyProgress) => void;
   readonly onChange?: (change: CopyChange) => void;
   readonly onProblem?: (problem: CopyProblem) => void;
@@ -76,10 +78,15 @@ export interface CopyOutcome {
  * @throws {WormholeError} what ends all of it at once: the library is missing, a target's folder cannot be opened.
  */
 export async function copy(options: CopyOptions): Promise<CopyOutcome> {
-  const { roots, resumeIn, dryRun = false, signal } = options;
+  const { roots, journalIn, resume = false, dryRun = false, signal } = options;
   signal?.throwIfAborted();
   // A look at what would be copied again leaves nothing behind.
-  const journal = resumeIn === undefined || dryRun ? undefined : await journalPath(resumeIn, roots);
+  const journal = journalIn === undefined || dryRun
+    ? undefined
+    : await makeJournalPath(journalIn.stateDir, roots, journalIn).catch((error) => {
+      if (resume) throw error;
+      return undefined; // nobody asked for it
+    });
   const hollow = options.deletes ? hollowRoot(roots) : undefined;
   await using queue = NativeQueue.open();
   await using run = await CopyRun.open(queue, policyOf(options, journal));
@@ -143,14 +150,15 @@ function policyOf(options: CopyOptions, journal: string | undefined): CopyPolicy
     preserve: options.preserve,
     oneFileSystem: options.oneFileSystem ?? false,
     exclude: options.exclude ?? [],
-    ...existingOf({ existing, checksum, resume: options.resumeIn !== undefined }),
+    ...existingOf({ existing, checksum, resume: options.resume ?? false }),
     delete: deletes,
     dryRun,
     itemize,
     verify: options.verify ?? false,
     fsync: options.fsync ?? "end",
     retries: options.retries ?? 0,
-    resume: journal,
+    journal,
+    resume: options.resume ?? false,
   };
 }
 

@@ -62,7 +62,9 @@ export interface CopyPolicy {
   /** How often a transient failure is tried again. */
   readonly retries?: number;
   /** Journal of a run that may be stopped and gone on with. */
-  readonly resume?: string | undefined;
+  readonly journal?: string | undefined;
+  /** Go on where the journal ends; without it the journal begins anew. */
+  readonly resume?: boolean;
 }
 
 /** What is done until now; `total…` is what the walk has found until now, all of it (links and specials too) once `counted`. */
@@ -165,11 +167,11 @@ export class CopyRun implements AsyncDisposable {
    * root is a problem of {@linkcode CopyRun.next}.
    */
   static async open(queue: NativeQueue, policy: CopyPolicy): Promise<CopyRun> {
-    const { roots, resume, ...rest } = policy;
+    const { roots, journal, ...rest } = policy;
     const { copy } = await queue.call<{ copy: number }>("copy.open", {
       ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [snake(key), value])),
       roots: roots.map(({ source, target }) => ({ source: encodeName(source), target: encodeName(target) })),
-      ...resume !== undefined && { resume: encodeName(resume) },
+      ...journal !== undefined && { journal: encodeName(journal) },
     });
     return new CopyRun(queue, copy);
   }

@@ -251,7 +251,10 @@ fn open_target(
     let staged_as = (!parent.in_stage).then(|| worker.temporary_name());
     let name = staged_as.as_deref().unwrap_or(names.1);
     if let (Some(journal), Some(hidden)) = (&worker.run.journal, &staged_as) {
-        journal.note_staged(&parent.target_path(names.1), hidden).map_err(Failure::Other)?;
+        let noted = journal.note_staged(&parent.target_path(names.1), hidden);
+        if worker.run.options.resume {
+            noted.map_err(Failure::Other)?;
+        }
     }
     mkdirat(&*directory, name, Mode::RWXU).map_err(target("create"))?;
     let to = openat(&*directory, name, directory_flags(), Mode::empty()).map_err(target("open"))?;
@@ -304,10 +307,12 @@ fn open_staged(
     is_ours.then_some((opened, hidden))
 }
 
-/// With a journal, removes from a folder what a stopped run left half done, whether that had one or not, but for what is gone on
+/// Where this run goes on with another, removes from a folder what a stopped run left half done, whether that had one or not, but for what is gone on
 /// with: parts of large files, and new folders.
 fn remove_leftovers(worker: &Worker, directory: &OwnedFd) -> Outcome<()> {
-    let Some(journal) = &worker.run.journal else { return Ok(()) };
+    let Some(journal) = worker.run.journal.as_ref().filter(|_| worker.run.options.resume) else {
+        return Ok(());
+    };
     let listing = Listing::read(directory).map_err(target("read"))?;
     for index in 0..listing.len() {
         let name = listing.name(index);

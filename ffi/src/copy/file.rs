@@ -160,7 +160,7 @@ fn write(worker: &mut Worker, place: &Place<'_>, from: &OwnedFd, meta: &Meta) ->
 
 /// How far a file is will be noted: a run that is stopped in the middle of it goes on there.
 fn is_noted(worker: &Worker, meta: &Meta) -> bool {
-    worker.run.journal.is_some() && meta.size >= PART_BYTES
+    worker.run.options.resume && worker.run.journal.is_some() && meta.size >= PART_BYTES
 }
 
 /// Makes the file, or opens what an earlier run has of it.

@@ -64,6 +64,14 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// Begins a journal, in place of the one that is there.
+    pub fn begin(path: &Path) -> Result<Journal> {
+        let failed = |error: &std::io::Error| Error::io(format!("Cannot open {}", quoted_path(path)), error);
+        let mut file = File::create(path).map_err(|error| failed(&error))?;
+        file.write_all(MAGIC).map_err(|error| failed(&error))?;
+        Ok(Journal { file: Mutex::new(file), known: Mutex::default() })
+    }
+
     /// Opens the journal, or begins one.
     ///
     /// # Errors

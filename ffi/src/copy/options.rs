@@ -144,5 +144,7 @@ pub struct Options {
     /// How often a transient failure is tried again.
     pub retries: u32,
     /// Journal of a run that may be stopped and gone on with.
-    pub resume: Option<PathBuf>,
+    pub journal: Option<PathBuf>,
+    /// Go on where the journal ends; without it the journal begins anew.
+    pub resume: bool,
 }

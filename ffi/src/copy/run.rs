@@ -45,7 +45,7 @@ pub struct Run {
     pub options: Options,
     pub roots: Vec<Root>,
     pub rules: Option<Rules>,
-    /// Of a copy that may be stopped and gone on with.
+    /// Of a copy that may be stopped and gone on with; parts of files are noted in it only where this run goes on with another.
     pub journal: Option<Journal>,
     pub report: Report,
     pub crew: Crew,
@@ -111,7 +111,11 @@ impl Copy {
         let (crew, stacks) = Crew::new(threads);
         let run = Arc::new(Run {
             rules: Rules::from_globs(&options.exclude)?,
-            journal: options.resume.as_deref().map(Journal::open).transpose()?,
+            journal: match options.journal.as_deref() {
+                Some(path) if options.resume => Some(Journal::open(path)?),
+                // Nobody asked for it: a copy does without.
+                path => path.and_then(|path| Journal::begin(path).ok()),
+            },
             report: Report::new(threads),
             crew,
             links: Links::default(),

@@ -273,7 +273,8 @@ fn a_large_file_is_gone_on_with_where_the_journal_says() {
     let id = super::journal::source_of(&meta);
     earlier.note_part(&id, hidden_name, super::journal::PART_BYTES).unwrap();
     drop(earlier);
-    let resume = Options { existing: Existing::Update, resume: Some(journal.clone()), ..options() };
+    let resume =
+        Options { existing: Existing::Update, journal: Some(journal.clone()), resume: true, ..options() };
     run(&source, &target, resume.clone()).well();
     let copied = fs::read(target.join("file")).unwrap();
     let (first, rest) = copied.split_at(super::journal::PART_BYTES as usize);
@@ -304,10 +305,34 @@ fn a_hidden_folder_of_a_killed_run_is_gone_on_with() {
     let earlier = super::journal::Journal::open(&journal).unwrap();
     earlier.note_staged(target.as_os_str().as_encoded_bytes(), hidden_name).unwrap();
     drop(earlier);
-    let told = run(&source, &target, Options { resume: Some(journal), ..options() }).well();
+    let resume = Options { journal: Some(journal.clone()), resume: true, ..options() };
+    let told = run(&source, &target, resume).well();
     assert!(told.total(Count::Bytes) < 4 * MIB && told.total(Count::Unchanged) > 0);
     assert_eq!(dump(&target), dump(&source));
     assert_eq!(hidden(dir.path()), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_journal_of_a_run_that_was_not_to_go_on_says_where_its_new_folder_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, target) = (dir.path().join("source"), dir.path().join("target"));
+    oddities(&source);
+    let journal = dir.path().join("journal");
+    fs::write(&journal, "something else").unwrap();
+    let first = Options { journal: Some(journal.clone()), ..options() };
+    run(&source, &target, first.clone()).well();
+    // As if it had been killed before the folder got its name.
+    let known = super::journal::Journal::open(&journal).unwrap();
+    let hidden_name = known.staged(target.as_os_str().as_encoded_bytes()).unwrap();
+    drop(known);
+    fs::rename(&target, dir.path().join(hidden_name.to_str().unwrap())).unwrap();
+    let told = run(&source, &target, Options { resume: true, ..first }).well();
+    assert!(told.total(Count::Unchanged) > 0);
+    assert_eq!(hidden(dir.path()), Vec::<std::path::PathBuf>::new());
+    // A journal that cannot be made is no reason not to copy.
+    let nowhere = Options { journal: Some(dir.path().join("none/journal")), ..options() };
+    run(&source, &dir.path().join("second"), nowhere).well();
+    assert_eq!(dump(&dir.path().join("second")), dump(&source));
 }
 
 #[test]
@@ -327,8 +352,8 @@ fn going_on_removes_what_a_copy_left_and_nothing_that_a_person_has_named_like_th
         fs::write(target.join(from).join("kept"), from).unwrap();
         fs::rename(target.join(from), target.join(to)).unwrap();
     }
-    let resume = Some(dir.path().join("journal"));
-    run(&source, &target, Options { existing: Existing::Update, resume, ..options() }).well();
+    let journal = Some(dir.path().join("journal"));
+    run(&source, &target, Options { existing: Existing::Update, journal, resume: true, ..options() }).well();
     let mut names: Vec<_> = fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, [".wormhole-copy-1a2b3c4d-0-1f-2", ".wormhole-copy-notes", "file"]);

@@ -75,7 +75,8 @@ struct OpenArgs {
     #[serde(default)]
     retries: u32,
     #[serde(default)]
-    resume: Option<LocalPath>,
+    journal: Option<LocalPath>,
+    resume: bool,
 }
 
 impl OpenArgs {
@@ -103,7 +104,8 @@ impl OpenArgs {
             verify: self.verify,
             fsync: self.fsync,
             retries: self.retries,
-            resume: self.resume.map(|path| path.0),
+            journal: self.journal.map(|path| path.0),
+            resume: self.resume,
         };
         (self.roots.into_iter().map(root).collect(), options)
     }

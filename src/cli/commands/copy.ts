@@ -1,4 +1,4 @@
-import { WormholeError } from "../../base/errors.ts";
+import { isWormholeError, WormholeError } from "../../base/errors.ts";
 import {
   brake,
   copy,
@@ -6,9 +6,13 @@ import {
   type CopyOutcome,
   type Deletions,
   type Existing,
+  forgetStopped,
+  type Places,
   placesOf,
   preserveOf,
   systemDisk,
+  type Wanted,
+  wasStopped,
 } from "../../copy/mod.ts";
 import type { Attribute } from "../../copy/policy.ts";
 import type { Context } from "../context.ts";
@@ -26,13 +30,7 @@ import type { CopyArgs } from "../table.ts";
 export async function run(context: Context<CopyArgs>): Promise<void> {
   const { args, clock, signal } = context;
   refuseAlone(args);
-  const { roots, refused } = placesOf({
-    paths: args.path,
-    into: args.targetDirectory,
-    exactly: args.noTargetDirectory,
-    sync: args.sync,
-    deletes: args.delete,
-  }, systemDisk);
+  const { roots, refused } = await placesFor(context);
   const started = clock.monotonic();
   const show = new CopyShow(context, args);
   for (const refusal of refused) show.problem(refusal);
@@ -41,6 +39,10 @@ export async function run(context: Context<CopyArgs>): Promise<void> {
     ...optionsOf(context),
     countAhead: show.showsProgress,
     roots,
+    // A file alone has nothing to note.
+    ...(args.resume || roots.some(({ folder }) => folder)) && {
+      journalIn: { stateDir: context.settings.folders.stateDir, nowMs: clock.now() },
+    },
     onProgress: (progress) => show.progress(progress),
     onChange: (change) => show.change(change),
     onProblem: (problem) => show.problem(problem),
@@ -67,6 +69,38 @@ export async function run(context: Context<CopyArgs>): Promise<void> {
   }
 }
 
+/**
+ * Gives each source its target. A destination that an earlier run of the same command made is that, and not a folder to put things into,
+ * for the run that goes on with it.
+ */
+async function placesFor({ args, settings }: Context<CopyArgs>): Promise<Places> {
+  const wanted = {
+    paths: args.path,
+    into: args.targetDirectory,
+    exactly: args.noTargetDirectory,
+    sync: args.sync,
+    deletes: args.delete,
+  };
+  const exact = args.path.length === 2 && wanted.into === undefined ? exactly(wanted) : undefined;
+  if (exact !== undefined) {
+    const { stateDir } = settings.folders;
+    if (args.resume && await wasStopped(stateDir, exact.roots)) return exact;
+    // What is begun now is begun anew.
+    if (!args.resume && !args.dryRun) await forgetStopped(stateDir, exact.roots);
+  }
+  return placesOf(wanted, systemDisk);
+}
+
+/** Gives the only source the destination's own name; undefined where it cannot have it. */
+function exactly(wanted: Wanted): Places | undefined {
+  try {
+    return placesOf({ ...wanted, exactly: true }, systemDisk);
+  } catch (error) {
+    if (isWormholeError(error)) return undefined;
+    throw error;
+  }
+}
+
 /** Refuses flags that mean something only together with others. */
 function refuseAlone(args: CopyArgs): void {
   const needs = (flag: string, given: boolean, other: string, there: boolean) => {
@@ -79,7 +113,7 @@ function refuseAlone(args: CopyArgs): void {
 }
 
 function optionsOf(
-  { args, settings }: Context<CopyArgs>,
+  { args }: Context<CopyArgs>,
 ): Omit<CopyOptions, "roots"> {
   const existing: Existing = args.sync ? "differs" : args.update ? "newer" : args.skip ? "skip" : "replace";
   return {
@@ -103,7 +137,7 @@ function optionsOf(
     verify: args.verify,
     fsync: args.fsync,
     retries: args.retries,
-    ...args.resume && { resumeIn: settings.folders.stateDir },
+    resume: args.resume,
   };
 }
 

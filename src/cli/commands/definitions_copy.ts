@@ -129,7 +129,7 @@ export const COPY = command({
       group: HOW,
       help: "Bytes for each read and write; chosen by itself otherwise.",
     }),
-    cpuCount: option(wholeNumber(1, 1024), {
+    cpuCount: option(wholeNumber(1, 256), {
       group: HOW,
       help:
         "Threads, each kept on a core of its own where there are as many; one for each core, not kept on it, otherwise.",
