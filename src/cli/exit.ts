@@ -14,8 +14,9 @@ export const EXIT_CODES = {
   8: "The other side broke the protocol or sent damaged or dangerous data; nothing of that was kept.",
   9: "The folders are the same, but there were conflicts; both versions are kept (sync).",
   10:
-    "Stopped before anything was changed: too much would be deleted, a folder is not the one that it was, or another " +
-    "run is at work on it (sync); somebody is in the way (lock); or too much would be deleted, and was not, the rest being done (copy --delete).",
+    "Stopped, so that nothing is lost: too much would be deleted, a folder is not the one that it was or its disk went away, or another " +
+    "run is at work on it (sync; before anything was changed, unless a disk went away in the middle); somebody is in the way (lock); " +
+    "or too much would be deleted, and was not, the rest being done (copy --delete).",
   130: "Interrupted with Ctrl-C (128 + signal number; 143 for a termination, 141 for a closed pipe).",
 } as const;
 
@@ -134,6 +135,8 @@ const SERVE_ADVICE =
 
 /** Where a run that failed is made up for by another one, there is no code and nothing to send. */
 const SYNC_ADVICE: Partial<Record<ErrorCode, string>> = {
+  PARTIAL:
+    "Correct what was named above, or wait until its lock has ended, and run it again; the rest is the same.",
   PEER_UNAUTHENTICATED:
     "Somebody else may have answered. If the other machine was set up anew, let both know each other again with wormhole pair.",
   REFUSED: RIGHTS_ADVICE,

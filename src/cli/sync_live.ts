@@ -8,6 +8,7 @@ import type { Context } from "./context.ts";
 import type { OutputEvent } from "./events.ts";
 import type { SyncedEvent, SyncStatusEvent } from "./events_sync.ts";
 import { asFailure } from "./exit.ts";
+import { farPath } from "./far_path.ts";
 import { jsonLine } from "./output.ts";
 import type { SyncArgs } from "./table.ts";
 
@@ -35,8 +36,8 @@ export class SyncLive implements AsyncDisposable {
     this.#command = args.onChange === undefined ? undefined : commandWords(args.onChange);
     this.#status = {
       event: "sync_status",
-      alpha: args.alpha,
-      beta: args.beta,
+      alpha: shownFolder(args.alpha),
+      beta: shownFolder(args.beta),
       mode: args.mode,
       state: "waiting",
       pid: Deno.pid,
@@ -160,6 +161,11 @@ export class SyncLive implements AsyncDisposable {
     this.#socket?.tell(jsonLine(warning));
     output.emit(warning);
   }
+}
+
+/** Who asks may be in another folder. */
+function shownFolder(given: string): string {
+  return farPath(given) === undefined ? absolute(given) : given;
 }
 
 function absolute(path: string): string {

@@ -15,6 +15,7 @@ import { emptyTrash, openOwnFolder, type OwnFolder, probe } from "./own_folder.t
 import type { Look, LookAhead } from "./look_ahead.ts";
 import type { SummedWalk } from "./open_walk.ts";
 import { LocksBelow } from "./locks_below.ts";
+import { EmptyFolder, makeFolder, placeFor, realFolder } from "./missing_folder.ts";
 import { conflictName, OWN_FOLDER } from "./places.ts";
 import { Quiet } from "./quiet.ts";
 import { type Abilities, ALL_ABILITIES, type Mode, type Permissions, type Preference } from "./policy.ts";
@@ -108,7 +109,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
   const looked = await options.there?.session.look(options.there.path);
   if (options.there?.isWatched) await options.there.session.watch();
   if (looked !== undefined) mustBeAllowed(options, looked.way);
-  const roots = await rootsOf(options, looked?.place);
+  const { roots, isBetaMissing } = await rootsOf(options, looked?.place);
   const folder = join(options.stateDir, "sync");
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   const isFlipped = roots[0] > roots[1];
@@ -124,6 +125,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
       throw notTheOne(options.there!.side === ALPHA ? options.alpha : options.beta);
     }
   }
+  if (isBetaMissing && !dryRun) await makeFolder(roots[BETA], options.beta);
   using stack = new DisposableStack();
   const own: (Pick<OwnFolder, "identity"> & Partial<OwnFolder> | undefined)[] = [];
   let far: { identity: string; end: RemoteEnd } | undefined;
@@ -140,6 +142,8 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
   }
   if (options.forget && !dryRun) state.forget();
   const identities: [string, string] = [own[0]?.identity ?? "", own[1]?.identity ?? ""];
+  // A dry run looks at an empty folder in the place of one that would be made.
+  await using empty = isBetaMissing && dryRun ? await EmptyFolder.make() : undefined;
   await using queue = NativeQueue.open();
   using index = await openIndex(options.cacheDir, options);
   using book = new LockBook(options.stateDir, { clock: options.clock });
@@ -152,7 +156,7 @@ export async function syncFolders(options: FoldersOptions): Promise<FoldersOutco
   };
   const ends = await Promise.all(
     roots.map(async (root, side) =>
-      side === options.there?.side ? far!.end : new LocalEnd(root, {
+      side === options.there?.side ? far!.end : new LocalEnd(side === BETA && empty ? empty.path : root, {
         ...locks[side] && { locks: locks[side] },
         ...own[side]?.assertThere && { assertThere: own[side].assertThere },
         queue,
@@ -300,32 +304,20 @@ function mustBeAllowed(options: FoldersOptions, allowed: Way): void {
 }
 
 /**
- * Gives where the folders really are; `place` is that of the other machine, whose key comes before it. Beta is made when it is
- * missing and its parent is there.
+ * Gives where the folders really are; `place` is that of the other machine, whose key comes before it. Beta may be missing where its
+ * parent is there: it will be made.
  */
 async function rootsOf(
-  { alpha, beta, there, dryRun }: FoldersOptions,
+  { alpha, beta, there }: FoldersOptions,
   place: string | undefined,
-): Promise<[string, string]> {
+): Promise<{ roots: [string, string]; isBetaMissing: boolean }> {
   const far = there && `${there.session.peerKey.toHex()}:${place}`;
   const a = there?.side === ALPHA ? far : await realFolder(alpha);
   if (a === undefined) {
     throw new WormholeError("NOT_FOUND", `Cannot synchronize "${alpha}": there is no such folder`);
   }
-  let b = there?.side === BETA ? far : await realFolder(beta);
-  if (b === undefined && dryRun) {
-    throw new WormholeError("NOT_FOUND", `Cannot synchronize "${beta}": there is no such folder`);
-  }
-  if (b === undefined) {
-    try {
-      await Deno.mkdir(beta);
-    } catch (cause) {
-      throw new WormholeError("NOT_FOUND", `Cannot synchronize "${beta}": there is no such folder`, {
-        cause,
-      });
-    }
-    b = (await realFolder(beta))!;
-  }
+  const found = there?.side === BETA ? far : await realFolder(beta);
+  const b = found ?? await placeFor(beta);
   if (a === b) throw new WormholeError("INVALID_ARGUMENT", `Cannot synchronize "${alpha}" with itself`);
   if (isIn(a, b) || isIn(b, a)) {
     throw new WormholeError(
@@ -333,20 +325,7 @@ async function rootsOf(
       `Cannot synchronize "${alpha}" and "${beta}": one is in the other`,
     );
   }
-  return [a, b];
-}
-
-async function realFolder(path: string): Promise<string | undefined> {
-  try {
-    const real = await Deno.realPath(path);
-    if ((await Deno.stat(real)).isDirectory) return real;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    const code = error instanceof Deno.errors.PermissionDenied ? "PERMISSION_DENIED" : "IO";
-    const state = error instanceof Error ? error.message : String(error);
-    throw new WormholeError(code, `Cannot synchronize "${path}": ${state}`, { cause: error });
-  }
-  throw new WormholeError("NOT_DIRECTORY", `Cannot synchronize "${path}": it is no folder`);
+  return { roots: [a, b], isBetaMissing: found === undefined };
 }
 
 /** A root that was synchronized has sync's own folder; one without it is another one, such as the place of a disk that is not mounted. */

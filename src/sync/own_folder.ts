@@ -8,6 +8,12 @@ import type { Abilities } from "./policy.ts";
 /** Name of the file that says which root this is. */
 const IDENTITY = "root";
 
+/** Name of the file that says when there was a look at the trash: two times, ms since 1970, the earlier first. */
+const LOOKS = "looks";
+
+/** Between the two, in ms: a clock that is wrong for less does no harm. */
+const LOOK_MS = 24 * 60 * 60 * 1000;
+
 const IDENTITY_PATTERN = /^[0-9a-f]{32}$/;
 
 /** A locked own folder; dispose it to let others in. */
@@ -154,16 +160,36 @@ export async function probe(root: string): Promise<Abilities> {
   }
 }
 
-/** Removes what is in the trash for longer than `keepMs`. */
+/**
+ * Removes what is in the trash for longer than `keepMs`. A clock that has jumped must not empty it, so what counts is the time of an
+ * earlier look, at least a day ago by the clock; only with 0 everything goes at once.
+ */
 export async function emptyTrash(
   root: string,
   { keepMs, now }: { keepMs: number; now: number },
 ): Promise<void> {
   const trash = join(root, TRASH);
-  for await (const { name } of Deno.readDir(trash)) {
+  const names = await Array.fromAsync(Deno.readDir(trash), ({ name }) => name);
+  if (names.length === 0) return;
+  const seen = keepMs === 0 ? now : await seenAt(join(root, OWN_FOLDER, LOOKS), now);
+  for (const name of names) {
     const time = trashTime(name);
-    if (time !== undefined && time < now - keepMs) await Deno.remove(join(trash, name), { recursive: true });
+    if (time !== undefined && time < seen - keepMs) await Deno.remove(join(trash, name), { recursive: true });
   }
+}
+
+/** Notes a look at `now`, once a day, and gives the time of the one before; that is `now` where there was none. */
+async function seenAt(path: string, now: number): Promise<number> {
+  const text = await Deno.readTextFile(path).catch(() => "");
+  const [before = now, last = before] = /^\d{1,15} \d{1,15}\n$/.test(text) ? text.split(" ").map(Number) : [];
+  const looks = now < last
+    ? [Math.min(before, now), now] // the clock was set back
+    : now - last >= LOOK_MS
+    ? [last, now]
+    : [before, last];
+  const line = `${looks.join(" ")}\n`;
+  if (line !== text) await Deno.writeTextFile(path, line);
+  return looks[0]!;
 }
 
 async function identityOf(own: string): Promise<{ identity: string; isNew: boolean }> {

@@ -92,6 +92,7 @@ export interface Outcome {
   readonly removed: readonly [number, number];
   /** Bytes copied to each end. */
   readonly bytes: readonly [number, number];
+  /** Those that somebody has to decide. */
   readonly conflicts: number;
   /** Files that both have edited and that were merged. */
   readonly merged: number;
@@ -368,8 +369,9 @@ function tellConflict(
     totals.merged++;
     return given.onEvent?.({ kind: "merged", path: conflict.path });
   }
-  // An edit that outlives a deletion loses nothing and leaves nothing to decide.
-  if (conflict.kind !== "delete") totals.conflicts++;
+  // Where the change outlives a deletion, and where `prefer` has decided, nothing is left to decide.
+  const { winner, copy } = conflict;
+  if (winner === undefined || copy !== undefined) totals.conflicts++;
   given.onEvent?.({ kind: "conflict", conflict });
 }
 

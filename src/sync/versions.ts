@@ -25,19 +25,19 @@ export interface Version {
 export interface Place {
   /** The synchronized folder. */
   readonly root: string;
-  /** Relative to it. */
+  /** Relative to it; empty: itself. */
   readonly path: string;
 }
 
 /**
- * Finds the synchronized folder that `path` is in; the path itself need not exist.
+ * Finds the synchronized folder that `path` is in, or is; the path itself need not exist.
  *
  * @throws {WormholeError} NOT_FOUND when it is in none.
  */
 export async function placeOf(path: string): Promise<Place> {
   const start = path.startsWith("/") ? path : join(Deno.cwd(), path);
   const names = start.split("/").filter((name) => name !== "" && name !== ".");
-  for (let depth = names.length - 1; depth >= 0; depth--) {
+  for (let depth = names.length; depth >= 0; depth--) {
     const root = `/${names.slice(0, depth).join("/")}`;
     const own = await Deno.stat(join(root, OWN_FOLDER)).catch(() => undefined);
     if (own?.isDirectory) return { root, path: names.slice(depth).join("/") };
@@ -45,35 +45,67 @@ export async function placeOf(path: string): Promise<Place> {
   throw new WormholeError("NOT_FOUND", `Cannot restore "${path}": it is in no folder that is synchronized`);
 }
 
-/** Gives the versions of a path that are in the trash, the last one first; at most one for each run and name. */
+/**
+ * Gives the versions of a path that are in the trash, the last one first; at most one for each run and name. Of the folder itself:
+ * all files and symlinks in its trash.
+ */
 export async function versionsOf({ root, path }: Place): Promise<Version[]> {
   const versions: Version[] = [];
-  const trash = join(root, TRASH);
-  const times = await Array.fromAsync(Deno.readDir(trash)).catch(() => []);
-  for (const { name: time } of times) {
+  for (const time of await namesIn(join(root, TRASH))) {
     const ms = trashTime(time);
     if (ms === undefined) continue;
-    const above = join(trash, time, dirname(path));
-    for (const { name } of await Array.fromAsync(Deno.readDir(above)).catch(() => [])) {
-      if (name !== basename(path) && !isAgain(name, basename(path))) continue;
-      const { isDirectory, isSymlink, size } = await Deno.lstat(join(above, name));
-      const kind = isDirectory ? "directory" : isSymlink ? "symlink" : "file";
-      const place = `${TRASH}/${time}/${path.includes("/") ? `${dirname(path)}/` : ""}${name}`;
-      versions.push({ path, ms, kind, size: kind === "file" ? size : 0, place });
+    const place = `${TRASH}/${time}`;
+    if (path === "") await addAll(versions, { root, place, above: "", ms });
+    else {
+      const above = path.includes("/") ? `${place}/${dirname(path)}` : place;
+      const names = await namesIn(join(root, above));
+      for (const name of names) {
+        if (name !== basename(path) && originalOf(name, names) !== basename(path)) continue;
+        versions.push({ path, ms, ...await versionAt(root, `${above}/${name}`) });
+      }
     }
   }
   return versions.toSorted((a, b) => b.ms - a.ms || (a.place < b.place ? 1 : -1));
+}
+
+async function addAll(
+  versions: Version[],
+  { root, place, above, ms }: { root: string; place: string; above: string; ms: number },
+): Promise<void> {
+  const names = await namesIn(join(root, place));
+  for (const name of names) {
+    const version = await versionAt(root, `${place}/${name}`);
+    if (version.kind === "directory") {
+      await addAll(versions, { root, place: version.place, above: `${above}${name}/`, ms });
+    } else versions.push({ path: `${above}${originalOf(name, names)}`, ms, ...version });
+  }
+}
+
+async function versionAt(root: string, place: string): Promise<Pick<Version, "kind" | "size" | "place">> {
+  const { isDirectory, isSymlink, size } = await Deno.lstat(join(root, place));
+  const kind = isDirectory ? "directory" : isSymlink ? "symlink" : "file";
+  return { kind, size: kind === "file" ? size : 0, place };
+}
+
+async function namesIn(folder: string): Promise<ReadonlySet<string>> {
+  return new Set(await Array.fromAsync(Deno.readDir(folder), ({ name }) => name).catch(() => []));
 }
 
 /**
  * Brings back the version that was in place at `ms` (since 1970), or the last one; what is in place now goes to the trash.
  * Of a folder, every file that was displaced in it in that run comes back.
  *
- * @throws {WormholeError} NOT_FOUND when there is none; BUSY while the folder is being synchronized; SOURCE_CHANGED,
+ * @throws {WormholeError} NOT_FOUND when there is none; INVALID_ARGUMENT for the folder itself; BUSY while the folder is being synchronized; SOURCE_CHANGED,
  * PARTIAL when something could not be put back.
  */
 export async function restore(place: Place, { ms, now }: { ms?: number; now: number }): Promise<Version> {
   const { root, path } = place;
+  if (path === "") {
+    throw new WormholeError(
+      "INVALID_ARGUMENT",
+      `Cannot restore all of "${root}": name one path in it; --list shows what there is`,
+    );
+  }
   const versions = await versionsOf(place);
   const version = ms === undefined ? versions[0] : versions.findLast((one) => one.ms >= ms);
   if (version === undefined) {
@@ -103,9 +135,14 @@ export async function restore(place: Place, { ms, now }: { ms?: number; now: num
   throw new WormholeError(steps.length === 1 ? code : "PARTIAL", message);
 }
 
-/** `name~1` is what `name` is called where that was taken. */
-function isAgain(name: string, original: string): boolean {
-  return name.startsWith(`${original}~`) && /^\d+$/.test(name.slice(original.length + 1));
+/**
+ * Gives the name that something in the trash had: `name~1` is what `name` is called where that was taken, so without the one
+ * before it, it is somebody's own name.
+ */
+function originalOf(name: string, names: ReadonlySet<string>): string {
+  const [, original, again] = /^(.+)~([1-9]\d*)$/s.exec(name) ?? [];
+  if (original === undefined) return name;
+  return names.has(again === "1" ? original : `${original}~${Number(again) - 1}`) ? original : name;
 }
 
 async function below(root: string, place: string, path: string): Promise<{ from: string; path: string }[]> {

@@ -35,8 +35,8 @@ export const SYNC = command({
     "name is written with ./ before it.\n\n" +
     "The first run joins both folders and deletes nothing (but with --mode one-way-replica). A run in which nothing happened prints nothing when nobody is at " +
     "a terminal: made for cron. Two runs never work on one folder at the same time.\n\n" +
-    "Exit codes: 0 the folders are the same, 4 the other machine was not reached, 5 it gives no right to that folder, 7 something could not be done, 9 there were conflicts, 10 stopped before " +
-    "anything was changed.\n\n" +
+    "Exit codes: 0 the folders are the same, 4 the other machine was not reached, 5 it gives no right to that folder, 7 something could not be done, 9 there were conflicts that somebody has to decide, 10 stopped " +
+    "since too much would be deleted, a folder is not the one that it was, or another run is at work on it.\n\n" +
     "What .wormholeignore files name (in gitignore syntax, in either folder) is left alone in both.",
   positionals: {
     alpha: one(path("ALPHA", "directory"), { help: "One folder, or NAME:PATH." }),
@@ -226,7 +226,10 @@ export const SYNC_RESTORE = command({
     path: one(path("PATH[@TIME]"), { help: "What to bring back." }),
   },
   flags: {
-    list: toggle({ group: "What is done", help: "List the versions in the trash instead." }),
+    list: toggle({
+      group: "What is done",
+      help: "List the versions in the trash instead; of a synchronized folder itself, all that is there.",
+    }),
   },
   examples: [
     { line: "wormhole sync restore --list ~/notes/todo.txt", help: "See which versions there are" },
