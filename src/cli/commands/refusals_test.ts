@@ -1,5 +1,4 @@
 /** What commands refuse before anything is done, in a home of its own. */
-import type { ErrorCode } from "../../base/errors.ts";
 import { assertEquals, assertRejects } from "../../base/testing.ts";
 import { MAX_LIST_BYTES } from "../../verify/mod.ts";
 import { Home } from "../testing.ts";
