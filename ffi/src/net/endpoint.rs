@@ -140,17 +140,21 @@ impl Endpoint {
     /// A relay knows one connection per key; under the machine key, of two programs only the later one would be reached.
     pub async fn use_relay(&self, hub: Hub, options: RelayOptions) -> Result<RelayKey> {
         let mut relay = self.relay.lock().await;
-        // iroh takes a proxy only when an endpoint is made.
-        let fits = relay.as_ref().is_some_and(|at| at.door.is_some() || options.proxy.is_none());
-        if !fits {
-            let key = relay.as_ref().map_or_else(SecretKey::generate, |at| at.endpoint.secret_key().clone());
-            let new = self.open_at_relay(key, &options).await?;
-            relay.replace(new).into_iter().for_each(AtRelay::end);
-        }
-        let at = relay.as_mut().expect("just made where there was none");
-        let key = RelayKey::sign(&self.secret_key, &at.endpoint.id(), &options.id);
-        at.join(hub, options).await?;
-        Ok(key)
+        let id = options.id;
+        let at = match relay.as_mut() {
+            // iroh takes a proxy only when an endpoint is made.
+            Some(at) if at.door.is_some() || options.proxy.is_none() => {
+                at.join(hub, options).await?;
+                at
+            }
+            other => {
+                let key = other.map_or_else(SecretKey::generate, |at| at.endpoint.secret_key().clone());
+                let new = self.open_at_relay(key, hub, options).await?;
+                relay.replace(new).into_iter().for_each(AtRelay::end);
+                relay.as_mut().expect("just put")
+            }
+        };
+        Ok(RelayKey::sign(&self.secret_key, &at.endpoint.id(), &id))
     }
 
     /// Goes to the relay anew, under the same key, and ends what went over it; nothing where this machine is at none.
@@ -159,18 +163,15 @@ impl Endpoint {
     /// to send on it, and takes a dead one for alive for 15 s; after failures it pauses for up to 16 s.
     pub async fn renew_relay(&self) -> Result<()> {
         let mut relay = self.relay.lock().await;
-        let Some((old, Some(Place { hub, options, .. }))) =
-            relay.as_ref().map(|at| (at.endpoint.secret_key().clone(), at.place.clone()))
-        else {
-            return Ok(());
-        };
-        let mut new = self.open_at_relay(old, &options).await?;
-        new.join(hub, options).await?;
+        let Some(old) = relay.as_ref() else { return Ok(()) };
+        let Place { hub, options, .. } = old.place.clone();
+        let new = self.open_at_relay(old.endpoint.secret_key().clone(), hub, options).await?;
         relay.replace(new).into_iter().for_each(AtRelay::end);
         Ok(())
     }
 
-    async fn open_at_relay(&self, secret_key: SecretKey, options: &RelayOptions) -> Result<AtRelay> {
+    async fn open_at_relay(&self, secret_key: SecretKey, hub: Hub, options: RelayOptions) -> Result<AtRelay> {
+        let url = relay::url(&hub)?;
         // Ports of their own: those that the person may have set belong to the machine key.
         let addresses: Vec<_> = self.bind.iter().map(|address| SocketAddr::new(address.ip(), 0)).collect();
         let trust = Trust::default();
@@ -178,11 +179,15 @@ impl Endpoint {
             Some(_) => Some(ProxyDoor::open().await?),
             None => None,
         };
+        if let Some(door) = &proxy_door {
+            door.lead_to(&url, options.proxy.clone());
+        }
         let endpoint = quic::bind(quic::BindOptions {
             seed: &secret_key.to_bytes(),
             addresses: if options.direct { &addresses } else { &[] },
             congestion: self.congestion,
             relay: Some(quic::RelayUse {
+                relays: relay::known(&trust, &url, &hub),
                 trust: &trust,
                 port_mapping: options.port_mapping,
                 proxy: proxy_door.as_ref().map(ProxyDoor::url),
@@ -192,7 +197,8 @@ impl Endpoint {
         let door = self.door.lock().unwrap().clone();
         let door = door.ok_or_else(|| Error::new(Kind::Closed, "the endpoint is closed"))?;
         let listener = self.listeners.lock().unwrap().spawn(listen_quic(door, endpoint.clone()));
-        Ok(AtRelay { endpoint, trust, door: proxy_door, listener, place: None })
+        relay::find_address(&endpoint, &url, &hub);
+        Ok(AtRelay { endpoint, trust, door: proxy_door, listener, place: Place { hub, options, url } })
     }
 
     /// Lets the machine with `key` connect from now on.
@@ -264,7 +270,7 @@ impl Endpoint {
         let what = "Cannot connect over the relay";
         relay_key.verify(&peer_key)?;
         let at = self.relay.lock().await;
-        let known = at.as_ref().and_then(|at| Some((at.endpoint.clone(), at.place.as_ref()?.url.clone())));
+        let known = at.as_ref().map(|at| (at.endpoint.clone(), at.place.url.clone()));
         drop(at);
         let Some((endpoint, url)) = known else {
             return Err(Error::new(Kind::Unsupported, format!("{what}: this endpoint knows none")));
@@ -337,8 +343,7 @@ struct AtRelay {
     door: Option<ProxyDoor>,
     /// What takes connections there.
     listener: AbortHandle,
-    /// None until it is there.
-    place: Option<Place>,
+    place: Place,
 }
 
 impl AtRelay {
@@ -349,7 +354,7 @@ impl AtRelay {
             door.lead_to(&url, options.proxy.clone());
         }
         relay::join(&self.endpoint, &self.trust, &url, &hub).await;
-        self.place = Some(Place { hub, options, url });
+        self.place = Place { hub, options, url };
         Ok(())
     }
 

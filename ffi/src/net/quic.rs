@@ -65,6 +65,8 @@ pub(super) struct BindOptions<'a> {
 
 /// How an endpoint uses relays.
 pub(super) struct RelayUse<'a> {
+    /// Those that it is at from the start; `relay::join` adds others.
+    pub relays: RelayMap,
     pub trust: &'a Trust,
     /// Asks the router for a port (UPnP, NAT-PMP, PCP) once a relay is known.
     pub port_mapping: bool,
@@ -88,10 +90,9 @@ pub(super) async fn bind(options: BindOptions<'_>) -> Result<Endpoint> {
         .clear_ip_transports();
     let mut builder = match relay {
         None => builder.relay_mode(RelayMode::Disabled).portmapper_config(PortmapperConfig::Disabled),
-        Some(RelayUse { trust, port_mapping, proxy }) => {
+        Some(RelayUse { relays, trust, port_mapping, proxy }) => {
             let builder = builder
-                // None yet: `relay::join` adds it.
-                .relay_mode(RelayMode::Custom(RelayMap::empty()))
+                .relay_mode(RelayMode::Custom(relays))
                 .ca_tls_config(trust.tls())
                 .net_report_config(net_report_config())
                 .portmapper_config(match port_mapping {

@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use iroh::tls::CaTlsConfig;
-use iroh::{Endpoint, RelayConfig, RelayUrl};
+use iroh::{Endpoint, RelayConfig, RelayMap, RelayUrl};
 use iroh_relay::RelayQuicConfig;
 use n0_watcher::Watcher;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -72,39 +72,68 @@ pub fn url(hub: &Hub) -> Result<RelayUrl> {
     })
 }
 
-/// Makes `endpoint` reachable over the hub's relay at `url`, and has it find out its address there.
-pub async fn join(endpoint: &Endpoint, trust: &Trust, url: &RelayUrl, hub: &Hub) {
+/// What an endpoint knows of the hub's relay at `url` when it is made.
+///
+/// One that were told of it a moment later would look for relays twice in a row, and the second report of iroh (1.4.1), which
+/// looks at nothing, may count as a wish to have no relay as its home.
+pub fn known(trust: &Trust, url: &RelayUrl, hub: &Hub) -> RelayMap {
     trust.believe(hub.pins.iter().copied());
-    let config = |quic| Arc::new(RelayConfig::new(url.clone(), quic).with_auth_token(hub.token.clone()));
-    endpoint.insert_relay(url.clone(), config(None)).await;
-    if let Some(port) = hub.discovery_port {
-        let (endpoint, url, config) =
-            (endpoint.clone(), url.clone(), config(Some(RelayQuicConfig::new(port))));
-        tokio::spawn(async move {
-            let find = async {
-                let _ = tokio::time::timeout(TCP_FIRST, connected(&endpoint)).await;
-                discover(&endpoint, &url, &config).await;
-            };
-            tokio::select! {
-                () = find => {}
-                () = endpoint.closed() => {}
-            }
-        });
-    }
+    RelayMap::from(config(url, hub, None))
 }
 
-/// Waits until `endpoint` is at a relay. [`Endpoint::online`] (iroh 1.4.1) now and then misses that.
-async fn connected(endpoint: &Endpoint) {
-    while !endpoint.home_relay_status().get().iter().any(|relay| relay.is_connected()) {
+/// Makes `endpoint` reachable over one more relay, at `url`, and has it find out its address there.
+pub async fn join(endpoint: &Endpoint, trust: &Trust, url: &RelayUrl, hub: &Hub) {
+    trust.believe(hub.pins.iter().copied());
+    endpoint.insert_relay(url.clone(), Arc::new(config(url, hub, None))).await;
+    find_address(endpoint, url, hub);
+}
+
+/// Has `endpoint` find out its address at the relay at `url` as soon as it is there.
+pub fn find_address(endpoint: &Endpoint, url: &RelayUrl, hub: &Hub) {
+    let config = Arc::new(config(url, hub, hub.discovery_port));
+    let (endpoint, url) = (endpoint.clone(), url.clone());
+    tokio::spawn(async move {
+        let find = async {
+            let _ = tokio::time::timeout(TCP_FIRST, connected(&endpoint)).await;
+            if config.quic.is_some() || !has_home(&endpoint) {
+                report(&endpoint, &url, &config).await;
+            }
+        };
+        tokio::select! {
+            () = find => {}
+            () = endpoint.closed() => {}
+        }
+    });
+}
+
+fn config(url: &RelayUrl, hub: &Hub, discovery_port: Option<u16>) -> RelayConfig {
+    RelayConfig::new(url.clone(), discovery_port.map(RelayQuicConfig::new)).with_auth_token(hub.token.clone())
+}
+
+/// Waits until `endpoint` is at a relay.
+pub(super) async fn connected(endpoint: &Endpoint) {
+    while !is_connected(endpoint) {
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Has `endpoint` find out its address at the relay at `url`, of which `config` says where it tells addresses.
+/// Whether `endpoint` is at a relay now. [`Endpoint::home_relay_status`] does not tell: iroh (1.4.1) now and then forgets
+/// which relay is its home while it goes on to connect to it.
+pub(super) fn is_connected(endpoint: &Endpoint) -> bool {
+    let counted = &endpoint.metrics().socket;
+    counted.relay_conns_success.get() > counted.relay_conns_closed.get()
+}
+
+/// Whether `endpoint` keeps its connection to a relay when nothing comes over it.
+fn has_home(endpoint: &Endpoint) -> bool {
+    endpoint.home_relay_status().get().iter().any(|relay| relay.is_connected())
+}
+
+/// Has `endpoint` look at the relay at `url` anew, and find out its address there if `config` says where.
 ///
 /// iroh (1.4.1) forgets a report that is asked for in the moment in which another one ends, and makes the next one 20 to 26 s
 /// later. So it is asked for until one has begun.
-async fn discover(endpoint: &Endpoint, url: &RelayUrl, config: &Arc<RelayConfig>) {
+async fn report(endpoint: &Endpoint, url: &RelayUrl, config: &Arc<RelayConfig>) {
     let reports = || endpoint.metrics().net_report.reports_full.get();
     let before = reports();
     for _ in 0..ASKED_AT_MOST {

@@ -20,7 +20,7 @@ mod tests;
 
 pub(super) use batching::Batching;
 pub use client::{Hub, Trust};
-pub(super) use client::{join, url};
+pub(super) use client::{find_address, join, known, url};
 pub(super) use door::ProxyDoor;
 pub use gate::token_for;
 use join::JOINED;

@@ -1,12 +1,17 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use iroh::endpoint::{NetReportConfig, RelayMode, presets};
+use iroh::{EndpointAddr, SecretKey};
+use n0_watcher::Watcher;
 
+use super::client::{connected, is_connected, known, url};
 use super::testing::{Machine, certificate, connect, dial, hub, machine, options};
-use super::{Hub, Options, RelayServer};
+use super::{Hub, Options, RelayServer, Trust};
 use crate::error::Kind;
 use crate::net::testing::runtime;
-use crate::net::{Connection, Payload};
+use crate::net::{ALPN, Connection, Payload};
 
 /// Runs a test with a deadline that only a hang reaches.
 fn within<F: Future<Output = ()>>(test: F) {
@@ -131,6 +136,35 @@ fn machines_that_have_nothing_but_the_relay_are_connected_soon_after_they_went_t
             }
         }
         panic!("it took {took:?}");
+    });
+}
+
+#[test]
+fn a_machine_is_at_a_relay_that_iroh_does_not_take_for_its_home() {
+    within(async {
+        let relay = RelayServer::open(options()).await.unwrap();
+        let (hub, trust) = (hub(&relay), Trust::default());
+        let url = url(&hub).unwrap();
+        // That looks at no relay, so none becomes its home.
+        let endpoint = iroh::Endpoint::builder(presets::Minimal)
+            .crypto_provider(Arc::new(crate::net::tls::provider()))
+            .relay_mode(RelayMode::Custom(known(&trust, &url, &hub)))
+            .net_report_config(NetReportConfig::minimal())
+            .clear_address_lookup()
+            .bind()
+            .await
+            .unwrap();
+        let nobody = EndpointAddr::new(SecretKey::generate().public()).with_relay_url(url);
+        tokio::select! {
+            // Gives up after a while.
+            _ = endpoint.connect(nobody, ALPN) => panic!("it does not know that it is at the relay"),
+            () = connected(&endpoint) => {}
+        }
+        assert!(endpoint.home_relay_status().get().is_empty());
+        relay.close().await;
+        while is_connected(&endpoint) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     });
 }
 
