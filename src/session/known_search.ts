@@ -22,7 +22,7 @@ const MAX_PAUSE_MS = 20_000;
 /** How often this machine's senders are looked at, in ms. */
 const LOOK_MS = 300;
 
-/** How long a sender's address on this machine waits for its file to lead there, in ms. */
+/** How long a sender's address on this machine waits at most for its file to lead there, in ms. */
 const LOOPBACK_MS = 100;
 
 /** The time may jump while a machine sleeps, so that no pause is longer than this, in ms. */
@@ -90,13 +90,17 @@ export class KnownSearch implements AsyncDisposable {
       return;
     }
     if (ways.peer !== undefined) this.#run(this.#stay(parsePeerAddress(ways.peer)));
-    if (ways.registry !== undefined) this.#run(this.#watch(ways.registry, knownEntry(crypto, direction)));
+    const none = Promise.withResolvers<void>();
+    if (ways.registry !== undefined) {
+      this.#run(this.#watch(ways.registry, { entry: knownEntry(crypto, direction), onNone: none.resolve }));
+    }
     if (ways.lan !== undefined) this.#run(this.#browse(ways.lan));
     const port = knownPort(crypto, direction);
     for (const host of ways.hosts ?? []) {
       // This machine's own senders are found at once where they have left a file.
-      const after = ways.registry !== undefined && isLoopback(host) ? LOOPBACK_MS : 0;
-      this.#run(this.#stay(parsePeerAddress(hostPort({ host, port })), { after }));
+      const mayLeaveFile = ways.registry !== undefined && isLoopback(host);
+      const after = mayLeaveFile ? { after: none.promise } : {};
+      this.#run(this.#stay(parsePeerAddress(hostPort({ host, port })), after));
     }
   }
 
@@ -112,9 +116,12 @@ export class KnownSearch implements AsyncDisposable {
   }
 
   /** Is at `url` in every epoch, for as long as it takes. */
-  #stay(url: URL, { warn = false, after = 0 }: { warn?: boolean; after?: number } = {}): Promise<void> {
+  #stay(
+    url: URL,
+    { warn = false, after }: { warn?: boolean; after?: Promise<void> } = {},
+  ): Promise<void> {
     return this.#everyEpoch(async (epoch, signal) => {
-      if (after > 0) await nap(this.#options.clock, after, signal);
+      if (after !== undefined) await Promise.race([after, nap(this.#options.clock, LOOPBACK_MS, signal)]);
       await this.#visit(url, { epoch, signal, warn });
     });
   }
@@ -198,11 +205,17 @@ export class KnownSearch implements AsyncDisposable {
     }
   }
 
-  async #watch(registry: LocalRegistry, entry: string): Promise<void> {
+  /** `onNone` is told that there is no file just now. */
+  async #watch(
+    registry: LocalRegistry,
+    { entry, onNone }: { entry: string; onNone: () => void },
+  ): Promise<void> {
     const { clock, signal } = this.#options;
     const visited = new Set<string>();
     while (!signal.aborted) {
-      for (const { url } of await registry.findKnown(entry)) {
+      const files = await registry.findKnown(entry);
+      if (files.length === 0) onNone();
+      for (const { url } of files) {
         if (visited.has(url.href)) continue;
         visited.add(url.href);
         const [epoch] = epochsAt(clock.now());

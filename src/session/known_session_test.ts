@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers";
 import { fromFileUrl } from "../base/paths.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { isWormholeError } from "../base/errors.ts";
 import { assertEquals, assertRejects, assertTrue } from "../base/testing.ts";
 import { MemoryMailboxStore, serveMailbox } from "../mailbox/mod.ts";
@@ -108,6 +109,25 @@ Deno.test("hostKnown() and joinKnown() meet on a network, in a hub, on a machine
         }
       }
     }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("joinKnown() tries the last address on this machine as soon as it has seen that no file leads there", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using scene = new Scene();
+    // Nothing that waits for a time goes on.
+    const sleep: Clock["sleep"] = (_, { signal } = {}) =>
+      new Promise((_, reject) =>
+        signal!.addEventListener("abort", () => reject(signal!.reason), { once: true })
+      );
+    const clock = { ...systemClock, sleep };
+    const receiver = scene.receiver({ registry: new LocalRegistry(`${folder}/rendezvous`) }, { clock });
+    const { known } = receiver;
+    const hosting = hostKnown(scene.sender({}));
+    await assertTalk(hosting, joinKnown({ ...receiver, known: { ...known, hosts: ["127.0.0.1"] } }));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
