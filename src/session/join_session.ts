@@ -21,8 +21,8 @@ import { Reach } from "./reach.ts";
 import { ReceiverRenewal } from "./renewal.ts";
 import { select } from "./selection.ts";
 
-/** Pause before another try when the other machine did not know our key yet. */
-const RETRY_MS = 100;
+/** Pauses before another try when the other machine did not know our key yet, in ms: each is twice the one before. */
+const FIRST_PAUSE_MS = 12, MAX_PAUSE_MS = 100;
 
 /** Options of {@linkcode joinSession}. */
 export interface JoinSessionOptions extends SessionOptions {
@@ -144,7 +144,7 @@ async function connect(
 ): Promise<Link> {
   const dial = (hint: DialTarget, { signal }: { signal: AbortSignal }) =>
     endpoint.dial(hint, { peerKey, signal });
-  for (;;) {
+  for (let pause = FIRST_PAUSE_MS;; pause = Math.min(2 * pause, MAX_PAUSE_MS)) {
     let link: Link | undefined;
     try {
       link = await dialFirst(targets, { dial, clock, signal });
@@ -154,7 +154,7 @@ async function connect(
       await link?.close().catch(() => {}); // It is of no use either way; why is in `error`.
       if (!mayYetLetUsIn(error)) throw error;
     }
-    await clock.sleep(RETRY_MS, { signal });
+    await clock.sleep(pause, { signal });
   }
 }
 
