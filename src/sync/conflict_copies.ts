@@ -1,10 +1,11 @@
 /** Conflict copies in a folder, by their names alone: whoever has the folder can settle them, on any machine. */
 import { isWormholeError, WormholeError } from "../base/errors.ts";
+import { encodeName } from "../base/names.ts";
 import { dirname, join } from "../base/paths.ts";
 import { NativeQueue } from "../native/queue.ts";
 import { changeFolder, type NativeStep } from "../native/sync.ts";
 import { openOwnFolder } from "./own_folder.ts";
-import { OWN_FOLDER, parseConflictName, TRASH, trashName } from "./places.ts";
+import { MAX_NAME_BYTES, OWN_FOLDER, parseConflictName, TRASH, trashName } from "./places.ts";
 import { scanFolder } from "./scan.ts";
 import { DIRECTORY, FILE, Snapshot } from "./snapshot.ts";
 
@@ -95,9 +96,33 @@ function copiesIn(snapshot: Snapshot): ConflictCopy[] {
     const parsed = parseConflictName(snapshot.name(row));
     if (parsed === undefined) continue;
     const above = path.includes("/") ? `${dirname(path)}/` : "";
-    copies.push({ path: above + parsed.name, copy: path, machine: parsed.machine, time: parsed.time });
+    copies.push({
+      path: above + originalName(parsed.name, { above, copy: snapshot.name(row), snapshot }),
+      copy: path,
+      machine: parsed.machine,
+      time: parsed.time,
+    });
   }
   return copies;
+}
+
+/** Gives the name of the current version: that of a copy is cut where it would be too long, so the only one that begins like it. */
+function originalName(
+  name: string,
+  { above, copy, snapshot }: { above: string; copy: string; snapshot: Snapshot },
+): string {
+  // The last character that was cut may have had four bytes.
+  const wasCut = encodeName(copy).length > MAX_NAME_BYTES - 4;
+  if (!wasCut || snapshot.find(above + name) >= 0) return name;
+  const names = new Set<string>();
+  for (const { row, path } of snapshot.paths()) {
+    const other = snapshot.name(row);
+    if (path === above + other && other.startsWith(name) && parseConflictName(other) === undefined) {
+      names.add(other);
+    }
+  }
+  const [only = name] = names;
+  return names.size === 1 ? only : name;
 }
 
 function look(root: string, queue: NativeQueue, { signal }: { signal?: AbortSignal }) {

@@ -54,6 +54,32 @@ class Folder implements AsyncDisposable {
 
 const COPY = conflictName("x", { machine: "desk", ms: MS });
 
+Deno.test("settleConflicts() finds the current version of a copy whose name was cut", async () => {
+  for (const long of ["n".repeat(255), `${"ü".repeat(127)}x`]) {
+    const copy = conflictName(long, { machine: "desk", ms: MS });
+    await using folder = await Folder.create({
+      [`a/${long}`]: "mine",
+      [`a/${copy}`]: "theirs",
+      "a/other": "",
+    });
+    assertEquals((await conflictCopies(folder.root)).map(({ path }) => path), [`a/${long}`]);
+    assertEquals(await folder.settle("copy"), []);
+    assertEquals(folder.files(), { [`a/${long}`]: "theirs", "a/other": "" });
+    assertEquals(folder.trashed(), { [`a/${long}`]: "mine" });
+  }
+  // Which of two it was nobody can know: neither is touched.
+  const long = "n".repeat(250);
+  const copy = conflictName(`${long}1`, { machine: "desk", ms: MS });
+  await using folder = await Folder.create({
+    [`a/${long}1`]: "1",
+    [`a/${long}2`]: "2",
+    [`a/${copy}`]: "theirs",
+  });
+  assertEquals(await folder.settle("copy"), []);
+  const { [`a/${long}1`]: first, [`a/${long}2`]: second } = folder.files();
+  assertEquals([first, second], ["1", "2"]);
+});
+
 Deno.test("settleConflicts() keeps what was asked for, and the other one in the trash", async () => {
   const rows: [Keep, Record<string, string>, Record<string, string>][] = [
     ["current", { "a/x": "mine" }, { [`a/${COPY}`]: "theirs" }],

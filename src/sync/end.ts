@@ -89,7 +89,7 @@ export interface End {
   mark?(exclude: readonly string[]): Promise<Uint8Array | undefined>;
   /** Looks at everything, and begins a round: what was staged in an earlier one cannot be put any more. */
   scan(known: Known): Promise<Scanned>;
-  /** Bytes that may still be written. */
+  /** Bytes that may still be written, beside what a disk keeps free. */
   space(): Promise<number>;
   /** Copies from the other end to where nobody sees it, and checks each copy; gives what failed by slot. */
   stage(files: readonly Staged[], from: End): Promise<Map<number, Failure>>;

@@ -1,7 +1,7 @@
 /** A folder of this machine as one end. */
 import { WormholeError } from "../base/errors.ts";
 import { join } from "../base/paths.ts";
-import { diskSpace } from "../native/files.ts";
+import { diskSpace, type Space } from "../native/files.ts";
 import type { NativeQueue } from "../native/queue.ts";
 import type { Walk } from "../native/walk.ts";
 import { changeFolder, flushFolder, type NativeStep, stageFiles } from "../native/sync.ts";
@@ -23,6 +23,9 @@ import { STAGING, TRASH, trashName } from "./places.ts";
 import type { Abilities } from "./policy.ts";
 import { scanFolder, type ScanOptions } from "./scan.ts";
 import { type Snapshot, STAMP_BYTES } from "./snapshot.ts";
+
+/** Room that a disk keeps free, for what else is done there: so many bytes, of a small one such a part. */
+const SPARE_BYTES = 64 * 1024 * 1024, SPARE_SHARE = 1 / 32;
 
 /** Options of {@linkcode LocalEnd}. */
 export interface LocalEndOptions extends Omit<ScanOptions, "ahead"> {
@@ -109,7 +112,7 @@ export class LocalEnd implements End {
   }
 
   async space(): Promise<number> {
-    return (await diskSpace(this.#queue, this.root)).available;
+    return roomIn(await diskSpace(this.#queue, this.root));
   }
 
   async stage(files: readonly Staged[], from: End): Promise<Map<number, Failure>> {
@@ -185,4 +188,9 @@ export class LocalEnd implements End {
   #slot(slot: number): string {
     return this.#arrived.get(slot) ?? this.stagingFor(slot);
   }
+}
+
+/** Gives how much sync may write to a disk. */
+export function roomIn({ available, total }: Space): number {
+  return Math.max(0, available - Math.min(SPARE_BYTES, Math.floor(total * SPARE_SHARE)));
 }

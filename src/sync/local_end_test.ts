@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "../base/testing.ts";
 import { Sandbox } from "../../tests/e2e/sandbox.ts";
 import { NativeQueue } from "../native/queue.ts";
-import { LocalEnd } from "./local_end.ts";
+import { LocalEnd, roomIn } from "./local_end.ts";
 import { openOwnFolder } from "./own_folder.ts";
 import { ALL_ABILITIES } from "./policy.ts";
 import { Snapshot } from "./snapshot.ts";
@@ -87,4 +87,15 @@ Deno.test("LocalEnd changes all names of one file in one round", async () => {
   const names = await Array.fromAsync(Deno.readDir(alpha), ({ name }) => name);
   assertEquals(names.sort(), [".wormhole-sync", "6", "7", "moved"]);
   assertEquals(await Deno.readTextFile(sandbox.path("a", "6")), "another text");
+});
+
+Deno.test("roomIn() leaves something free on every disk, and lets small ones be used", () => {
+  const mib = 1024 * 1024;
+  const rows: [what: string, available: number, total: number, room: number][] = [
+    ["a large disk", 500_000 * mib, 1_000_000 * mib, 499_936 * mib],
+    ["a large one that is nearly full", 60 * mib, 1_000_000 * mib, 0],
+    ["a stick", 62 * mib, 64 * mib, 60 * mib],
+    ["a stick that is full", mib, 64 * mib, 0],
+  ];
+  for (const [what, available, total, room] of rows) assertEquals(roomIn({ available, total }), room, what);
 });

@@ -26,7 +26,7 @@ export const TRASH = `${OWN_FOLDER}/trash`;
 export const OWN_EXCLUDES: readonly string[] = [OWN_FOLDER, ".wormhole-*.part"];
 
 /** Bytes of a name that file systems take. */
-const MAX_NAME_BYTES = 255;
+export const MAX_NAME_BYTES = 255;
 
 const CONFLICT = /^(.+)\.conflict-([A-Za-z0-9_]+)-(\d{8}T\d{6}Z)(~\d+)?$/;
 

@@ -33,9 +33,6 @@ const MAX_ROUNDS = 3;
 /** Files that are staged, or steps that are taken, in one call to an end. */
 const BATCH = 1024;
 
-/** Room that a disk keeps free, in bytes: it is somebody's. */
-const SPARE_BYTES = 64 * 1024 * 1024;
-
 /** What {@linkcode synchronize} needs. */
 export interface Synchronizing {
   readonly ends: readonly [End, End];
@@ -227,8 +224,8 @@ async function mustFit(
     );
     if (bytes === 0) continue;
     const space = await ends[side].space();
-    if (bytes + SPARE_BYTES <= space) continue;
-    const state = `${bytes} bytes are to be copied there, and ${space} are free`;
+    if (bytes <= space) continue;
+    const state = `${bytes} bytes are to be copied there, and there is room for ${space}`;
     throw new WormholeError("NO_SPACE", `Cannot synchronize into "${names[side]}": ${state}`);
   }
 }

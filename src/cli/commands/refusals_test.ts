@@ -185,6 +185,11 @@ Deno.test("job run of a job whose folder is gone fails, and its log says so", as
   await home.assertRefuses([
     [["job", "run", "photos"], "NOT_FOUND", sentence],
     [
+      ["job", "add", "other", "peers", "b"],
+      "USAGE",
+      'Cannot use that as the job "other": a job is a sync or copy; a folder of that name is written ./peers',
+    ],
+    [
       ["job", "add", "other", "--with", "cron", "copy", "a", "b"],
       "USAGE",
       'Cannot have cron run the job "other": say when, with --schedule',
