@@ -79,7 +79,11 @@ export const COPY = command({
     }),
     skip: toggle({ group: EXISTING, help: "Keep them and leave the new ones out.", conflicts: ["sync"] }),
     sync: toggle({ group: SYNC, help: "Copy only files whose size or time of change differs." }),
-    checksum: toggle({ group: SYNC, help: "With --sync, compare contents instead of sizes and times." }),
+    checksum: toggle({
+      group: SYNC,
+      help:
+        "With --sync, compare contents instead of sizes and times; for disks that round times (FAT, exFAT).",
+    }),
     delete: toggle({ group: SYNC, help: "With --sync, delete what SRC does not have." }),
     maxDelete: option(deleteLimit, {
       group: SYNC,

@@ -40,7 +40,10 @@ export const HUB = command({
         "When told to end, make no new codes and wait up to TIME for those in use; a second signal ends at once.",
       fallback: 10_000,
     }),
-    motd: option(text("TEXT"), { group: "Service", help: "A line that is shown to whoever connects." }),
+    motd: option(text("TEXT"), {
+      group: "Service",
+      help: "A line for whoever connects; Magic Wormhole's clients show it.",
+    }),
     noRelay: toggle({
       group: "Relay",
       help: "Relay nothing: machines that cannot reach each other then cannot transfer.",
