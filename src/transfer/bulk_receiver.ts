@@ -71,6 +71,9 @@ export class BulkReceiver {
   /** Links that are there, and all that there ever were. */
   readonly #links = new Set([0]);
   readonly #known = new Set([0]);
+  /** Streams announced on the link that is being made: the sender may have it, and say so over link 0, before this side has. */
+  #early: { link: number; count: number }[] = [];
+  #finding = false;
   #announced = 0;
   #ended = 0;
   #starting = 0;
@@ -102,8 +105,9 @@ export class BulkReceiver {
         this.#opened = true;
         this.#active = true;
         this.#toldAt = now;
-        if (this.#options.wantsLink) this.#options.act({ type: "find_link" });
-        return;
+        if (!this.#options.wantsLink) return;
+        this.#finding = true;
+        return this.#options.act({ type: "find_link" });
       case "not_opened":
         return this.#notOpened(event);
       case "linked":
@@ -129,6 +133,8 @@ export class BulkReceiver {
         if (this.#lost.has(message.stream)) return;
         return this.#options.act({ type: "give_up", stream: message.stream });
       case "link_lost":
+        for (const { count } of this.#early) this.#ended += count;
+        this.#early = [];
         return this.#drop(message.link, { tell: false });
     }
   }
@@ -175,7 +181,8 @@ export class BulkReceiver {
   }
 
   #announcedMore({ link = 0, count }: MessageOf<"bulk_streams">): void {
-    if (!this.#known.has(link)) throw unexpected("bulk_streams");
+    const isEarly = this.#finding && !this.#known.has(link);
+    if (!isEarly && !this.#known.has(link)) throw unexpected("bulk_streams");
     if (
       this.#announced - this.#ended + count > OPEN_SHARES * this.#options.streams ||
       this.#announced + count > MAX_STREAM_NUMBERS
@@ -186,14 +193,22 @@ export class BulkReceiver {
       );
     }
     this.#announced += count;
+    if (isEarly) {
+      this.#early.push({ link, count });
+      return;
+    }
     if (!this.#links.has(link)) {
       // They will never come.
       this.#ended += count;
       return;
     }
+    this.#start(link, count);
+  }
+
+  #start(link: number, streams: number): void {
     this.#starting++;
     this.#dryAt = undefined;
-    this.#options.act({ type: "start", link, streams: count });
+    this.#options.act({ type: "start", link, streams });
   }
 
   #notOpened({ link, count, error }: BulkReceiverEvent & { type: "not_opened" }): void {
@@ -208,7 +223,12 @@ export class BulkReceiver {
   #linked(link: number): void {
     this.#known.add(link);
     this.#links.add(link);
+    this.#finding = false;
     this.#options.act({ type: "watch_link", link });
+    for (const early of this.#early.splice(0)) {
+      if (early.link !== link) throw unexpected("bulk_streams");
+      this.#start(link, early.count);
+    }
   }
 
   #drop(link: number, { tell }: { tell: boolean }): void {

@@ -46,6 +46,29 @@ Deno.test("BulkReceiver looks for a further link once streams run, if it is wort
   }
 });
 
+Deno.test("BulkReceiver lets the sender use the link that is being made before it has it itself", () => {
+  const { bulk, take } = receiver(true);
+  bulk.heard({ type: "bulk_streams", count: 2 });
+  bulk.on({ type: "opened", link: 0 }, 0);
+  take();
+  bulk.heard({ type: "bulk_streams", link: 1, count: 3 });
+  assertEquals(take(), []);
+  bulk.on({ type: "linked", link: 1 }, 0);
+  assertEquals(take(), [{ type: "watch_link", link: 1 }, { type: "start", link: 1, streams: 3 }]);
+  assertThrows(() => bulk.heard({ type: "bulk_streams", link: 2, count: 1 }), "PROTOCOL");
+});
+
+Deno.test("BulkReceiver starts nothing on a link that was lost while it was being made", () => {
+  const { bulk, take } = receiver(true);
+  bulk.heard({ type: "bulk_streams", count: 2 });
+  bulk.on({ type: "opened", link: 0 }, 0);
+  bulk.heard({ type: "bulk_streams", link: 1, count: 3 });
+  bulk.heard({ type: "link_lost", link: 1 });
+  take();
+  bulk.on({ type: "linked", link: 1 }, 0);
+  assertEquals(take(), [{ type: "watch_link", link: 1 }]);
+});
+
 Deno.test("BulkReceiver acknowledges what has arrived, with what came over every link", () => {
   const { bulk, take } = opened();
   bulk.news([[0, 3, "live"], [1, 1, "live"]], QUIET);
