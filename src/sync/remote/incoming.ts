@@ -8,7 +8,7 @@ import { encodeName } from "../../base/names.ts";
 import { join } from "../../base/paths.ts";
 import { hashBuffer, hashChunks, hashFiles, MAX_HASHED } from "../../native/hash.ts";
 import { fileLooks, fileStamps, MAX_STAMPS } from "../../native/reuse.ts";
-import { changeFolder, MAX_SYNC_ENTRIES, type NativeStep, stageFiles } from "../../native/sync.ts";
+import { changeFolder, type NativeStep, stageFiles } from "../../native/sync.ts";
 import { type Offer, runGetter } from "../../transfer/mod.ts";
 import type { PeerConnection } from "../../transport/mod.ts";
 import { CHUNK_BYTES } from "../../wire/mod.ts";
@@ -21,12 +21,6 @@ import { u16s } from "./columns.ts";
 import { LINKS } from "./outgoing.ts";
 import type { TransferSettings } from "./settings.ts";
 
-/** What is there of a content: its stamp (40 bytes) and its permissions. */
-interface Look {
-  readonly stamp: Uint8Array;
-  readonly mode: number;
-}
-
 /** From this size on a transfer asks for older versions. */
 const MIN_OLDER_BYTES = 128 * 1024;
 
@@ -38,8 +32,8 @@ export class Incoming {
   readonly #end: LocalEnd;
   readonly #settings: TransferSettings;
   readonly #folder: string;
-  /** Contents that are there and were hashed in this run, as they were just before that. */
-  readonly #checked = new Map<string, Look>();
+  /** Contents that are there and were hashed in this run, with the permissions that they had just before that. */
+  readonly #checked = new Map<string, number>();
   /** Contents that a slot of this round has. */
   readonly #taken = new Set<string>();
 
@@ -167,8 +161,7 @@ export class Incoming {
         some.map(({ path }) => encodeName(join(root, path))),
       );
       for (const [i, { path, content }] of some.entries()) {
-        const stamp = stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1));
-        if (sameBytes(stamp, scanned.stamp(rows.get(path)!))) older.set(content.toHex(), path);
+        if (sameBytes(stampAt(stamps, i), scanned.stamp(rows.get(path)!))) older.set(content.toHex(), path);
       }
     }
     return older;
@@ -179,8 +172,8 @@ export class Incoming {
     const unchecked = new Map(
       files.map((file) => [file.content.toHex(), file] as const).filter(([hex]) => !this.#checked.has(hex)),
     );
-    const looks = await this.#look([...unchecked.keys()]);
-    for (const hex of [...unchecked.keys()].filter((hex) => !looks.has(hex))) {
+    const modes = await this.#modes([...unchecked.keys()]);
+    for (const hex of [...unchecked.keys()].filter((hex) => !modes.has(hex))) {
       unchecked.delete(hex);
       await this.#drop(hex);
     }
@@ -190,31 +183,29 @@ export class Incoming {
       const sums = await hashFiles(this.#settings.queue, some.map(([hex]) => join(this.#folder, hex)));
       for (const [i, [hex, { size }]] of some.entries()) {
         const sum = sums[i]!;
-        if ("hash" in sum && sum.hash === hex && sum.bytes === size) this.#checked.set(hex, looks.get(hex)!);
+        if ("hash" in sum && sum.hash === hex && sum.bytes === size) this.#checked.set(hex, modes.get(hex)!);
         else await this.#drop(hex);
       }
     }
     for (const [hex, { size }] of unchecked) {
       if (size <= CHUNK_BYTES) continue;
-      if (await this.#isWhole(hex, size)) this.#checked.set(hex, looks.get(hex)!);
+      if (await this.#isWhole(hex, size)) this.#checked.set(hex, modes.get(hex)!);
       else await this.#drop(hex);
     }
   }
 
-  /** Looks at those that are there and are regular files: a symlink would lead the hashing elsewhere. */
-  async #look(names: readonly string[]): Promise<Map<string, Look>> {
-    const looks = new Map<string, Look>();
+  /** Gives the permissions of those that are there and are regular files: a symlink would lead the hashing elsewhere. */
+  async #modes(names: readonly string[]): Promise<Map<string, number>> {
+    const found = new Map<string, number>();
     for (let at = 0; at < names.length; at += MAX_STAMPS) {
       const some = names.slice(at, at + MAX_STAMPS);
-      const paths = some.map((hex) => encodeName(join(this.#folder, hex)));
-      const { stamps, modes } = await fileLooks(this.#settings.queue, paths);
+      const { stamps, modes } = await fileLooks(this.#settings.queue, this.#paths(some));
       const given = u16s(modes);
       for (const [i, hex] of some.entries()) {
-        const stamp = stamps.slice(STAMP_BYTES * i, STAMP_BYTES * (i + 1));
-        if (stamp.some((byte) => byte !== 0)) looks.set(hex, { stamp, mode: given[i]! });
+        if (stampAt(stamps, i).some((byte) => byte !== 0)) found.set(hex, given[i]!);
       }
     }
-    return looks;
+    return found;
   }
 
   async #isWhole(hex: string, size: number): Promise<boolean> {
@@ -234,23 +225,28 @@ export class Incoming {
   }
 
   async #setModes(files: readonly Staged[], failed: Map<number, Failure>): Promise<void> {
+    const { queue } = this.#settings;
     // They mostly came with the permissions that they are to have.
-    const steps: NativeStep[] = [], others: Staged[] = [];
-    for (const file of files) {
-      const hex = file.content.toHex();
-      const look = this.#checked.get(hex)!;
-      if (look.mode === (file.mode & 0o777)) continue;
-      others.push(file);
-      steps.push({ do: "mode", path: `${ARRIVED}/${hex}`, was: look.stamp, mode: file.mode });
-    }
-    for (let at = 0; at < steps.length; at += MAX_SYNC_ENTRIES) {
-      const some = steps.slice(at, at + MAX_SYNC_ENTRIES);
-      const results = await changeFolder(this.#settings.queue, { root: this.#end.root, steps: some });
-      for (const { index, code, message } of results.failed) {
-        failed.set(others[at + index]!.slot, { code, message });
-      }
+    const others = files.filter(({ content, mode }) => this.#checked.get(content.toHex()) !== (mode & 0o777));
+    for (let at = 0; at < others.length; at += MAX_STAMPS) {
+      const some = others.slice(at, at + MAX_STAMPS);
+      const names = some.map(({ content }) => content.toHex());
+      const stamps = await fileStamps(queue, this.#paths(names));
+      const steps = some.map(({ mode }, i): NativeStep => (
+        { do: "mode", path: `${ARRIVED}/${names[i]}`, was: stampAt(stamps, i), mode }
+      ));
+      const results = await changeFolder(queue, { root: this.#end.root, steps });
+      for (const { index, code, message } of results.failed) failed.set(some[index]!.slot, { code, message });
     }
   }
+
+  #paths(names: readonly string[]): Uint8Array[] {
+    return names.map((hex) => encodeName(join(this.#folder, hex)));
+  }
+}
+
+function stampAt(stamps: Uint8Array, index: number): Uint8Array {
+  return stamps.subarray(STAMP_BYTES * index, STAMP_BYTES * (index + 1));
 }
 
 /** Gives the paths of the files, for whoever lists what is unfinished: their contents' hashes say nothing. */
