@@ -214,21 +214,19 @@ async function makeCopiers(): Promise<{ copiers: Copier[]; missing: string[] }> 
       command: (from, to) => ["taskset", "-c", "0", ...ours, "copy", "-q", "-T", from, to],
     },
     {
-      ...wormhole("wormhole, one file", [], "the executable that `scripts/compile` makes"),
-      only: "tmpfs-small",
-      program: ONE_FILE,
-      command: (from, to) => [ONE_FILE, "copy", "-q", "-T", from, to],
-    },
-    {
       ...wormhole("wormhole, pinned", ["--cpu-count", String(navigator.hardwareConcurrency)], "--cpu-count"),
       only: "tmpfs-small",
     },
   ];
   const missing: string[] = [];
-  if (!await found(ONE_FILE)) {
-    missing.push("the executable is not built (scripts/compile)");
-    copiers.splice(copiers.findIndex(({ program }) => program === ONE_FILE), 1);
-  }
+  if (await found(ONE_FILE)) {
+    copiers.push({
+      ...wormhole("wormhole, one file", [], "the executable that `scripts/compile` makes"),
+      only: "tmpfs-small",
+      program: ONE_FILE,
+      command: (from, to) => [ONE_FILE, "copy", "-q", "-T", from, to],
+    });
+  } else missing.push("the executable is not built (scripts/compile)");
   const others = [
     ["rsync", "rsync -aHAXS", ["-aHAXS"], "rsync -aHAXS: keeps everything"],
     [`${PEERS}/bin/xcp`, "xcp", ["-r", "--no-progress", "-T"], "xcp -r: keeps modes, times and xattrs"],

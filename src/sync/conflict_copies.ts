@@ -4,8 +4,9 @@ import { encodeName } from "../base/names.ts";
 import { dirname, join } from "../base/paths.ts";
 import { NativeQueue } from "../native/queue.ts";
 import { changeFolder, type NativeStep } from "../native/sync.ts";
+import { MAX_NAME_BYTES } from "../wire/limits.ts";
 import { openOwnFolder } from "./own_folder.ts";
-import { MAX_NAME_BYTES, OWN_FOLDER, parseConflictName, TRASH, trashName } from "./places.ts";
+import { OWN_FOLDER, parseConflictName, TRASH, trashName } from "./places.ts";
 import { scanFolder } from "./scan.ts";
 import { DIRECTORY, FILE, Snapshot } from "./snapshot.ts";
 

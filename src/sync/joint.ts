@@ -1,4 +1,5 @@
 /** Walks the same directory of three snapshots at once: each name with its rows, in the order of the names' bytes. */
+import { compareBytes } from "../base/bytes.ts";
 import { decodeName, encodeName } from "../base/names.ts";
 import type { Abilities } from "./policy.ts";
 import { DIRECTORY, type Snapshot } from "./snapshot.ts";
@@ -147,10 +148,4 @@ function* folded(cursors: Cursors, abilities: Abilities): Generator<JointNode> {
   // By their bytes, as in any snapshot: UTF-16 sorts what is beyond U+FFFF otherwise.
   const sorted = nodes.map((node) => ({ node, bytes: encodeName(node.name) }));
   for (const { node } of sorted.sort((a, b) => compareBytes(a.bytes, b.bytes))) yield node;
-}
-
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  for (let at = 0; at < length; at++) if (a[at] !== b[at]) return a[at]! - b[at]!;
-  return a.length - b.length;
 }

@@ -22,7 +22,7 @@ import { type SummedWalk, sumWalk } from "./open_walk.ts";
 import { STAGING, TRASH, trashName } from "./places.ts";
 import type { Abilities } from "./policy.ts";
 import { scanFolder, type ScanOptions } from "./scan.ts";
-import { type Snapshot, STAMP_BYTES } from "./snapshot.ts";
+import { type Snapshot, stampAt } from "./snapshot.ts";
 
 /** Room that a disk keeps free, for what else is done there: so many bytes, of a small one such a part. */
 const SPARE_BYTES = 64 * 1024 * 1024, SPARE_SHARE = 1 / 32;
@@ -144,7 +144,7 @@ export class LocalEnd implements End {
     const native = free.map((index) => this.#native(steps[index]!));
     const { stamps, failed } = await changeFolder(this.#queue, { root: this.root, steps: native });
     for (const [i, index] of free.entries()) {
-      const stamp = stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1));
+      const stamp = stampAt(stamps, i);
       done[index] = stamp.some((byte) => byte !== 0) ? { stamp } : {};
     }
     for (const { index, code, message } of failed) done[free[index]!] = { code, message };

@@ -1,5 +1,6 @@
 /** Where sync keeps what is its own inside a folder, and how it names things. */
 import { encodeName } from "../base/names.ts";
+import { MAX_NAME_BYTES } from "../wire/limits.ts";
 
 /**
  * The folder below each root; never synchronized, also not that of a root within another: whoever could write there would say
@@ -24,9 +25,6 @@ export const TRASH = `${OWN_FOLDER}/trash`;
 
 /** What a walk for sync leaves out, in gitignore syntax: sync's own, and what transfers have under way. */
 export const OWN_EXCLUDES: readonly string[] = [OWN_FOLDER, ".wormhole-*.part"];
-
-/** Bytes of a name that file systems take. */
-export const MAX_NAME_BYTES = 255;
 
 const CONFLICT = /^(.+)\.conflict-([A-Za-z0-9_]+)-(\d{8}T\d{6}Z)(~\d+)?$/;
 

@@ -1,4 +1,5 @@
 /** Looks at a folder of this machine: a native walk, and hashes of what is not known to be as it was. */
+import { compareBytes } from "../base/bytes.ts";
 import { isWormholeError, WormholeError } from "../base/errors.ts";
 import { encodeName } from "../base/names.ts";
 import { join } from "../base/paths.ts";
@@ -17,6 +18,7 @@ import {
   type Snapshot,
   SnapshotBuilder,
   STAMP_BYTES,
+  stampAt,
   SYMLINK,
 } from "./snapshot.ts";
 
@@ -136,7 +138,7 @@ class Walking {
         mode,
         size: kind === DIRECTORY ? 0 : size,
         mtime: mtimes.getBigInt64(8 * i, true),
-        stamp: stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1)),
+        stamp: stampAt(stamps, i),
         target,
       });
     }
@@ -236,7 +238,7 @@ class Walking {
     if (cursor === undefined) return -1;
     const { snapshot } = this.#known;
     while (cursor.at < cursor.end) {
-      const order = compare(snapshot.nameBytes(cursor.at), name);
+      const order = compareBytes(snapshot.nameBytes(cursor.at), name);
       if (order > 0) return -1;
       const row = cursor.at;
       cursor.at = snapshot.ends[row]!;
@@ -316,7 +318,7 @@ async function hashSmall(
   for (const [i, row] of rows.entries()) {
     const sum = sums[i]!;
     if ("code" in sum) fail(row, sum);
-    else if (!same(stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1)), row.stamp)) fail(row);
+    else if (!same(stampAt(stamps, i), row.stamp)) fail(row);
     else fill(snapshot, row.row, Uint8Array.fromHex(sum.hash), wasSettledWhenRead(row.stamp, readMs));
   }
 }
@@ -380,10 +382,4 @@ function same(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
   return true;
-}
-
-function compare(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  for (let at = 0; at < length; at++) if (a[at] !== b[at]) return a[at]! - b[at]!;
-  return a.length - b.length;
 }

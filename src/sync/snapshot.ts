@@ -18,6 +18,11 @@ export const CONTENT_BYTES = 32;
 /** Bytes of a stamp (`src/store/file_stamp.ts`). */
 export const STAMP_BYTES = 40;
 
+/** Gives one of many stamps, in place. */
+export function stampAt<T extends ArrayBufferLike>(stamps: Uint8Array<T>, index: number): Uint8Array<T> {
+  return stamps.subarray(STAMP_BYTES * index, STAMP_BYTES * (index + 1));
+}
+
 /** One entry that is added to a {@linkcode SnapshotBuilder}. */
 export interface NewEntry {
   readonly kind: number;
@@ -112,7 +117,7 @@ export class Snapshot {
   }
 
   stamp(row: number, end = 0): Uint8Array {
-    return this.columns.stamps[end]!.subarray(STAMP_BYTES * row, STAMP_BYTES * (row + 1));
+    return stampAt(this.columns.stamps[end]!, row);
   }
 
   /** Tells whether a row and one of another snapshot are the same but for their permissions and times. */

@@ -3,6 +3,7 @@
  * and only well-formed, canonical, small enough input is decoded. Spec: spec/framing.md §2.
  */
 import { decode, encode, rfc8949EncodeOptions, Tagged } from "cborg";
+import { compareBytes } from "../base/bytes.ts";
 import { WormholeError } from "../base/errors.ts";
 import { MAX_DEPTH, MAX_FRAME_BYTES, MAX_ITEMS } from "./limits.ts";
 
@@ -90,7 +91,7 @@ class Walk {
       this.item(depth + 1);
       const key = this.#bytes.subarray(start, this.at);
       if (previous !== undefined) {
-        const order = compare(previous, key);
+        const order = compareBytes(previous, key);
         if (order === 0) throw malformed(`it has the key ${keyName(key)} twice`);
         if (order > 0) throw malformed(`its key ${keyName(key)} is not in canonical order`);
       }
@@ -144,12 +145,6 @@ class Walk {
     if (value < least) throw malformed("a number is written longer than needed");
     return value;
   }
-}
-
-function compare(a: Uint8Array, b: Uint8Array): number {
-  const shared = Math.min(a.length, b.length);
-  for (let i = 0; i < shared; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
-  return a.length - b.length;
 }
 
 /** Quotes a key for an error text; a peer chose it, so only plain characters are shown. */

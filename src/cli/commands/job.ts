@@ -37,10 +37,11 @@ export function jobCommand(
   const refused = (state: string) =>
     new WormholeError("USAGE", `Cannot use that as the job "${name}": ${state}`);
   if (words.length === 0) throw refused("say what it does, such as: sync ALPHA BETA");
-  const isOther = !COMMANDS.includes(words[0]!) &&
-    visibleCommands().some(({ name }) => name.split(" ")[0] === words[0]);
-  if (isOther) throw refused(`a job is a sync or copy; a folder of that name is written ./${words[0]}`);
-  const whole = COMMANDS.includes(words[0]!) ? [...words] : ["sync", ...words];
+  const isNamed = COMMANDS.includes(words[0]!);
+  if (!isNamed && visibleCommands().some(({ name }) => name.split(" ")[0] === words[0])) {
+    throw refused(`a job is a sync or copy; a folder of that name is written ./${words[0]}`);
+  }
+  const whole = isNamed ? [...words] : ["sync", ...words];
   if (whole.some((word) => /[\ud800-\udfff]/u.test(word))) throw refused("it has bytes that are no text");
   const parsed = parse(whole, () => undefined);
   if (parsed.kind !== "run" || !COMMANDS.includes(parsed.command.name)) {

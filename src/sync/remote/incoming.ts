@@ -16,7 +16,7 @@ import type { Failure, Staged } from "../end.ts";
 import type { LocalEnd } from "../local_end.ts";
 import { PathFinder } from "../path_finder.ts";
 import { ARRIVED } from "../places.ts";
-import { FILE, STAMP_BYTES } from "../snapshot.ts";
+import { FILE, stampAt } from "../snapshot.ts";
 import { u16s } from "./columns.ts";
 import { LINKS } from "./outgoing.ts";
 import type { TransferSettings } from "./settings.ts";
@@ -243,10 +243,6 @@ export class Incoming {
   #paths(names: readonly string[]): Uint8Array[] {
     return names.map((hex) => encodeName(join(this.#folder, hex)));
   }
-}
-
-function stampAt(stamps: Uint8Array, index: number): Uint8Array {
-  return stamps.subarray(STAMP_BYTES * index, STAMP_BYTES * (index + 1));
 }
 
 /** Gives the paths of the files, for whoever lists what is unfinished: their contents' hashes say nothing. */

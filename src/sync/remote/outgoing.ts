@@ -15,7 +15,7 @@ import type { Failure, Staged } from "../end.ts";
 import type { LocalEnd } from "../local_end.ts";
 import { PathFinder } from "../path_finder.ts";
 import { STAGING } from "../places.ts";
-import { FILE, STAMP_BYTES, SYMLINK } from "../snapshot.ts";
+import { FILE, stampAt, SYMLINK } from "../snapshot.ts";
 import { u32Column } from "./columns.ts";
 import type { TransferSettings } from "./settings.ts";
 
@@ -118,7 +118,7 @@ export class Outgoing {
       const paths = some.map(({ path }) => encodeName(join(this.#end.root, path)));
       const stamps = await fileStamps(this.#settings.queue, paths);
       for (const [i, file] of some.entries()) {
-        const stamp = stamps.slice(STAMP_BYTES * i, STAMP_BYTES * (i + 1));
+        const stamp = stampAt(stamps, i).slice();
         if (stamp.some((byte) => byte !== 0)) stamped.push({ file, stamp });
         else this.failed.set(file.slot, changed(file.path));
       }
@@ -133,7 +133,7 @@ export class Outgoing {
     const paths = some.map(({ file }) => encodeName(join(root, file.path)));
     const stamps = await fileStamps(this.#settings.queue, paths);
     for (const [i, { file: { slot, path, size, content }, stamp }] of some.entries()) {
-      if (!sameBytes(stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1)), stamp)) {
+      if (!sameBytes(stampAt(stamps, i), stamp)) {
         this.failed.set(slot, changed(path));
       } else if (!this.#files.has(content.toHex())) this.#files.set(content.toHex(), { path, size, stamp });
     }
@@ -173,7 +173,7 @@ export class Outgoing {
     if (entries.length === 0) return;
     const { stamps } = await engine.stamps(u32Column(entries));
     for (const [i, stamp] of wanted.entries()) {
-      if (!sameBytes(stamps.subarray(STAMP_BYTES * i, STAMP_BYTES * (i + 1)), stamp)) throw changedNow();
+      if (!sameBytes(stampAt(stamps, i), stamp)) throw changedNow();
     }
   }
 }

@@ -18,7 +18,7 @@ import { differences } from "../page_patch.ts";
 import type { NewPage } from "../page_store.ts";
 import { basesFor, PAGE_ID_BYTES, rowsOf, snapshotOf } from "../pages.ts";
 import type { Abilities } from "../policy.ts";
-import { Snapshot, STAMP_BYTES } from "../snapshot.ts";
+import { Snapshot, STAMP_BYTES, stampAt } from "../snapshot.ts";
 import { overDataLink } from "./data_link.ts";
 import { notSynchronized, type SyncChannel, unexpected } from "./channel.ts";
 import { checkSnapshot } from "./checks.ts";
@@ -192,7 +192,7 @@ export class RemoteEnd implements GivingEnd {
       if (answer.stamps.length !== STAMP_BYTES * some.length) throw unexpected("changed");
       const failed = failuresOf(answer, (index) => some[index]?.path);
       for (const index of some.keys()) {
-        const stamp = answer.stamps.slice(STAMP_BYTES * index, STAMP_BYTES * (index + 1));
+        const stamp = stampAt(answer.stamps, index).slice();
         done.push(failed.get(index) ?? (stamp.some((byte) => byte !== 0) ? { stamp } : {}));
       }
     };
